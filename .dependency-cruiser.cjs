@@ -1,0 +1,49 @@
+// Holds the import direction of docs/ARCHITECTURE.md: a layer imports only those listed before it.
+const LAYERS = [
+  'core', 'wire', 'link', 'ip', 'udp', 'tcp', 'socket', 'host',
+  'inspect', 'sim', 'lab', 'packetdrill', 'net', 'gateway', 'node', 'cli',
+]
+
+const direction = LAYERS.slice(0, -1).map((layer, index) => ({
+  name: `${layer}-imports-only-layers-above`,
+  severity: 'error',
+  from: { path: `^src/${layer}/`, pathNot: '\\.test\\.ts$' },
+  to: { path: `^src/(${LAYERS.slice(index + 1).join('|')})/` },
+}))
+
+module.exports = {
+  forbidden: [
+    ...direction,
+    {
+      name: 'every-file-is-in-a-layer',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { path: '^src/', pathNot: `^src/(${LAYERS.join('|')})/` },
+    },
+    {
+      name: 'node-modules-only-in-node-and-cli',
+      comment: 'The stack runs in a browser: only src/node and src/cli know Node.',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/(node|cli)/|\\.test\\.ts$' },
+      to: { dependencyTypes: ['core'] },
+    },
+    {
+      name: 'the-core-has-no-dependencies',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/(node|cli)/|\\.test\\.ts$' },
+      to: { dependencyTypes: ['npm', 'npm-dev', 'npm-optional', 'npm-peer', 'npm-no-pkg'] },
+    },
+    {
+      name: 'no-runtime-cycles',
+      severity: 'error',
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
+  ],
+  options: {
+    tsPreCompilationDeps: true,
+    parser: 'swc',
+    enhancedResolveOptions: { extensions: ['.ts', '.js'] },
+    doNotFollow: { path: 'node_modules' },
+  },
+}

@@ -1,0 +1,101 @@
+import type { Clock, Micros } from './clock.ts'
+import { TimerWheel } from './timer.ts'
+
+/** Something that has work to do in the next turn: a link with frames to deliver, a host with calls to resume. */
+export abstract class Task {
+  /** Is it in the loop's queue? */
+  posted = false
+  nextTask: Task | null = null
+  /** Does what there is to do now. It may post itself and others again. */
+  abstract run(): void
+}
+
+/**
+ * The run loop of a world. Hosts do not call each other: a link queues what it carries, posts itself here, and a turn
+ * drains the queues until nothing is left to do at this time. That bounds the stack's depth, and lets batches form.
+ *
+ * The loop does not sleep and does not know promises: a driver (`sim/`, `node/`, a test) calls `turn`, sleeps until
+ * `nextWake`, and is told through `onWork` when something came up in between.
+ */
+export class Loop {
+  readonly clock: Clock
+  readonly timers = new TimerWheel()
+  /** World time of this turn, microseconds. It does not move while the turn lasts. */
+  now: Micros
+  /** `now`, modulo 2^32, as a signed integer: what protocols keep and subtract. Wraps after 71 minutes. */
+  now32 = 0
+  /** `now` in milliseconds, modulo 2^32, as a signed integer. Wraps after 49 days. */
+  nowMs32 = 0
+  /** Called when work comes up outside a turn: the driver then arranges one. */
+  onWork: (() => void) | null = null
+
+  private head: Task | null = null
+  private tail: Task | null = null
+  private turning = false
+  private told = false
+
+  constructor(clock: Clock) {
+    this.clock = clock
+    this.now = clock.now()
+    this.setNow(this.now)
+    this.timers.onEarlier = () => this.tell()
+  }
+
+  /** Has something been posted that has not run? */
+  get hasWork(): boolean {
+    return this.head !== null
+  }
+
+  /** Puts `task` at the end of the queue, unless it is there already. */
+  post(task: Task): void {
+    if (task.posted) return
+    task.posted = true
+    task.nextTask = null
+    if (this.tail === null) this.head = task
+    else this.tail.nextTask = task
+    this.tail = task
+    this.tell()
+  }
+
+  /** Reads the clock: to be called on every way into the stack that is not a turn, so that `now` is true. */
+  refresh(): void {
+    if (!this.turning) this.setNow(this.clock.now())
+  }
+
+  /**
+   * Fires what is due and runs tasks until none is left, or `budget` of them have run.
+   * @returns whether work is left
+   */
+  turn(budget = Number.POSITIVE_INFINITY): boolean {
+    if (this.turning) return false
+    this.turning = true
+    this.told = false
+    try {
+      this.setNow(this.clock.now())
+      this.timers.fire(this.now)
+      for (let left = budget; this.head !== null && left > 0; left--) {
+        const task: Task = this.head
+        this.head = task.nextTask
+        if (this.head === null) this.tail = null
+        task.nextTask = null
+        task.posted = false
+        task.run()
+      }
+    } finally {
+      this.turning = false
+    }
+    return this.head !== null
+  }
+
+  private setNow(now: Micros): void {
+    this.now = now
+    this.now32 = now | 0
+    this.nowMs32 = (now / 1000) | 0
+  }
+
+  private tell(): void {
+    if (this.turning || this.told) return
+    this.told = true
+    this.onWork?.()
+  }
+}

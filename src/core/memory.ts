@@ -1,0 +1,178 @@
+/** Bytes seen in the three ways in which codecs and checksums want them. `Memory` is one; `bytesOf` makes another. */
+export interface Bytes {
+  /** The bytes. */
+  readonly u8: Uint8Array
+  /** The same bytes as 32-bit words in the machine's order: for checksums and bulk moves, not for header fields. */
+  readonly u32: Uint32Array
+  /** The same bytes, for header fields in network order. */
+  readonly view: DataView
+}
+
+/** A copy of `source` as `Bytes`, for tests and tools that hold a packet outside a world's memory. */
+export const bytesOf = (source: Uint8Array): Bytes => {
+  const buffer = new ArrayBuffer((source.length + 3) & ~3)
+  const u8 = new Uint8Array(buffer)
+  u8.set(source)
+  return { u8, u32: new Uint32Array(buffer), view: new DataView(buffer) }
+}
+
+/**
+ * The memory of a world: one linear buffer that holds every frame and every queue of every host in it.
+ *
+ * Frames and queues name their bytes by offset. That lets the packet path copy between them with `copyWithin`, which
+ * allocates nothing (31 ns for 1,460 bytes here; `set(subarray)` takes 45 and leaves an object behind), and lets a frame
+ * pass from host to host without being copied at all. The buffer is a `WebAssembly.Memory` because that grows in
+ * place: 640 MB take 2 ms, and no page is touched before it is used.
+ *
+ * Growing replaces the views. Whoever holds `u8`, `u32` or `view` in a local variable must read it again after a call
+ * that may allocate.
+ *
+ * Blocks are powers of two, handed out and merged by the buddy system (Knuth, TAOCP volume 1, section 2.5). A free
+ * block keeps the links of its list in its own first bytes:
+ *
+ *     | next: int32 | previous: int32 | ... unused ... |
+ */
+export class Memory implements Bytes {
+  u8!: Uint8Array
+  u32!: Uint32Array
+  view!: DataView
+
+  private i32!: Int32Array
+  private readonly backing: WebAssembly.Memory
+  private readonly limit: number
+  /** Head of the free list of each order, as a block offset; NIL when empty. */
+  private readonly free: Int32Array
+  /** For each smallest block that begins a free block: that block's order; 0 for all others. */
+  private freeOrder: Uint8Array
+  private usedBytes = 0
+
+  /** @param limit the most bytes this memory may grow to, at most 2 GiB */
+  constructor(limit = 0x8000_0000) {
+    this.limit = Math.min(limit, 0x8000_0000)
+    const maximum = Math.max(1, Math.floor(this.limit / PAGE))
+    this.backing = new WebAssembly.Memory({ initial: 0, maximum })
+    this.free = new Int32Array(MAX_ORDER + 1).fill(NIL)
+    this.freeOrder = new Uint8Array(0)
+    this.renewViews()
+  }
+
+  /** Bytes handed out, rounded up to whole blocks. */
+  get used(): number {
+    return this.usedBytes
+  }
+
+  /** Bytes that the memory has grown to. */
+  get capacity(): number {
+    return this.u8.length
+  }
+
+  /** The size in bytes of the block that `allocate(bytes)` hands out. */
+  static blockSize(bytes: number): number {
+    return 1 << orderOf(bytes)
+  }
+
+  /**
+   * Hands out a block of at least `bytes` bytes (see `blockSize`), its content undefined.
+   * @returns the block's offset, a multiple of its size up to 64 KiB; -1 when the memory is at its limit
+   */
+  allocate(bytes: number): number {
+    const order = orderOf(bytes)
+    if (order > MAX_ORDER) return NIL
+    let at = order
+    while (at <= MAX_ORDER && this.free[at] === NIL) at++
+    if (at > MAX_ORDER) {
+      if (!this.grow(1 << order)) return NIL
+      at = order
+      while (this.free[at] === NIL) at++
+    }
+    const block = this.free[at]!
+    this.unlink(block, at)
+    while (at > order) {
+      at--
+      this.link(block + (1 << at), at)
+    }
+    this.usedBytes += 1 << order
+    return block
+  }
+
+  /** Takes back a block that `allocate(bytes)` handed out, given the same size. */
+  release(block: number, bytes: number): void {
+    let order = orderOf(bytes)
+    this.usedBytes -= 1 << order
+    while (order < MAX_ORDER) {
+      const buddy = block ^ (1 << order)
+      if (this.freeOrder[buddy >>> MIN_ORDER] !== order) break
+      this.unlink(buddy, order)
+      block &= ~(1 << order)
+      order++
+    }
+    this.link(block, order)
+  }
+
+  private grow(needed: number): boolean {
+    const before = this.u8.length
+    // Grow by half at least, so that growing stays rare; by the block's own size, so that an aligned one fits.
+    const wanted = Math.max(before >>> 1, needed + (-before & (needed - 1)), FIRST_GROWTH)
+    const most = this.limit - before
+    const bytes = Math.ceil(Math.min(wanted, most) / PAGE) * PAGE
+    if (bytes > most || bytes < needed + (-before & (needed - 1))) return false
+    try {
+      this.backing.grow(bytes / PAGE)
+    } catch {
+      return false
+    }
+    this.renewViews()
+    const orders = new Uint8Array(this.u8.length >>> MIN_ORDER)
+    orders.set(this.freeOrder)
+    this.freeOrder = orders
+    // Hand the new pages to the free lists as the largest aligned blocks that they make up.
+    let at = before
+    let left = bytes
+    this.usedBytes += bytes
+    while (left > 0) {
+      let order = MAX_ORDER
+      while (1 << order > left || (at & ((1 << order) - 1)) !== 0) order--
+      this.release(at, 1 << order)
+      at += 1 << order
+      left -= 1 << order
+    }
+    return true
+  }
+
+  private renewViews(): void {
+    const buffer = this.backing.buffer
+    this.u8 = new Uint8Array(buffer)
+    this.u32 = new Uint32Array(buffer)
+    this.i32 = new Int32Array(buffer)
+    this.view = new DataView(buffer)
+  }
+
+  private link(block: number, order: number): void {
+    const head = this.free[order]!
+    this.i32[block >>> 2] = head
+    this.i32[(block >>> 2) + 1] = NIL
+    if (head !== NIL) this.i32[(head >>> 2) + 1] = block
+    this.free[order] = block
+    this.freeOrder[block >>> MIN_ORDER] = order
+  }
+
+  private unlink(block: number, order: number): void {
+    const next = this.i32[block >>> 2]!
+    const previous = this.i32[(block >>> 2) + 1]!
+    if (previous === NIL) this.free[order] = next
+    else this.i32[previous >>> 2] = next
+    if (next !== NIL) this.i32[(next >>> 2) + 1] = previous
+    this.freeOrder[block >>> MIN_ORDER] = 0
+  }
+}
+
+/** Bytes in a page of WebAssembly memory. */
+const PAGE = 0x1_0000
+const FIRST_GROWTH = 0x10_0000
+const NIL = -1
+/** The smallest block is 256 bytes. */
+const MIN_ORDER = 8
+/** The largest block is 256 MiB. */
+const MAX_ORDER = 28
+
+const orderOf = (bytes: number): number => (bytes <= 1 << MIN_ORDER ? MIN_ORDER : 32 - Math.clz32(bytes - 1))

@@ -1,0 +1,161 @@
+import { Memory } from './memory.ts'
+
+/**
+ * A byte queue that starts at nothing: SendQ and RecvQ of a connection, and the buffer of a pipe.
+ *
+ *      block                head                 head + length          (modulo capacity)
+ *        |                   |  queued bytes      |
+ *        +-------------------+====================+------------------+
+ *                            ^ offset 0           ^ offset `length`
+ *
+ * The block comes from the world's memory when the first byte is written, doubles while the queue grows, and goes back
+ * when the last byte leaves, so that an empty queue owns no bytes. Its size is remembered: a queue that is filled and
+ * drained over and over takes one block of the right size each time and copies nothing.
+ *
+ * Bytes can be placed beyond the end (`place`), for segments that arrive out of order; `extend` makes them count.
+ * Limits are the business of whoever owns the ring.
+ */
+export class Ring {
+  /** Bytes queued. */
+  length = 0
+  /** Size of the block in bytes, a power of two; 0 when there is none. */
+  capacity = 0
+
+  private readonly memory: Memory
+  private block = 0
+  private head = 0
+  /** Bytes beyond `length` that were placed and not yet counted, at the most; they keep the block alive. */
+  private ahead = 0
+  /** The most bytes held since the block was taken. */
+  private peak = 0
+  /** How many bytes the next first block should hold at once. */
+  private warm = 0
+
+  constructor(memory: Memory) {
+    this.memory = memory
+  }
+
+  /** Appends `count` bytes of `source` from `at`. @returns false, with nothing changed, when memory is out */
+  append(source: Uint8Array, at: number, count: number): boolean {
+    if (!this.reserve(this.length + count)) return false
+    const to = (this.head + this.length) & (this.capacity - 1)
+    const first = Math.min(count, this.capacity - to)
+    const u8 = this.memory.u8
+    setRange(u8, this.block + to, source, at, first)
+    if (first < count) setRange(u8, this.block, source, at + first, count - first)
+    this.length += count
+    return true
+  }
+
+  /** Appends `count` bytes that lie at `offset` of the world's memory. @returns false when memory is out */
+  appendFrom(offset: number, count: number): boolean {
+    if (!this.place(offset, count, this.length)) return false
+    this.length += count
+    return true
+  }
+
+  /**
+   * Puts `count` bytes from `offset` of the world's memory at position `at` of the queue, which may lie beyond its
+   * end; `extend` counts them later. @returns false when memory is out
+   */
+  place(offset: number, count: number, at: number): boolean {
+    if (!this.reserve(at + count)) return false
+    const end = at + count - this.length
+    if (end > this.ahead) this.ahead = end
+    const to = (this.head + at) & (this.capacity - 1)
+    const first = Math.min(count, this.capacity - to)
+    const u8 = this.memory.u8
+    u8.copyWithin(this.block + to, offset, offset + first)
+    if (first < count) u8.copyWithin(this.block, offset + first, offset + count)
+    return true
+  }
+
+  /** Counts `count` more bytes, which `place` has put there. */
+  extend(count: number): void {
+    this.length += count
+    this.ahead = Math.max(0, this.ahead - count)
+  }
+
+  /** Copies `count` bytes from position `at` of the queue to `offset` of the world's memory; the queue keeps them. */
+  copyTo(offset: number, at: number, count: number): void {
+    const from = (this.head + at) & (this.capacity - 1)
+    const first = Math.min(count, this.capacity - from)
+    const u8 = this.memory.u8
+    u8.copyWithin(offset, this.block + from, this.block + from + first)
+    if (first < count) u8.copyWithin(offset + first, this.block, this.block + count - first)
+  }
+
+  /** Copies `count` bytes from position `at` of the queue into `target` from `into`; the queue keeps them. */
+  peek(target: Uint8Array, into: number, at: number, count: number): void {
+    if (count === 0) return
+    const from = (this.head + at) & (this.capacity - 1)
+    const first = Math.min(count, this.capacity - from)
+    const u8 = this.memory.u8
+    target.set(u8.subarray(this.block + from, this.block + from + first), into)
+    if (first < count) target.set(u8.subarray(this.block, this.block + count - first), into + first)
+  }
+
+  /** The byte at position `at` of the queue. */
+  byteAt(at: number): number {
+    return this.memory.u8[this.block + ((this.head + at) & (this.capacity - 1))]!
+  }
+
+  /** Drops the first `count` bytes. */
+  drop(count: number): void {
+    this.length -= count
+    if (this.length === 0 && this.ahead === 0) this.releaseBlock()
+    else this.head = (this.head + count) & (this.capacity - 1)
+  }
+
+  /** Drops everything, the bytes placed beyond the end too. */
+  clear(): void {
+    this.length = 0
+    this.ahead = 0
+    this.releaseBlock()
+  }
+
+  /** Forgets the bytes placed beyond the end. */
+  forgetAhead(): void {
+    this.ahead = 0
+    if (this.length === 0) this.releaseBlock()
+  }
+
+  /** Makes room for `bytes` bytes in all. */
+  private reserve(bytes: number): boolean {
+    if (bytes > this.peak) this.peak = bytes
+    if (bytes <= this.capacity) return true
+    const wanted = Memory.blockSize(this.capacity === 0 ? Math.max(bytes, this.warm) : bytes)
+    const block = this.memory.allocate(wanted)
+    if (block < 0) return false
+    if (this.capacity > 0) {
+      const kept = this.length + this.ahead
+      const first = Math.min(kept, this.capacity - this.head)
+      const u8 = this.memory.u8
+      const from = this.block + this.head
+      u8.copyWithin(block, from, from + first)
+      if (first < kept) u8.copyWithin(block + first, this.block, this.block + kept - first)
+      this.memory.release(this.block, this.capacity)
+    }
+    this.block = block
+    this.capacity = wanted
+    this.head = 0
+    return true
+  }
+
+  private releaseBlock(): void {
+    if (this.capacity > 0) {
+      this.memory.release(this.block, this.capacity)
+      // Halves each time that less was needed, so that one burst is not remembered for ever.
+      this.warm = Math.max(this.peak, this.warm >>> 1)
+      this.peak = 0
+    }
+    this.capacity = 0
+    this.head = 0
+  }
+}
+
+/** `target.set` for part of `source`, without a view where none is needed. */
+const setRange = (target: Uint8Array, into: number, source: Uint8Array, at: number, count: number): void => {
+  if (count === source.length) target.set(source, into)
+  else if (count > 0) target.set(source.subarray(at, at + count), into)
+}
