@@ -98,9 +98,9 @@ export class SystemError extends Error {
   readonly errno: number
   readonly syscall: string
   /** The address the call was about, where there was one. */
-  readonly address?: string
+  declare readonly address?: string
   /** The port the call was about, where there was one. */
-  readonly port?: number
+  declare readonly port?: number
 
   constructor(code: ErrnoCode, syscall: string, endpoint?: { address?: string; port?: number }) {
     const where =

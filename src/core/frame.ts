@@ -96,7 +96,7 @@ export class FramePool {
   /**
    * An empty frame with room for `bytes` bytes of transport header and payload behind the headroom; `start`, `end` and
    * `transport` at the place for a transport header.
-   * @returns null when memory is out or `bytes` is over 69,000
+   * @returns null when memory is out or `bytes` is over 69,548
    */
   allocate(bytes: number): Frame | null {
     const needed = bytes + FRAME_OVERHEAD
@@ -118,6 +118,7 @@ export class FramePool {
     frame.etherType = 0
     frame.checksum = FrameChecksum.Unverified
     frame.segmentSize = 0
+    frame.time = 0
     return frame
   }
 

@@ -46,11 +46,11 @@ export class Memory implements Bytes {
   private freeOrder: Uint8Array
   private usedBytes = 0
 
-  /** @param limit the most bytes this memory may grow to, at most 2 GiB */
+  /** @param limit the most bytes this memory may grow to, at most 2 GiB; counted in whole pages of 64 KiB */
   constructor(limit = 0x8000_0000) {
-    this.limit = Math.min(limit, 0x8000_0000)
-    const maximum = Math.max(1, Math.floor(this.limit / PAGE))
-    this.backing = new WebAssembly.Memory({ initial: 0, maximum })
+    // Whole pages only, so that growing to the very limit comes out even.
+    this.limit = Math.floor(Math.min(limit, 0x8000_0000) / PAGE) * PAGE
+    this.backing = new WebAssembly.Memory({ initial: 0, maximum: this.limit / PAGE })
     this.free = new Int32Array(MAX_ORDER + 1).fill(NIL)
     this.freeOrder = new Uint8Array(0)
     this.renewViews()
@@ -66,18 +66,18 @@ export class Memory implements Bytes {
     return this.u8.length
   }
 
-  /** The size in bytes of the block that `allocate(bytes)` hands out. */
+  /** The size in bytes of the block that `allocate(bytes)` hands out, or would if there were one so large. */
   static blockSize(bytes: number): number {
-    return 1 << orderOf(bytes)
+    return bytes > LARGEST ? 2 ** Math.ceil(Math.log2(bytes)) : 1 << orderOf(bytes)
   }
 
   /**
    * Hands out a block of at least `bytes` bytes (see `blockSize`), its content undefined.
-   * @returns the block's offset, a multiple of its size up to 64 KiB; -1 when the memory is at its limit
+   * @returns the block's offset, a multiple of its size; -1 when the memory is at its limit or `bytes` is over 256 MiB
    */
   allocate(bytes: number): number {
+    if (bytes > LARGEST) return NIL
     const order = orderOf(bytes)
-    if (order > MAX_ORDER) return NIL
     let at = order
     while (at <= MAX_ORDER && this.free[at] === NIL) at++
     if (at > MAX_ORDER) {
@@ -174,5 +174,6 @@ const NIL = -1
 const MIN_ORDER = 8
 /** The largest block is 256 MiB. */
 const MAX_ORDER = 28
+const LARGEST = 1 << MAX_ORDER
 
 const orderOf = (bytes: number): number => (bytes <= 1 << MIN_ORDER ? MIN_ORDER : 32 - Math.clz32(bytes - 1))

@@ -43,14 +43,14 @@ export class Ring {
     const u8 = this.memory.u8
     setRange(u8, this.block + to, source, at, first)
     if (first < count) setRange(u8, this.block, source, at + first, count - first)
-    this.length += count
+    this.extend(count)
     return true
   }
 
   /** Appends `count` bytes that lie at `offset` of the world's memory. @returns false when memory is out */
   appendFrom(offset: number, count: number): boolean {
     if (!this.place(offset, count, this.length)) return false
-    this.length += count
+    this.extend(count)
     return true
   }
 
@@ -122,11 +122,22 @@ export class Ring {
 
   /** Makes room for `bytes` bytes in all. */
   private reserve(bytes: number): boolean {
+    if (bytes > this.capacity && !this.grow(bytes)) return false
     if (bytes > this.peak) this.peak = bytes
-    if (bytes <= this.capacity) return true
-    const wanted = Memory.blockSize(this.capacity === 0 ? Math.max(bytes, this.warm) : bytes)
-    const block = this.memory.allocate(wanted)
-    if (block < 0) return false
+    return true
+  }
+
+  /** Moves what is held to a block of at least `bytes` bytes. */
+  private grow(bytes: number): boolean {
+    let wanted = Memory.blockSize(this.capacity === 0 ? Math.max(bytes, this.warm) : bytes)
+    let block = this.memory.allocate(wanted)
+    if (block < 0) {
+      // Memory may be too short for the size remembered, yet not for what is needed now.
+      if (wanted === Memory.blockSize(bytes)) return false
+      wanted = Memory.blockSize(bytes)
+      block = this.memory.allocate(wanted)
+      if (block < 0) return false
+    }
     if (this.capacity > 0) {
       const kept = this.length + this.ahead
       const first = Math.min(kept, this.capacity - this.head)

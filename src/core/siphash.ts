@@ -1,5 +1,5 @@
 /**
- * SipHash-2-4 (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012) of a few 32-bit words, folded to
+ * SipHash-2-4 (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012) of a few 32-bit words, cut to its low
  * 32 bits. It is the keyed hash behind initial sequence numbers (RFC 6528), ports (RFC 6056), identifications
  * (RFC 7739) and hash tables that strangers can fill.
  *

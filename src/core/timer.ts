@@ -14,7 +14,7 @@ export class Timer {
   deadline: Micros = Number.POSITIVE_INFINITY
   /** Breaks ties: of two timers with one deadline the one set first fires first. */
   order = 0
-  /** The tick under which the wheel holds it: at or before the deadline's. */
+  /** The tick under which the wheel holds it, at or before the deadline's; while it is in the heap, its place there. */
   tick = 0
   /** Slot of the wheel, DUE in the heap, OUT in neither. */
   slot = OUT
@@ -67,8 +67,15 @@ export class TimerWheel {
     return this.set
   }
 
-  /** Sets `timer` to fire at `deadline`, or moves it there. A deadline in the past fires at the next `fire`. */
+  /**
+   * Sets `timer` to fire at `deadline`, or moves it there. A deadline in the past fires at the next `fire`; one at
+   * Infinity is none, and cancels.
+   */
   schedule(timer: Timer, deadline: Micros): void {
+    if (!(deadline < Number.POSITIVE_INFINITY)) {
+      this.cancel(timer)
+      return
+    }
     if (timer.deadline === Number.POSITIVE_INFINITY) this.set++
     timer.deadline = deadline
     timer.order = ++this.orders
@@ -119,27 +126,24 @@ export class TimerWheel {
   }
 
   private insert(timer: Timer, tick: number): void {
-    timer.tick = tick
     if (tick <= this.now) {
       timer.slot = DUE
       this.heapInsert(timer)
       return
     }
-    // The level is that of the highest group of six bits in which the tick differs from now.
+    timer.tick = tick
+    // The level is that of the highest group of six bits in which the tick differs from now. The last level goes round:
+    // its slots hold what is less than 64 of them away.
     let level = 0
-    let a = Math.floor(tick / SLOTS)
-    let b = Math.floor(this.now / SLOTS)
-    while (a !== b && level < LEVELS - 1) {
-      a = Math.floor(a / SLOTS)
-      b = Math.floor(b / SLOTS)
+    let at = tick
+    let now = this.now
+    while (level < LEVELS - 1 && Math.floor(at / SLOTS) !== Math.floor(now / SLOTS)) {
+      at = Math.floor(at / SLOTS)
+      now = Math.floor(now / SLOTS)
       level++
     }
-    let index = Math.floor(tick / 2 ** (SLOT_BITS * level)) % SLOTS
-    if (level === LEVELS - 1 && a !== b) {
-      // Beyond the wheel's reach (twelve days): wait in the slot farthest away and be placed anew from there.
-      index = (Math.floor(this.now / 2 ** (SLOT_BITS * level)) + SLOTS - 1) % SLOTS
-    }
-    const slot = level * SLOTS + index
+    // Beyond the wheel's reach (twelve days): wait in the slot farthest away and be placed anew from there.
+    const slot = level * SLOTS + (Math.min(at, now + SLOTS - 1) % SLOTS)
     const head = this.heads[slot]!
     timer.slot = slot
     timer.previous = null
@@ -153,7 +157,7 @@ export class TimerWheel {
     const slot = timer.slot
     timer.slot = OUT
     if (slot === DUE) {
-      this.heapRemove(this.due.indexOf(timer))
+      this.heapRemove(timer.tick)
     } else if (slot !== OUT) {
       if (timer.next !== null) timer.next.previous = timer.previous
       if (timer.previous !== null) timer.previous.next = timer.next
@@ -237,10 +241,10 @@ export class TimerWheel {
     while (at > 0) {
       const parent = (at - 1) >>> 1
       if (before(heap[parent]!, timer)) break
-      heap[at] = heap[parent]!
+      this.heapPut(heap[parent]!, at)
       at = parent
     }
-    heap[at] = timer
+    this.heapPut(timer, at)
     this.wakeIsCached = false
   }
 
@@ -252,7 +256,7 @@ export class TimerWheel {
     while (at > 0) {
       const parent = (at - 1) >>> 1
       if (before(heap[parent]!, last)) break
-      heap[at] = heap[parent]!
+      this.heapPut(heap[parent]!, at)
       at = parent
     }
     for (;;) {
@@ -260,10 +264,15 @@ export class TimerWheel {
       if (child >= heap.length) break
       if (child + 1 < heap.length && before(heap[child + 1]!, heap[child]!)) child++
       if (before(last, heap[child]!)) break
-      heap[at] = heap[child]!
+      this.heapPut(heap[child]!, at)
       at = child
     }
-    heap[at] = last
+    this.heapPut(last, at)
+  }
+
+  private heapPut(timer: Timer, at: number): void {
+    this.due[at] = timer
+    timer.tick = at
   }
 }
 

@@ -133,7 +133,7 @@ export const parseIpAddress = (text: string): IpAddress | undefined => {
   if (rest.includes('.')) {
     quad = parseIpv4Bits(rest.slice(lastColon + 1))
     if (quad === undefined) return undefined
-    rest = rest.slice(0, lastColon + 1) + '0:0'
+    rest = `${rest.slice(0, lastColon + 1)}0:0`
   }
   const halves = rest.split('::')
   if (halves.length > 2) return undefined

@@ -35,7 +35,7 @@ export const sumBytes = (bytes: Bytes, start: number, end: number): number => {
   }
   for (; word < words; word++) sum += u32[word]!
   sum += s1 + s2 + s3
-  for (at = Math.max(at, words << 2); at < end; at++) sum += (at & 1) === 0 ? u8[at]! * EVEN : u8[at]! * ODD
+  for (at = Math.max(at, words * 4); at < end; at++) sum += (at & 1) === 0 ? u8[at]! * EVEN : u8[at]! * ODD
 
   const folded = fold(sum)
   // A start at an odd place swaps the bytes of every word, and so of the sum; so does a little-endian machine.

@@ -18,6 +18,17 @@ const MORE_FRAGMENTS = 0x2000
  * @returns `Drop.none`, with every field of `into` set, or why the packet must be dropped
  */
 export const parseIpv4 = (into: IpHeader, bytes: Bytes, start: number, end: number): number => {
+  const reason = readIpv4(into, bytes, start, end)
+  if (reason !== Drop.none) return reason
+  if (into.payloadEnd > end) return Drop['ipv4-truncated']
+  return sumBytes(bytes, start, into.payloadStart) === 0xffff ? Drop.none : Drop['ipv4-checksum']
+}
+
+/**
+ * As `parseIpv4`, for a header whose packet may be cut short and whose checksum may be stale, as in a quotation:
+ * `into.payloadEnd` may lie beyond `end`.
+ */
+export const readIpv4 = (into: IpHeader, bytes: Bytes, start: number, end: number): number => {
   if (end - start < IPV4_MIN_HEADER) return Drop['ipv4-truncated']
   const { u8, view } = bytes
   const first = u8[start]!
@@ -27,8 +38,6 @@ export const parseIpv4 = (into: IpHeader, bytes: Bytes, start: number, end: numb
   if (headerLength > end - start) return Drop['ipv4-truncated']
   const totalLength = view.getUint16(start + 2)
   if (totalLength < headerLength) return Drop['ipv4-total-length']
-  if (totalLength > end - start) return Drop['ipv4-truncated']
-  if (sumBytes(bytes, start, start + headerLength) !== 0xffff) return Drop['ipv4-checksum']
   const fragment = view.getUint16(start + 6)
   into.version = 4
   into.headerLength = headerLength
@@ -74,8 +83,13 @@ export const emitIpv4 = (header: IpHeader, bytes: Bytes, start: number, payloadL
   )
   u8[start + 8] = header.hopLimit
   u8[start + 9] = header.protocol
-  view.setUint16(start + 10, 0)
   view.setInt32(start + 12, header.source3)
   view.setInt32(start + 16, header.destination3)
-  view.setUint16(start + 10, checksumOf(sumBytes(bytes, start, start + headerLength)))
+  setIpv4Checksum(bytes, start, headerLength)
+}
+
+/** Computes anew the checksum of the IPv4 header of `headerLength` bytes at `start`. */
+export const setIpv4Checksum = (bytes: Bytes, start: number, headerLength: number): void => {
+  bytes.view.setUint16(start + 10, 0)
+  bytes.view.setUint16(start + 10, checksumOf(sumBytes(bytes, start, start + headerLength)))
 }

@@ -28,6 +28,7 @@ export const TcpOptionKind = {
   Md5: 19,
   UserTimeout: 28,
   Ao: 29,
+  Mptcp: 30,
   FastOpen: 34,
   Experiment1: 253,
   Experiment2: 254,
@@ -38,7 +39,7 @@ export const TCP_MAX_HEADER = 60
 /** The largest shift of the window (RFC 7323 section 2.3). */
 export const TCP_MAX_WINDOW_SCALE = 14
 /** Identifies fast open inside an experimental option (RFC 6994; the magic number of the first fast-open drafts). */
-const FAST_OPEN_EXPERIMENT = 0xf989
+export const FAST_OPEN_EXPERIMENT = 0xf989
 /** NOP, NOP, timestamps, length 10: the whole of the options in most segments. */
 const ALIGNED_TIMESTAMPS = 0x0101_080a
 const MAX_SACK_BLOCKS = 4

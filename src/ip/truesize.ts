@@ -1,0 +1,24 @@
+import type { Frame } from '../core/frame.ts'
+
+/** Bytes of Linux's `sk_buff`, and of the `skb_shared_info` behind the data. */
+const SKB = 256
+const SHARED_INFO = 320
+/** Room that a sender leaves before the IP header. */
+const HEADROOM = 31
+/** Beyond this the data lies in pages, one after another. */
+const LINEAR_LIMIT = 16_384
+const PAGE = 4096
+
+/**
+ * The memory that Linux charges to a socket or queue for an IP packet of `bytes` bytes: what SO_RCVBUF,
+ * unres_qlen_bytes and their like are counted in. A one-byte datagram costs 768, one of an Ethernet MTU 2304.
+ */
+export const truesize = (bytes: number): number => {
+  const data = (bytes + HEADROOM + 63) & ~63
+  if (data + SHARED_INFO > LINEAR_LIMIT) return SKB + 512 + ((bytes + PAGE - 1) & -PAGE)
+  const block = data + SHARED_INFO
+  return SKB + (1 << (32 - Math.clz32(block - 1)))
+}
+
+/** What a frame costs, from its IP header on. */
+export const frameTruesize = (frame: Frame): number => truesize(frame.end - frame.network)

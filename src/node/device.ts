@@ -1,0 +1,187 @@
+import {
+  cannotAttach,
+  cannotOpenDriver,
+  checkDeviceName,
+  DeviceError,
+  type DeviceKind,
+  type Surroundings,
+} from './device-error.ts'
+import { KernelLinks } from './ifconfig.ts'
+import { LinkWatch } from './link-watch.ts'
+import { LITTLE_ENDIAN, type LinkState } from './netlink.ts'
+import { systemCalls } from './readiness.ts'
+import { O_CLOEXEC, O_NONBLOCK, O_RDWR, type Syscalls, surroundings } from './syscalls.ts'
+import { VNET_HEADER } from './vnet.ts'
+
+/** Which device, and how. */
+export interface DeviceOptions {
+  readonly kind: DeviceKind
+  /** At most 15 bytes; `%d` in it stands for the first free number. `tun%d` or `tap%d` unless given. */
+  readonly name?: string
+  /** Sets the device's MTU, bytes; unless given it stays as it is, 1500 for a new device. */
+  readonly mtu?: number
+  /** Pass large segments and unfinished checksums through as they are? Yes unless given. */
+  readonly offload?: boolean
+  /** The system calls to use; the machine's unless given. */
+  readonly syscalls?: Syscalls
+  /** What to say of the machine in errors; what is found unless given. */
+  readonly surroundings?: Surroundings
+}
+
+/** An open device. */
+export interface Device {
+  readonly kind: DeviceKind
+  readonly name: string
+  readonly fd: number
+  /** Does a virtio header stand before every frame? */
+  readonly offload: boolean
+  readonly syscalls: Syscalls
+  /** The kernel's interface when the device was opened. */
+  readonly state: LinkState
+  readonly links: LinkWatch
+  /** Is there still an interface behind the descriptor? */
+  isAttached(): boolean
+  close(): void
+}
+
+/** linux/if_tun.h. */
+const TUNSETIFF = 0x4004_54ca
+const TUNSETOFFLOAD = 0x4004_54d0
+const TUNGETIFF = 0x8004_54d2
+const TUNSETVNETHDRSZ = 0x4004_54d8
+const TUNSETVNETLE = 0x4004_54dc
+const IFF_TUN = 0x0001
+const IFF_TAP = 0x0002
+const IFF_NO_PI = 0x1000
+const IFF_VNET_HDR = 0x4000
+const TUN_F_CSUM = 0x01
+const TUN_F_TSO4 = 0x02
+const TUN_F_TSO6 = 0x04
+const TUN_F_TSO_ECN = 0x08
+
+/** What the kernel may leave to us, the most first. */
+const OFFLOADS = [
+  TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN,
+  TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6,
+  TUN_F_CSUM,
+  0,
+]
+
+/** `struct ifreq`: a name of 16 bytes, and 24 bytes of this and that. */
+const IFREQ = 40
+const IFREQ_FLAGS = 16
+
+/**
+ * Opens a device, which the kernel makes if there is none of that name.
+ * @throws DeviceError with one line that says what to do
+ */
+export const openDevice = (options: DeviceOptions): Device => {
+  const around = options.surroundings ?? surroundings()
+  const name = options.name ?? `${options.kind}%d`
+  const syscalls = options.syscalls ?? systemCalls(around.platform)
+  checkDeviceName(name)
+  const fd = syscalls.open('/dev/net/tun', O_RDWR | O_NONBLOCK | O_CLOEXEC)
+  if (fd < 0) throw cannotOpenDriver(-fd, around)
+  let links: LinkWatch | null = null
+  try {
+    // Listening begins before the device is there, so that no change is missed.
+    links = new LinkWatch(syscalls)
+    const offload = options.offload ?? true
+    const given = attach(syscalls, fd, options.kind, name, offload, around)
+    if (offload) setOffload(syscalls, fd, given)
+    return new OpenDevice(
+      options.kind,
+      given,
+      fd,
+      offload,
+      syscalls,
+      interfaceState(syscalls, given, options.mtu),
+      links,
+    )
+  } catch (error) {
+    links?.close()
+    syscalls.close(fd)
+    throw error
+  }
+}
+
+/** Makes `fd` that of device `name`. @returns the name that the kernel gave it */
+const attach = (
+  syscalls: Syscalls,
+  fd: number,
+  kind: DeviceKind,
+  name: string,
+  offload: boolean,
+  around: Surroundings,
+): string => {
+  const request = new Uint8Array(IFREQ)
+  request.set(new TextEncoder().encode(name))
+  const flags = (kind === 'tap' ? IFF_TAP : IFF_TUN) | IFF_NO_PI | (offload ? IFF_VNET_HDR : 0)
+  new DataView(request.buffer).setUint16(IFREQ_FLAGS, flags, LITTLE_ENDIAN)
+  const result = syscalls.ioctl(fd, TUNSETIFF, request)
+  if (result < 0) throw cannotAttach(-result, kind, name, around)
+  return new TextDecoder().decode(request.subarray(0, request.indexOf(0)))
+}
+
+/** Sets the shape of virtio headers, and what the kernel may leave to us. */
+const setOffload = (syscalls: Syscalls, fd: number, name: string): void => {
+  const size = new Uint8Array(4)
+  new DataView(size.buffer).setInt32(0, VNET_HEADER, LITTLE_ENDIAN)
+  const on = new Uint8Array(4)
+  new DataView(on.buffer).setInt32(0, 1, LITTLE_ENDIAN)
+  const sized = syscalls.ioctl(fd, TUNSETVNETHDRSZ, size)
+  // Little-endian machines that cannot be asked for it have it so.
+  const ordered = syscalls.ioctl(fd, TUNSETVNETLE, on) >= 0 || LITTLE_ENDIAN
+  const taken = OFFLOADS.some((offloads) => syscalls.ioctlNumber(fd, TUNSETOFFLOAD, offloads) >= 0)
+  if (sized < 0 || !ordered || !taken) {
+    throw new DeviceError('ENOTSUP', `the kernel has no segmentation offload for ${name}: open it without`)
+  }
+}
+
+/** The interface behind the device, after its MTU is set. */
+const interfaceState = (syscalls: Syscalls, name: string, mtu: number | undefined): LinkState => {
+  const links = new KernelLinks(syscalls)
+  try {
+    if (mtu !== undefined && links.get(name).mtu !== mtu) links.setMtu(name, mtu)
+    return links.get(name)
+  } finally {
+    links.close()
+  }
+}
+
+class OpenDevice implements Device {
+  readonly kind: DeviceKind
+  readonly name: string
+  readonly fd: number
+  readonly offload: boolean
+  readonly syscalls: Syscalls
+  readonly state: LinkState
+  readonly links: LinkWatch
+
+  constructor(
+    kind: DeviceKind,
+    name: string,
+    fd: number,
+    offload: boolean,
+    syscalls: Syscalls,
+    state: LinkState,
+    links: LinkWatch,
+  ) {
+    this.kind = kind
+    this.name = name
+    this.fd = fd
+    this.offload = offload
+    this.syscalls = syscalls
+    this.state = state
+    this.links = links
+  }
+
+  isAttached(): boolean {
+    return this.syscalls.ioctl(this.fd, TUNGETIFF, new Uint8Array(IFREQ)) >= 0
+  }
+
+  close(): void {
+    this.links.close()
+    this.syscalls.close(this.fd)
+  }
+}

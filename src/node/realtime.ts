@@ -1,0 +1,141 @@
+import type { Clock, Micros } from '../core/clock.ts'
+import type { Loop } from '../core/loop.ts'
+
+/** The machine's clock. World time 0 is when it was made. */
+export class RealClock implements Clock {
+  readonly epoch: Micros
+  readonly #start = performance.now()
+
+  constructor() {
+    this.epoch = Date.now() * 1000
+  }
+
+  /** Microseconds, with fractions; steps of the wall clock do not move it. */
+  now(): Micros {
+    return (performance.now() - this.#start) * 1000
+  }
+}
+
+/** Tasks run before the driver looks at the clock. */
+const TASKS = 64
+/** How long turns may keep Node from its own work, ms. */
+const SLICE_MS = 2
+/** Turns that may take place as microtasks before Node gets its turn. */
+const MICROTURNS = 64
+/** The longest that Node's timers take, ms. */
+const LONGEST_SLEEP_MS = 0x7fff_ffff
+
+/**
+ * Drives a world's loop in real time, in Node's event loop. Work that comes up outside a turn is done in a microtask,
+ * before Node goes on to anything else; a turn that has more to do than `SLICE_MS` allows, and work that keeps coming,
+ * go on with `setImmediate`, after Node has seen to its own sockets and timers. In between the driver sleeps until the
+ * world's next timer, to the millisecond.
+ *
+ * Sleeping does not keep the process alive, unless `ref` says so; work that is there now is done in any case.
+ */
+export class RealTimeDriver {
+  readonly #loop: Loop
+  readonly #turn: () => void
+  readonly #turnImmediate: () => void
+  #closed = false
+  /** Has a turn been arranged? */
+  #arranged = false
+  /** Turns since Node last got its turn, and the time they took, ms. */
+  #turns = 0
+  #spent = 0
+  #immediate: NodeJS.Immediate | null = null
+  #timer: NodeJS.Timeout | null = null
+  /** World time at which `#timer` fires. */
+  #wake: Micros = Number.POSITIVE_INFINITY
+  #keepAlive: NodeJS.Timeout | null = null
+
+  constructor(loop: Loop) {
+    this.#loop = loop
+    this.#turn = () => this.#run()
+    this.#turnImmediate = () => {
+      this.#immediate = null
+      this.#turns = 0
+      this.#spent = 0
+      this.#run()
+    }
+    loop.onWork = () => this.#arrange()
+    this.#arrange()
+  }
+
+  /** Keeps the process alive from now on. */
+  ref(): this {
+    if (!this.#closed) this.#keepAlive ??= setInterval(() => {}, LONGEST_SLEEP_MS)
+    return this
+  }
+
+  /** Lets the process end when nothing else keeps it. */
+  unref(): this {
+    if (this.#keepAlive !== null) clearInterval(this.#keepAlive)
+    this.#keepAlive = null
+    return this
+  }
+
+  /** Lets go of the loop: nothing in its world moves by itself any more. */
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#loop.onWork = null
+    this.unref()
+    this.#disarm()
+    if (this.#immediate !== null) clearImmediate(this.#immediate)
+    this.#immediate = null
+  }
+
+  /** Has a turn take place soon. */
+  #arrange(): void {
+    if (this.#arranged || this.#closed) return
+    this.#arranged = true
+    if (this.#turns < MICROTURNS && this.#spent < SLICE_MS) queueMicrotask(this.#turn)
+    else this.#immediate = setImmediate(this.#turnImmediate)
+  }
+
+  #run(): void {
+    if (this.#closed) return
+    this.#arranged = false
+    const loop = this.#loop
+    const start = performance.now()
+    let now = start
+    try {
+      while (loop.turn(TASKS) && now - start < SLICE_MS) now = performance.now()
+    } finally {
+      this.#turns++
+      this.#spent += performance.now() - start
+      if (!this.#closed) this.#afterTurn()
+    }
+  }
+
+  #afterTurn(): void {
+    if (this.#loop.hasWork) {
+      if (this.#arranged) return
+      this.#arranged = true
+      this.#immediate = setImmediate(this.#turnImmediate)
+    } else this.#sleep(this.#loop.timers.nextWake())
+  }
+
+  /** Sees to it that a turn takes place at `wake`. A timer that fires too early is let be: it sets the next. */
+  #sleep(wake: Micros): void {
+    if (wake >= this.#wake) return
+    this.#disarm()
+    const ms = Math.ceil((wake - this.#loop.clock.now()) / 1000)
+    this.#wake = wake
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = null
+        this.#wake = Number.POSITIVE_INFINITY
+        this.#run()
+      },
+      Math.min(Math.max(ms, 1), LONGEST_SLEEP_MS),
+    ).unref()
+  }
+
+  #disarm(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
+    this.#wake = Number.POSITIVE_INFINITY
+  }
+}

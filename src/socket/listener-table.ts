@@ -1,0 +1,130 @@
+import { AddressMap } from '../ip/address-map.ts'
+import type { NetworkInterface } from '../ip/interface.ts'
+import type { IpAddress } from '../wire/address.ts'
+import type { IpHeader } from '../wire/ip.ts'
+
+/** What may claim packets that belong to no connection: a listening TCP socket, an unconnected UDP socket. */
+export interface Claimant {
+  /** The address it is bound to; 0.0.0.0 or :: for any. */
+  readonly local: IpAddress
+  readonly localPort: number
+  /** 4 or 6: AF_INET or AF_INET6. */
+  readonly family: 4 | 6
+  /** IPV6_V6ONLY: IPv4 packets are not for it. */
+  readonly v6only: boolean
+  /** SO_BINDTODEVICE, or the scope of a link-local address; null for any. */
+  readonly boundInterface: NetworkInterface | null
+  /** SO_REUSEPORT: one of several with equal claims is chosen by hash. */
+  readonly reusePort: boolean
+}
+
+const MAPPED = 0xffff
+
+/**
+ * Claimants by address and port. A packet goes to the one with the fewest wildcards: bound to its destination address
+ * before bound to any, bound to its interface before bound to none, of its own family before dual-stack. Each question
+ * takes at most three look-ups, however many claimants there are.
+ */
+export class ListenerTable<T extends Claimant> {
+  /** Claimants in the table. */
+  size = 0
+  private readonly groups: AddressMap<T[]>
+
+  /** @param seed 32 secret bits */
+  constructor(seed: number) {
+    this.groups = new AddressMap(seed)
+  }
+
+  add(claimant: T): void {
+    const { w0, w1, w2, w3 } = claimant.local
+    const group = this.groups.get(w0, w1, w2, w3, claimant.localPort)
+    if (group === undefined) this.groups.set(w0, w1, w2, w3, claimant.localPort, [claimant])
+    else group.push(claimant)
+    this.size++
+  }
+
+  remove(claimant: T): void {
+    const { w0, w1, w2, w3 } = claimant.local
+    const group = this.groups.get(w0, w1, w2, w3, claimant.localPort)
+    const at = group === undefined ? -1 : group.indexOf(claimant)
+    if (at < 0) return
+    group!.splice(at, 1)
+    this.size--
+    if (group!.length === 0) this.groups.delete(w0, w1, w2, w3, claimant.localPort)
+  }
+
+  /**
+   * Whose a packet to `port` is; null when nobody claims it.
+   * @param flow a hash of its endpoints, which chooses among claimants with SO_REUSEPORT
+   */
+  find(header: IpHeader, port: number, from: NetworkInterface, flow: number): T | null {
+    const { destination0, destination1, destination2, destination3 } = header
+    const exact = this.groups.get(destination0, destination1, destination2, destination3, port)
+    if (exact !== undefined) {
+      const found = choose(exact, header, from, flow)
+      if (found !== null) return found
+    }
+    if (header.version === 4) {
+      const any4 = this.groups.get(0, 0, MAPPED, 0, port)
+      if (any4 !== undefined) {
+        const found = choose(any4, header, from, flow)
+        if (found !== null) return found
+      }
+    }
+    const any6 = this.groups.get(0, 0, 0, 0, port)
+    return any6 === undefined ? null : choose(any6, header, from, flow)
+  }
+
+  /** Every claimant of a packet to `port`, for what goes to all: multicast and broadcast. */
+  *matching(header: IpHeader, port: number, from: NetworkInterface): Iterable<T> {
+    const { destination0, destination1, destination2, destination3 } = header
+    const keys: (T[] | undefined)[] = [
+      this.groups.get(destination0, destination1, destination2, destination3, port),
+      header.version === 4 ? this.groups.get(0, 0, MAPPED, 0, port) : undefined,
+      this.groups.get(0, 0, 0, 0, port),
+    ]
+    for (const group of keys) {
+      if (group === undefined) continue
+      for (const claimant of [...group]) if (score(claimant, header, from) >= 0) yield claimant
+    }
+  }
+
+  /** Every claimant, in no order; a copy. */
+  all(): T[] {
+    return this.groups.values().flat()
+  }
+}
+
+/** How well a claimant fits, -1 when it does not. The address has been compared already. */
+const score = (claimant: Claimant, header: IpHeader, from: NetworkInterface): number => {
+  if (header.version === 4 && claimant.family === 6 && claimant.v6only) return -1
+  let points = 0
+  if (claimant.boundInterface !== null) {
+    if (claimant.boundInterface !== from) return -1
+    points += 2
+  }
+  if (header.version === 4 && claimant.family === 4) points++
+  return points
+}
+
+/** The best of a group; of several equal ones with SO_REUSEPORT the one that the flow's hash falls to, else the last that came. */
+const choose = <T extends Claimant>(group: T[], header: IpHeader, from: NetworkInterface, flow: number): T | null => {
+  let best: T | null = null
+  let bestScore = -1
+  let equals = 0
+  for (let i = 0; i < group.length; i++) {
+    const claimant = group[i]!
+    const points = score(claimant, header, from)
+    if (points < 0 || points < bestScore) continue
+    equals = points === bestScore ? equals + 1 : 1
+    bestScore = points
+    best = claimant
+  }
+  if (equals < 2 || !best!.reusePort) return best
+  // Spread evenly by the upper bits of the hash (Lemire's reduction).
+  let chosen = Math.floor(((flow >>> 0) * equals) / 0x1_0000_0000)
+  for (let i = 0; i < group.length; i++) {
+    if (score(group[i]!, header, from) === bestScore && chosen-- === 0) return group[i]!
+  }
+  return best
+}

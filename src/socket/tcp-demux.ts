@@ -1,0 +1,114 @@
+import { type Frame, FrameChecksum } from '../core/frame.ts'
+import type { Random } from '../core/random.ts'
+import type { NetworkInterface } from '../ip/interface.ts'
+import type { IcmpError, TransportProtocol } from '../ip/protocol.ts'
+import type { IpStack } from '../ip/stack.ts'
+import { TcpConnection } from '../tcp/connection.ts'
+import { receiveIcmpError } from '../tcp/icmp.ts'
+import { receiveSegment, Verdict } from '../tcp/input.ts'
+import { TcpLayer } from '../tcp/layer.ts'
+import type { TcpListener } from '../tcp/listener.ts'
+import { replyReset } from '../tcp/reply.ts'
+import { Request } from '../tcp/request.ts'
+import type { Segment } from '../tcp/segment.ts'
+import type { TcpSettings } from '../tcp/settings.ts'
+import { TimeWait, TimeWaitVerdict } from '../tcp/time-wait.ts'
+import { TupleKind } from '../tcp/tuple.ts'
+import { foldSum, sumBytes } from '../wire/checksum.ts'
+import { Drop } from '../wire/drop.ts'
+import { type IpHeader, IpProtocol } from '../wire/ip.ts'
+import { parseTcp } from '../wire/tcp.ts'
+import { type Claimant, ListenerTable } from './listener-table.ts'
+import { TupleTable } from './tuple-table.ts'
+
+/** A listener and what it claims. */
+export interface ListenerClaim extends Claimant {
+  readonly listener: TcpListener
+}
+
+/**
+ * Who gets a TCP segment: first the pair of endpoints, then the listeners; a RST when nobody does
+ * (RFC 9293 section 3.10.7).
+ */
+export class TcpDemux implements TransportProtocol {
+  readonly table: TupleTable
+  readonly listeners: ListenerTable<ListenerClaim>
+  readonly layer: TcpLayer
+  private readonly ip: IpStack
+
+  constructor(ip: IpStack, settings: TcpSettings, random: Random) {
+    this.ip = ip
+    this.table = new TupleTable(random.next32())
+    this.listeners = new ListenerTable(random.next32())
+    this.layer = new TcpLayer(ip.world, ip, this.table, settings, random)
+    ip.register(IpProtocol.Tcp, this)
+  }
+
+  receive(header: IpHeader, frame: Frame, from: NetworkInterface): void {
+    const { layer, ip } = this
+    const { segment } = layer
+    const { mib } = ip
+    const { memory } = ip.world
+    mib.tcp.InSegs++
+    const malformed = parseTcp(segment, memory, header.payloadStart, header.payloadEnd)
+    if (malformed !== 0) {
+      mib.tcp.InErrs++
+      layer.drop(frame, malformed)
+      return
+    }
+    if (frame.checksum === FrameChecksum.Unverified) {
+      const { payloadStart, payloadEnd } = header
+      const pseudo = header.pseudoSum(IpProtocol.Tcp, payloadEnd - payloadStart)
+      if (foldSum(pseudo + sumBytes(memory, payloadStart, payloadEnd)) !== 0xffff) {
+        mib.tcp.InErrs++
+        mib.tcp.InCsumErrors++
+        layer.drop(frame, Drop['tcp-checksum'])
+        return
+      }
+    }
+    // A segment to a group is no segment (RFC 9293 section 3.9.2.3, MUST-57).
+    if (ip.arrival !== 'unicast') {
+      layer.drop(frame, Drop['tcp-bad-address'])
+      return
+    }
+    segment.complete(header, frame.segmentSize)
+    const verdict = this.dispatch(segment, header, from)
+    if (verdict === Verdict.Reset) replyReset(layer, segment, header, from)
+    else if (verdict > 0) mib.drops[verdict]!++
+    layer.release(frame)
+  }
+
+  /** @returns `Verdict.Done`, `Verdict.Reset`, or why the segment was dropped */
+  private dispatch(segment: Segment, header: IpHeader, from: NetworkInterface): number {
+    const entry = this.table.find(header, segment.sourcePort, segment.destinationPort, from)
+    if (entry !== null) {
+      if (entry.kind === TupleKind.Connection) return receiveSegment(entry as TcpConnection, segment)
+      if (entry.kind === TupleKind.Request) return (entry as Request).receive(segment)
+      const verdict = (entry as TimeWait).receive(segment)
+      if (verdict !== TimeWaitVerdict.Reopen) return verdict
+    }
+    const flow = Math.imul(header.source3 ^ (segment.sourcePort << 16) ^ header.source0, 0x9e37_79b1)
+    const claim = this.listeners.find(header, segment.destinationPort, from, flow)
+    if (claim === null) {
+      this.ip.mib.drops[Drop['tcp-no-socket']]!++
+      return Verdict.Reset
+    }
+    return claim.listener.receive(segment, header, from)
+  }
+
+  icmpError(error: IcmpError): void {
+    const { memory } = this.ip.world
+    const { quoted, transportStart, transportEnd } = error
+    if (transportEnd - transportStart < 8) return
+    const sourcePort = memory.view.getUint16(transportStart)
+    const destinationPort = memory.view.getUint16(transportStart + 2)
+    const seq = memory.view.getInt32(transportStart + 4)
+    const entry = this.table.findQuoted(quoted, sourcePort, destinationPort)
+    if (entry === null) {
+      this.ip.mib.icmp.InErrors++
+      return
+    }
+    if (entry instanceof TcpConnection) receiveIcmpError(entry, error, seq)
+    else if (entry instanceof Request) entry.receiveIcmpError(error, seq)
+  }
+}

@@ -1,0 +1,425 @@
+import { seqGt, seqLeq, seqLt } from '../core/seq.ts'
+import { TcpFlag } from '../wire/tcp.ts'
+import { AckFlag } from './ack-flags.ts'
+import { CaState, EcnFlag } from './congestion/state.ts'
+import { AckPending, Feature, Pending, type TcpConnection } from './connection.ts'
+import { rackAdvance, updateReorderingWindow } from './loss.ts'
+import { syncMss } from './mss.ts'
+import { restartAfterIdle, windowEnd } from './output.ts'
+import { completeSample, rateOnDelivered, updatePacingRate } from './rate.ts'
+import { countSegments, splitRecord, unlinkSent } from './records.ts'
+import {
+  countDelivered,
+  handleAlert,
+  processProbeAck,
+  reduceWindow,
+  removeDuplicates,
+  Resend,
+  resendAfter,
+} from './recovery.ts'
+import { applySack, highestSack, noteReordering, type SackOutcome } from './sack.ts'
+import type { Segment } from './segment.ts'
+import { Sacked, type SendRecord } from './send-queue.ts'
+import { armRetransmit, persistDelay, rearmRetransmit, scheduleLossProbe, stopRetransmit } from './timers.ts'
+
+/** The fifth step of RFC 9293 section 3.10.7.4: what the ACK field of a segment means. */
+
+/** What `processAck` found. */
+export const AckResult = {
+  /** The ACK is acceptable and has been dealt with, though it may be an old one. */
+  Ok: 0,
+  /** It acknowledges what was never sent (RFC 9293 section 3.10.7.4: send an ACK, drop). */
+  Unsent: 1,
+  /** It is older than the window is wide: probably a blind attack (RFC 5961 section 5.2). */
+  TooOld: 2,
+} as const
+
+/**
+ * Takes in the acknowledgment of `segment`: window, SACK, round-trip time, loss recovery, congestion window; sends again
+ * what is lost. What else may be sent now is left to the caller.
+ * @param flags `AckFlag` bits known beforehand
+ * @returns one of `AckResult`
+ */
+export const processAck = (c: TcpConnection, segment: Segment, flags: number): number => {
+  const { snd } = c
+  const { ack } = segment
+  const priorUna = snd.una
+  if (seqLt(ack, priorUna)) {
+    // RFC 5961 section 5.2: acceptable is SND.UNA - MAX.SND.WND <= SEG.ACK, but not what was before the connection.
+    const acked = (priorUna - snd.iss) >>> 0
+    if (seqLt(ack, (priorUna - Math.min(snd.maxWnd, acked)) | 0)) return AckResult.TooOld
+    oldAck(c, segment, priorUna)
+    return AckResult.Ok
+  }
+  if (seqGt(ack, snd.nxt)) {
+    if (!c.probeByteOut || ack !== ((snd.nxt + 1) | 0)) return AckResult.Unsent
+    adoptProbeByte(c)
+  }
+  const { layer } = c
+  if (seqGt(ack, priorUna)) {
+    flags |= AckFlag.Advanced
+    c.retransmits = 0
+  }
+  if ((flags & AckFlag.UpdateTimestamp) !== 0) replaceTimestamp(c, segment)
+  if (segment.dataLength > 0) flags |= AckFlag.Data
+  const sample = layer.rateSample
+  const outcome = layer.sackOutcome
+  sample.reset()
+  outcome.reset(snd.nxt)
+  const cc = c.cc
+  const priorHighest = c.has(Feature.Sack) ? highestSack(c) : priorUna
+  const priorOut = cc.packetsOut
+  const lostBefore = cc.lost
+  const deliveredBefore = cc.delivered
+  sample.priorInFlight = cc.inFlight
+  flags |= updateWindow(c, segment)
+  if (segment.sackCount > 0 && c.has(Feature.Sack) && priorOut + cc.sackedOut > 0) {
+    flags |= applySack(c, segment, priorUna, outcome, sample)
+  }
+  if (c.has(Feature.Ecn)) flags |= receiveEcn(c, segment)
+  if (outcome.delivered > 0) countDelivered(c, outcome.delivered, (flags & AckFlag.Ece) !== 0)
+  c.softError = 0
+  c.probes = 0
+  c.lastAckMs = layer.loop.nowMs32
+  if (priorOut === 0) {
+    nothingWasOut(c, flags, priorUna)
+    return AckResult.Ok
+  }
+  flags |= cleanQueue(c, priorHighest, priorUna, outcome, flags)
+  updateReorderingWindow(c, sample.priorDelivered)
+  if (cc.tlpActive) processProbeAck(c, ack, flags)
+  let resend: number = Resend.Nothing
+  if ((flags & AckFlag.NotDuplicate) === 0 || (flags & AckFlag.Alert) !== 0 || cc.state !== CaState.Open) {
+    const alert = layer.alert
+    alert.flags = flags
+    alert.priorUna = priorUna
+    const duplicate = (flags & (AckFlag.Advanced | AckFlag.NotDuplicate | AckFlag.Dsack)) === 0
+    alert.duplicates = duplicate ? Math.max(1, segment.segments) : 0
+    alert.resend = Resend.Nothing
+    handleAlert(c, alert)
+    flags = alert.flags
+    resend = alert.resend
+  }
+  if ((flags & AckFlag.SetTimer) !== 0 && !scheduleLossProbe(c, true)) rearmRetransmit(c)
+  if ((flags & AckFlag.Progress) !== 0 || (flags & AckFlag.NotDuplicate) === 0) c.destination?.confirm()
+  const delivered = cc.delivered - deliveredBefore
+  if (delivered > 0) {
+    layer.mib.tcpExt.TCPDelivered += delivered
+    if ((flags & AckFlag.Ece) !== 0) layer.mib.tcpExt.TCPDeliveredCE += delivered
+  }
+  completeSample(c, delivered, cc.lost - lostBefore, cc.reneged, sample)
+  controlCongestion(c, ack, delivered, flags)
+  resendAfter(c, resend)
+  return AckResult.Ok
+}
+
+/** An ACK older than SND.UNA changes nothing, but its SACK blocks may tell something (RFC 9293: it is ignored). */
+const oldAck = (c: TcpConnection, segment: Segment, priorUna: number): void => {
+  if (segment.sackCount === 0 || !c.has(Feature.Sack) || c.cc.packetsOut === 0) return
+  const { layer } = c
+  const sample = layer.rateSample
+  const outcome = layer.sackOutcome
+  sample.reset()
+  outcome.reset(c.snd.nxt)
+  const alert = layer.alert
+  alert.flags = applySack(c, segment, priorUna, outcome, sample)
+  if (outcome.delivered > 0) countDelivered(c, outcome.delivered, false)
+  alert.priorUna = priorUna
+  alert.duplicates = 0
+  alert.resend = Resend.Nothing
+  handleAlert(c, alert)
+  resendAfter(c, alert.resend)
+}
+
+/** The byte that probed a shut window was taken: it counts as sent (see timeouts.ts). */
+const adoptProbeByte = (c: TcpConnection): void => {
+  const queue = c.queue!
+  const cc = c.ownCongestionState()
+  const record = queue.firstUnsent
+  c.probeByteOut = false
+  if (record === null) return
+  if (record.length > 1) splitRecord(c, queue, queue.sentCount, 1, 1)
+  record.sentAt = c.layer.loop.now32
+  countSegments(record, 1)
+  queue.sentCount++
+  cc.packetsOut += record.segments
+  c.snd.nxt = record.end
+}
+
+/** TS.Recent follows segments at the left edge of the window (RFC 7323 section 4.3). */
+export const replaceTimestamp = (c: TcpConnection, segment: Segment): void => {
+  const { rcv } = c
+  if (!segment.hasTimestamps || seqGt(segment.seq, rcv.wup)) return
+  // Not older than what is there, unless that is so old that the clock may have gone round (section 5.5).
+  const old = c.layer.nowSeconds >= rcv.tsRecentAt + PAWS_DAYS
+  if (((segment.timestamp - rcv.tsRecent) | 0) >= 0 || old) {
+    rcv.tsRecent = segment.timestamp
+    rcv.tsRecentAt = c.layer.nowSeconds
+  }
+}
+
+/** 24 days in seconds: after so long a time stamp says nothing (RFC 7323 section 5.5). */
+export const PAWS_DAYS = 24 * 86_400
+
+/** Takes the peer's window from a segment that is not older than the last one that set it (RFC 9293 section 3.10.7.4), and moves SND.UNA. */
+const updateWindow = (c: TcpConnection, segment: Segment): number => {
+  const { snd } = c
+  const { ack, seq } = segment
+  const window = (segment.flags & TcpFlag.Syn) !== 0 ? segment.window : segment.window * 2 ** snd.wndScale
+  let flags = 0
+  if (seqGt(ack, snd.una) || seqGt(seq, snd.wl1) || (seq === snd.wl1 && (window > snd.wnd || window === 0))) {
+    flags = AckFlag.WindowUpdate
+    snd.wl1 = seq
+    if (snd.wnd !== window) {
+      snd.wnd = window
+      if (c.queue?.hasUnsent) restartAfterIdle(c)
+      if (window > snd.maxWnd) {
+        snd.maxWnd = window
+        syncMss(c, snd.pathMtu)
+      }
+    }
+  }
+  snd.una = ack
+  return flags
+}
+
+/** ECE asks for a reduction; CWR says that the peer has made one (RFC 3168 section 6.1). */
+const receiveEcn = (c: TcpConnection, segment: Segment): number => {
+  if ((segment.flags & TcpFlag.Cwr) !== 0 && (c.cc.ecn & EcnFlag.DemandCwr) !== 0) {
+    c.ownCongestionState().ecn &= ~EcnFlag.DemandCwr
+    // The next ACK must leave soon, so that the peer sees that it has been heard.
+    if (segment.dataLength > 0) c.rcv.pending |= AckPending.Now
+  }
+  return (segment.flags & (TcpFlag.Ece | TcpFlag.Syn)) === TcpFlag.Ece ? AckFlag.Ece : 0
+}
+
+/** An ACK with nothing in flight: a window update, or the answer to a probe. */
+const nothingWasOut = (c: TcpConnection, flags: number, priorUna: number): void => {
+  const cc = c.cc
+  if ((flags & AckFlag.Dsack) !== 0) {
+    const alert = c.layer.alert
+    alert.flags = flags
+    alert.priorUna = priorUna
+    alert.duplicates = 0
+    handleAlert(c, alert)
+  }
+  const record = c.queue?.firstUnsent
+  if (record !== null && record !== undefined && c.pending === Pending.Persist) {
+    if (!seqGt(record.end, windowEnd(c))) {
+      c.backoff = 0
+      c.probesSinceMs = 0
+      stopRetransmit(c)
+    } else armRetransmit(c, Pending.Persist, persistDelay(c))
+  }
+  if (cc.tlpActive) processProbeAck(c, c.snd.una, flags)
+}
+
+/** What `cleanQueue` gathers while it walks. One object serves all. */
+export class Cleaning {
+  flags = 0
+  firstSentAt = 0
+  lastSentAt = 0
+  hasTime = false
+  segments = 0
+  reordered = 0
+  whole = true
+}
+
+/** Takes off the retransmission queue what is acknowledged. @returns `AckFlag` bits to add */
+const cleanQueue = (
+  c: TcpConnection,
+  priorHighest: number,
+  priorUna: number,
+  outcome: SackOutcome,
+  flags: number,
+): number => {
+  const { snd, layer } = c
+  const queue = c.queue!
+  const cc = c.cc
+  const state = layer.cleaning
+  state.flags = 0
+  state.hasTime = false
+  state.segments = 0
+  state.reordered = snd.una
+  state.whole = true
+  const ece = (flags & AckFlag.Ece) !== 0
+  while (queue.sentCount > 0) {
+    const record = queue.at(0)
+    if (!takeAcked(c, record, ece)) break
+    if (!state.whole) break
+    unlinkSent(cc, record)
+    queue.shift()
+    layer.records.give(record)
+  }
+  queue.trim()
+  if (seqGt(snd.una, snd.ringSeq)) releaseAcked(c)
+  // The urgent pointer has done its work once its data is acknowledged.
+  if (!seqLt(snd.urgentSeq, priorUna) && seqLeq(snd.urgentSeq, snd.una)) snd.urgentSeq = snd.una
+  const first = queue.firstSent
+  if (first !== null && (first.sacked & Sacked.Acked) !== 0) state.flags |= AckFlag.Reneging
+  const measured = measureRtt(c, outcome, flags, priorUna)
+  if ((state.flags & AckFlag.Acked) !== 0) {
+    state.flags |= AckFlag.SetTimer
+    if (!c.has(Feature.Sack)) {
+      removeDuplicates(c, state.segments, ece)
+      // Which copy was acknowledged is not known.
+      if ((state.flags & AckFlag.RetransmittedAcked) !== 0) state.flags &= ~AckFlag.OriginalAcked
+    } else if (seqLt(state.reordered, priorHighest)) noteReordering(c, state.reordered, false)
+  } else if (
+    first !== null &&
+    measured &&
+    outcome.hasRtt &&
+    ((layer.loop.now32 - outcome.firstSentAt) | 0) > ((layer.loop.now32 - first.sentAt) | 0)
+  ) {
+    // SACK of data sent after the head was last sent: the head's time-out must not be put off by it.
+    state.flags |= AckFlag.SetTimer
+  }
+  c.control.acked?.(c, state.segments, layer.rateSample.rtt)
+  return state.flags
+}
+
+/** Accounts for what of the first record is acknowledged. @returns whether anything of it is */
+const takeAcked = (c: TcpConnection, record: SendRecord, ece: boolean): boolean => {
+  const { snd, layer } = c
+  const cc = c.cc
+  const state = layer.cleaning
+  const { sacked } = record
+  let segments = record.segments
+  const startSeq = record.seq
+  if (seqGt(record.end, snd.una)) {
+    // Acknowledged in part: only whole segments count.
+    if (segments === 1 || !seqGt(snd.una, record.seq)) return false
+    const size = record.segmentSize
+    const remaining = Math.max(1, Math.ceil((record.dataLength - ((snd.una - record.seq) | 0)) / size))
+    segments -= remaining
+    state.whole = false
+    if (segments <= 0) return false
+  }
+  if ((sacked & (Sacked.Retransmitted | Sacked.EverRetransmitted)) !== 0) {
+    if ((sacked & Sacked.Retransmitted) !== 0) cc.retransOut -= segments
+    state.flags |= AckFlag.RetransmittedAcked
+  } else if ((sacked & Sacked.Acked) === 0) {
+    state.lastSentAt = record.sentAt
+    if (!state.hasTime) state.firstSentAt = record.sentAt
+    state.hasTime = true
+    if (seqLt(startSeq, state.reordered)) state.reordered = startSeq
+    if (!seqGt(record.end, cc.highSeq)) state.flags |= AckFlag.OriginalAcked
+  }
+  if ((sacked & Sacked.Acked) !== 0) cc.sackedOut -= segments
+  else if (c.has(Feature.Sack)) {
+    countDelivered(c, segments, ece)
+    if (!isSpuriousRetransmission(c, record)) rackAdvance(c, sacked, record.end, record.sentAt)
+  }
+  if ((sacked & Sacked.Lost) !== 0) cc.lostOut -= segments
+  cc.packetsOut -= segments
+  state.segments += segments
+  rateOnDelivered(c, record, layer.rateSample)
+  if ((record.flags & TcpFlag.Syn) === 0) state.flags |= AckFlag.DataAcked
+  else {
+    state.flags |= AckFlag.SynAcked
+    c.retransmitStamp = 0
+  }
+  if (!state.whole) {
+    const counted = record.segments - segments
+    record.segments = counted
+    trimFrontCounted(c, record, counted)
+  }
+  return true
+}
+
+/** Cuts a record at SND.UNA when its counts have been corrected already. */
+const trimFrontCounted = (c: TcpConnection, record: SendRecord, segments: number): void => {
+  record.seq = c.snd.una
+  record.flags &= ~TcpFlag.Syn
+  record.segments = segments
+}
+
+/** Does the echoed time stamp come from before this record was sent again: was the original delivered? */
+const isSpuriousRetransmission = (c: TcpConnection, record: SendRecord): boolean => {
+  if ((record.sacked & Sacked.EverRetransmitted) === 0) return false
+  const segment = c.layer.segment
+  if (!c.has(Feature.Timestamps) || !segment.hasTimestamps || segment.timestampEcho === 0) return false
+  const age = (c.layer.loop.now32 - record.sentAt) | 0
+  const sentMs = (c.layer.loop.nowMs32 - Math.floor(age / 1000)) | 0
+  return seqLt(segment.timestampEcho, (sentMs + c.timestampOffset) | 0)
+}
+
+/** Gives the bytes up to SND.UNA back from the send ring. */
+const releaseAcked = (c: TcpConnection): void => {
+  const { snd } = c
+  const ring = c.sendRing
+  const bytes = (snd.una - snd.ringSeq) | 0
+  const held = ring === null ? 0 : Math.min(bytes, ring.length)
+  if (held > 0) {
+    ring!.drop(held)
+    c.layer.queuedBytes -= held
+  }
+  snd.ringSeq = snd.una
+}
+
+/** Takes round-trip times from this ACK (RFC 6298 section 3, RFC 7323 section 4.1). @returns whether there was one */
+const measureRtt = (c: TcpConnection, outcome: SackOutcome, flags: number, priorUna: number): boolean => {
+  const { layer, snd } = c
+  const { loop } = layer
+  const state = layer.cleaning
+  const sample = layer.rateSample
+  const cc = c.cc
+  let rtt = -1
+  let latest = -1
+  let maybeDelayed = false
+  if (state.hasTime && (state.flags & AckFlag.RetransmittedAcked) === 0) {
+    rtt = (loop.now32 - state.firstSentAt) | 0
+    latest = (loop.now32 - state.lastSentAt) | 0
+    maybeDelayed =
+      state.segments === 1 &&
+      state.whole &&
+      ((snd.una - priorUna) | 0) < snd.mss &&
+      sample.priorDelivered + 1 === cc.delivered &&
+      ((flags | state.flags) & (AckFlag.Alert | AckFlag.SynAcked)) === 0
+  }
+  if (outcome.hasRtt) {
+    if (rtt < 0) rtt = (loop.now32 - outcome.firstSentAt) | 0
+    latest = (loop.now32 - outcome.lastSentAt) | 0
+  }
+  const segment = layer.segment
+  if (rtt < 0 && (state.flags & AckFlag.Acked) !== 0 && c.has(Feature.Timestamps)) {
+    if (segment.hasTimestamps && segment.timestampEcho !== 0) {
+      // Of a retransmission: the echo tells which copy was answered.
+      const echoed = (loop.nowMs32 + c.timestampOffset - segment.timestampEcho) | 0
+      if (echoed >= 0 && echoed < 2_000_000) {
+        rtt = Math.max(1, echoed) * 1000
+        latest = rtt
+      }
+    }
+  }
+  sample.rtt = latest
+  if (rtt < 0) return false
+  if (!maybeDelayed || latest <= cc.minRtt.value) {
+    cc.minRtt.update(loop.nowMs32, layer.settings.tcp_min_rtt_wlen * 1000, latest || 1)
+  }
+  c.rtt.measure(rtt, snd.una, snd.nxt, layer.settings.tcp_rto_min_us)
+  c.rtt.updateRto(layer.settings.tcp_rto_max_ms * 1000)
+  c.backoff = 0
+  return true
+}
+
+/** Sets the window as the state calls for: reduced, or grown. */
+const controlCongestion = (c: TcpConnection, ack: number, delivered: number, flags: number): void => {
+  const cc = c.cc
+  if (c.control.control !== undefined) {
+    c.control.control(c, c.layer.rateSample, ack)
+    return
+  }
+  if (cc.isReducing) {
+    reduceWindow(c, delivered, c.layer.rateSample.losses, (flags & AckFlag.Advanced) !== 0)
+  } else {
+    // With much reordering any delivery counts, else only what is in order (RFC 5681 section 3.1).
+    const mayGrow = cc.reordering > c.layer.settings.tcp_reordering ? AckFlag.Progress : AckFlag.DataAcked
+    if ((flags & mayGrow) !== 0) {
+      c.control.avoid(c, ack, delivered)
+      cc.cwndStampMs = c.layer.loop.nowMs32
+    }
+  }
+  updatePacingRate(c)
+}
+

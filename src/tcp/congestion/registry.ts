@@ -1,0 +1,26 @@
+import type { CongestionControl } from './control.ts'
+import { cubic } from './cubic.ts'
+import { reno } from './reno.ts'
+
+/** The congestion controls that a host knows, by name (tcp_available_congestion_control, TCP_CONGESTION). */
+export class CongestionControls {
+  private readonly byName = new Map<string, CongestionControl>([
+    [cubic.name, cubic],
+    [reno.name, reno],
+  ])
+  /** For new connections. */
+  default: CongestionControl = cubic
+
+  get names(): string[] {
+    return [...this.byName.keys()]
+  }
+
+  find(name: string): CongestionControl | undefined {
+    return this.byName.get(name)
+  }
+
+  /** Adds one; it replaces another of the same name. */
+  register(control: CongestionControl): void {
+    this.byName.set(control.name, control)
+  }
+}

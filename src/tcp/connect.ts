@@ -1,0 +1,72 @@
+import { Errno } from '../core/errno.ts'
+import type { Destination } from '../ip/destination.ts'
+import { IpProtocol, pseudoHeaderSum } from '../wire/ip.ts'
+import { TCP_MIN_HEADER, TcpFlag } from '../wire/tcp.ts'
+import { Pending, type TcpConnection } from './connection.ts'
+import { setState } from './finish.ts'
+import { ALIGNED_TIMESTAMPS_LENGTH, advertisedMss, syncMss } from './mss.ts'
+import { countSegments } from './records.ts'
+import { stampRecord } from './output.ts'
+import { nextState } from './state.ts'
+import { armRetransmit } from './timers.ts'
+import { transmitRecord } from './transmit.ts'
+import { setInitialWindow } from './window.ts'
+
+/** The active open (RFC 9293 section 3.10.1). */
+
+/** Sets up what follows from a connection's endpoints and its route. */
+export const prepareEndpoints = (c: TcpConnection, destination: Destination): void => {
+  c.destination = destination
+  c.pseudoSum = pseudoHeaderSum(c.local, c.remote, IpProtocol.Tcp, 0)
+  c.timestampOffset = c.layer.timestampOffset(c.local, c.remote)
+  c.rcv.advertisedMss = advertisedMss(c)
+}
+
+/**
+ * Sends the SYN. The connection is in the table, with its endpoints and options set.
+ * @returns 0, or the `Errno` with which it failed before anything was sent
+ */
+export const startConnect = (c: TcpConnection, destination: Destination): number => {
+  const { layer, snd } = c
+  const { settings } = layer
+  prepareEndpoints(c, destination)
+  snd.headerLength = TCP_MIN_HEADER + (settings.tcp_timestamps ? ALIGNED_TIMESTAMPS_LENGTH : 0)
+  snd.mssClamp = c.options.maxSegment > 0 ? c.options.maxSegment : 65_535
+  syncMss(c, destination.mtu)
+  setInitialWindow(
+    c,
+    c.rcv.advertisedMss - (settings.tcp_timestamps ? ALIGNED_TIMESTAMPS_LENGTH : 0),
+    settings.tcp_window_scaling !== 0,
+  )
+  snd.iss = layer.initialSequence(c.local, c.localPort, c.remote, c.remotePort)
+  snd.una = snd.iss
+  snd.nxt = snd.iss
+  snd.ringSeq = (snd.iss + 1) | 0
+  snd.smallSeq = snd.iss
+  snd.urgentSeq = snd.iss
+  snd.pushedSeq = snd.iss
+  c.retransmits = 0
+  c.rtt.rto = 1_000_000
+  c.synSentMs = layer.loop.nowMs32
+  setState(c, nextState(c.state, 'open actively'))
+
+  const queue = c.sendQueue()
+  const cc = c.ownCongestionState()
+  c.ecnOffered = settings.tcp_ecn === 1
+  const flags = TcpFlag.Syn | (c.ecnOffered ? TcpFlag.Ece | TcpFlag.Cwr : 0)
+  const syn = layer.records.take(snd.iss, (snd.iss + 1) | 0, flags)
+  countSegments(syn, snd.mss)
+  queue.push(syn)
+  queue.sentCount = 1
+  snd.writeSeq = syn.end
+  stampRecord(c, syn)
+  cc.packetsOut = 1
+  layer.mib.tcp.ActiveOpens++
+  const errno = transmitRecord(c, syn, snd.mss)
+  // ECONNREFUSED here is the answer of a peer that a loopback reached at once; anything else is retried by the timer.
+  if (errno === Errno.EPERM) return errno
+  snd.nxt = snd.writeSeq
+  armRetransmit(c, Pending.Retransmit, c.rtt.rto)
+  return 0
+}
+

@@ -1,0 +1,88 @@
+import { Errno } from '../core/errno.ts'
+import { seqGt, seqLt } from '../core/seq.ts'
+import type { IcmpError } from '../ip/protocol.ts'
+import { CaState } from './congestion/state.ts'
+import { Pending, type TcpConnection } from './connection.ts'
+import { failConnection } from './finish.ts'
+import { markLost } from './loss.ts'
+import { currentMss, refreshDestination, syncMss } from './mss.ts'
+import { currentSsthresh } from './output.ts'
+import { setCaState } from './recovery.ts'
+import { retransmitLost } from './retransmit.ts'
+import { stateIn, stateSet, TcpState } from './state.ts'
+import { armRetransmit, mostRto } from './timers.ts'
+
+/** ICMP errors about a connection's segments (RFC 9293 section 3.9.2.2, RFC 5461, RFC 5927, RFC 6069). */
+
+const OPENING = stateSet(TcpState.SynSent, TcpState.SynReceived)
+
+/**
+ * Takes in an error that quotes a segment of `c` with sequence number `seq`. One that quotes what is not in flight is
+ * an old one, or forged (RFC 5927 section 4.1).
+ */
+export const receiveIcmpError = (c: TcpConnection, error: IcmpError, seq: number): void => {
+  const { snd, layer } = c
+  if (seqLt(seq, snd.una) || seqGt(seq, snd.nxt)) {
+    layer.mib.tcpExt.OutOfWindowIcmps++
+    return
+  }
+  if (error.mtu > 0) {
+    pathMtuReduced(c, error.mtu)
+    return
+  }
+  if (stateIn(c.state, OPENING)) {
+    // While a connection is being opened, any error ends that: another address may be tried.
+    failConnection(c, error.errno)
+    return
+  }
+  if (error.errno === Errno.ENETUNREACH || error.errno === Errno.EHOSTUNREACH) revertBackoff(c, seq)
+  // An established connection goes on, and remembers the error for when it gives up.
+  c.softError = error.errno
+}
+
+/** The path has become narrower: cut smaller segments, and send again what was too large (RFC 1191, RFC 8201). */
+const pathMtuReduced = (c: TcpConnection, mtu: number): void => {
+  const { layer, snd } = c
+  layer.ip.updatePathMtu(c.remote, mtu, c.scope)
+  refreshDestination(c)
+  const known = c.destination?.mtu ?? mtu
+  if (mtu < known) c.softError = Errno.EMSGSIZE
+  if (snd.pathMtu <= known) return
+  syncMss(c, known)
+  retransmitTooLarge(c)
+}
+
+/** Sends again every record whose segments no longer fit; the congestion window is not to blame. */
+const retransmitTooLarge = (c: TcpConnection): void => {
+  const cc = c.cc
+  const queue = c.queue
+  if (queue === null || queue.sentCount === 0) return
+  const mss = currentMss(c)
+  for (let i = 0; i < queue.sentCount; i++) {
+    const record = queue.at(i)
+    if ((record.segmentSize || record.dataLength) > mss) markLost(c, record)
+  }
+  cc.hasRetransmitHint = false
+  if (cc.lostOut === 0) return
+  if (cc.state !== CaState.Loss) {
+    cc.highSeq = c.snd.nxt
+    cc.ssthresh = currentSsthresh(c)
+    cc.priorSsthresh = 0
+    cc.undoable = false
+    setCaState(c, CaState.Loss)
+  }
+  retransmitLost(c)
+}
+
+/** The network says that it is the network: the last doubling of the time-out was not for congestion (RFC 6069). */
+const revertBackoff = (c: TcpConnection, seq: number): void => {
+  if (seq !== c.snd.una || c.retransmits === 0 || c.backoff === 0 || c.pending !== Pending.Retransmit) return
+  const first = c.queue?.firstSent
+  if (first === null || first === undefined) return
+  c.backoff--
+  if (c.rtt.srtt8 === 0) c.rtt.rto = 1_000_000
+  else c.rtt.updateRto(mostRto(c))
+  c.rtt.rto = Math.min(c.rtt.rto * 2 ** c.backoff, mostRto(c))
+  const elapsed = (c.layer.loop.now32 - first.sentAt) | 0
+  armRetransmit(c, Pending.Retransmit, Math.max(1, c.rtt.rto - elapsed))
+}

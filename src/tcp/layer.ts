@@ -1,0 +1,147 @@
+import type { Frame } from '../core/frame.ts'
+import type { Loop } from '../core/loop.ts'
+import type { Random } from '../core/random.ts'
+import { SipHasher } from '../core/siphash.ts'
+import type { World } from '../core/world.ts'
+import type { Mib } from '../ip/mib.ts'
+import type { IpStack } from '../ip/stack.ts'
+import type { IpAddress } from '../wire/address.ts'
+import { TcpHeader } from '../wire/tcp.ts'
+import { Cleaning } from './ack.ts'
+import { RateSample } from './congestion/control.ts'
+import { CongestionControls } from './congestion/registry.ts'
+import { CongestionState } from './congestion/state.ts'
+import { type TcpConnection, TcpOptions } from './connection.ts'
+import { Alert } from './recovery.ts'
+import { RttEstimator } from './rtt.ts'
+import { SackOutcome } from './sack.ts'
+import { Segment } from './segment.ts'
+import { SendRecordPool } from './send-queue.ts'
+import type { TcpSettings } from './settings.ts'
+import { fireTimer } from './timeouts.ts'
+import type { TcpTable } from './tuple.ts'
+
+/** The TCP of one host: what all its connections share. */
+export class TcpLayer {
+  readonly world: World
+  readonly loop: Loop
+  readonly ip: IpStack
+  readonly mib: Mib
+  readonly settings: TcpSettings
+  readonly random: Random
+  /** Where pairs of endpoints are looked up. */
+  readonly table: TcpTable
+  readonly congestionControls = new CongestionControls()
+  readonly records = new SendRecordPool()
+  /** What connections have that changed none of it. */
+  readonly defaultOptions = new TcpOptions()
+  readonly pristineCongestion: CongestionState
+
+  /** The header that is being written, and the segment that is being read: one of each, as nothing here recurses. */
+  readonly out = new TcpHeader()
+  readonly segment = new Segment()
+  readonly rateSample = new RateSample()
+  readonly sackOutcome = new SackOutcome()
+  readonly alert = new Alert()
+  readonly cleaning = new Cleaning()
+  /** The SACK blocks of the segment at hand, in order. */
+  readonly sackBlocks = new Int32Array(8)
+
+  /** Connections that nobody holds, and pairs of endpoints in TIME_WAIT. */
+  orphans = 0
+  timeWaits = 0
+  /** Connections open to tcp_mem's limit: bytes in all queues. */
+  queuedBytes = 0
+  /** Challenge ACKs sent in the second that began at `challengeSecond` (RFC 5961 section 7). */
+  private challengeSecond = 0
+  private challengesLeft = 0
+  private readonly hasher: SipHasher
+  private readonly offsetHasher: SipHasher
+
+  constructor(world: World, ip: IpStack, table: TcpTable, settings: TcpSettings, random: Random) {
+    this.world = world
+    this.loop = world.loop
+    this.ip = ip
+    this.mib = ip.mib
+    this.table = table
+    this.settings = settings
+    this.random = random
+    this.pristineCongestion = this.newCongestionState()
+    this.hasher = new SipHasher(random.next32(), random.next32(), random.next32(), random.next32())
+    this.offsetHasher = new SipHasher(random.next32(), random.next32(), random.next32(), random.next32())
+  }
+
+  newCongestionState(): CongestionState {
+    return new CongestionState(this.settings.initial_cwnd, this.settings.tcp_reordering)
+  }
+
+  newRttEstimator(): RttEstimator {
+    return new RttEstimator()
+  }
+
+  /** An initial sequence number: a clock of 4 µs plus a secret function of the pair of endpoints (RFC 6528 section 3). */
+  initialSequence(local: IpAddress, localPort: number, remote: IpAddress, remotePort: number): number {
+    const hash = hashAddresses(this.hasher.start(), local, remote)
+      .word((localPort << 16) | remotePort)
+      .end()
+    return (hash + Math.floor(this.loop.now / 4)) | 0
+  }
+
+  /** What is added to the clock to make time stamps for a pair of hosts (RFC 7323 section 7.1). */
+  timestampOffset(local: IpAddress, remote: IpAddress): number {
+    if (this.settings.tcp_timestamps !== 1) return 0
+    return hashAddresses(this.offsetHasher.start(), local, remote).end()
+  }
+
+  /** Seconds since the world began: for time stamps that are kept for days. */
+  get nowSeconds(): number {
+    return Math.floor(this.loop.now / 1e6)
+  }
+
+  /** May another challenge ACK leave this second (RFC 5961 section 7)? */
+  allowChallenge(): boolean {
+    const limit = this.settings.tcp_challenge_ack_limit
+    if (limit === 0x7fff_ffff) return true
+    const second = this.nowSeconds
+    if (second !== this.challengeSecond) {
+      this.challengeSecond = second
+      // Half fixed, half by chance, so that an outsider cannot count what others use up.
+      this.challengesLeft = (limit >> 1) + this.random.below(Math.max(1, limit - (limit >> 1)))
+    }
+    if (this.challengesLeft === 0) return false
+    this.challengesLeft--
+    return true
+  }
+
+  /** Releases a frame that has been dealt with. */
+  release(frame: Frame): void {
+    this.world.frames.release(frame)
+  }
+
+  /** Releases a frame that is dropped, and counts why. */
+  drop(frame: Frame, reason: number): void {
+    this.mib.drops[reason]!++
+    this.world.frames.release(frame)
+  }
+
+  /** A timer of a connection has fired. */
+  fireTimer(c: TcpConnection, kind: number): void {
+    fireTimer(c, kind)
+  }
+
+  /** Is memory for queues short for the whole host (tcp_mem's second value)? */
+  get underPressure(): boolean {
+    return this.queuedBytes > this.settings.tcp_mem[1] * 4096
+  }
+}
+
+const hashAddresses = (hasher: SipHasher, local: IpAddress, remote: IpAddress): SipHasher =>
+  hasher
+    .word(local.w0)
+    .word(local.w1)
+    .word(local.w2)
+    .word(local.w3)
+    .word(remote.w0)
+    .word(remote.w1)
+    .word(remote.w2)
+    .word(remote.w3)

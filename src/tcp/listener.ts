@@ -1,0 +1,149 @@
+import { Fifo } from '../core/fifo.ts'
+import { type ReadinessObserver, Readiness } from '../core/readiness.ts'
+import type { NetworkInterface } from '../ip/interface.ts'
+import { Drop } from '../wire/drop.ts'
+import type { IpHeader } from '../wire/ip.ts'
+import { TcpFlag } from '../wire/tcp.ts'
+import { BufferLock, type TcpConnection, type TcpOptions } from './connection.ts'
+import { destroyConnection, sendReset } from './finish.ts'
+import { Verdict } from './input.ts'
+import type { TcpLayer } from './layer.ts'
+import { Request } from './request.ts'
+import type { Segment } from './segment.ts'
+import type { PortHold } from './tuple.ts'
+
+/** What a connection takes over from the listener that it came through. */
+export interface Inherited {
+  options: TcpOptions
+  sendBuffer: number
+  receiveBuffer: number
+  /** `BufferLock` bits. */
+  bufferLocks: number
+  /** `Nagle` bits. */
+  nagle: number
+}
+
+/**
+ * A passive open (RFC 9293 section 3.10.7.2). It has two queues and no data: half-open connections, which wait for the
+ * third message of the handshake, and complete ones, which wait for accept(2).
+ */
+export class TcpListener {
+  readonly layer: TcpLayer
+  readonly localPort: number
+  readonly hold: PortHold | null
+  readonly inherited: Inherited
+  observer: ReadinessObserver | null = null
+  /** Complete connections that were not accepted yet. */
+  readonly acceptQueue = new Fifo<TcpConnection>()
+  /** listen(2)'s argument, cut to somaxconn. */
+  backlog = 0
+  /** Half-open connections, and those of them whose SYN+ACK was not resent yet. */
+  requests = 0
+  youngRequests = 0
+  closed = false
+  private readonly pending = new Set<Request>()
+
+  constructor(layer: TcpLayer, localPort: number, hold: PortHold | null, inherited: Inherited) {
+    this.layer = layer
+    this.localPort = localPort
+    this.hold = hold
+    this.inherited = inherited
+  }
+
+  /** Sets the backlog, silently cut to net.core.somaxconn. */
+  setBacklog(backlog: number): void {
+    this.backlog = Math.min(Math.max(0, backlog), this.layer.settings.somaxconn)
+  }
+
+  /** How many complete connections fit: backlog + 1 on Linux, 3/2 of it on BSD. */
+  get capacity(): number {
+    const { numerator, denominator, extra } = this.layer.settings.personality.acceptQueue
+    return Math.floor((this.backlog * numerator) / denominator) + extra
+  }
+
+  get isFull(): boolean {
+    return this.acceptQueue.length >= this.capacity
+  }
+
+  /** Is the queue of half-open connections full? */
+  private get hasTooManyRequests(): boolean {
+    const { settings } = this.layer
+    if (settings.tcp_syncookies === 0) {
+      // A quarter is kept for those that are known to be there; nothing here remembers peers.
+      const limit = settings.tcp_max_syn_backlog
+      if (limit - this.requests < limit >> 2) return true
+    }
+    return this.requests >= this.backlog
+  }
+
+  /** A segment arrives that no connection and no half-open one has claimed. @returns as `receiveSegment` does */
+  receive(segment: Segment, header: IpHeader, from: NetworkInterface): number {
+    if (segment.has(TcpFlag.Rst)) return Drop['tcp-reset']
+    if (segment.has(TcpFlag.Ack)) return Verdict.Reset
+    if (!segment.has(TcpFlag.Syn) || segment.has(TcpFlag.Fin)) return Drop['tcp-flags']
+    return this.receiveSyn(segment, header, from)
+  }
+
+  private receiveSyn(segment: Segment, header: IpHeader, from: NetworkInterface): number {
+    const { tcpExt } = this.layer.mib
+    if (this.hasTooManyRequests) {
+      tcpExt.TCPReqQFullDrop++
+      tcpExt.ListenDrops++
+      return Drop['tcp-syn-queue-full']
+    }
+    if (this.isFull) {
+      tcpExt.ListenOverflows++
+      tcpExt.ListenDrops++
+      return Drop['tcp-accept-queue-full']
+    }
+    const request = new Request(this, segment, header, from)
+    if (!this.layer.table.insert(request)) return Drop['tcp-no-socket']
+    this.pending.add(request)
+    this.requests++
+    this.youngRequests++
+    request.start()
+    return Drop.none
+  }
+
+  /** A half-open connection is gone, completed or not. */
+  requestEnded(request: Request): void {
+    if (!this.pending.delete(request)) return
+    this.requests--
+    if (request.timeouts === 0) this.youngRequests--
+  }
+
+  /** A connection is complete: it waits for accept(2). */
+  enqueue(c: TcpConnection): void {
+    c.listener = this
+    this.acceptQueue.push(c)
+    this.observer?.ready(Readiness.In)
+  }
+
+  /** Takes the connection that has waited longest; `undefined` when there is none. */
+  accept(): TcpConnection | undefined {
+    const c = this.acceptQueue.shift()
+    if (c !== undefined) c.listener = null
+    return c
+  }
+
+  /** Ends the listener: half-open connections go silently, complete ones that nobody accepted are reset. */
+  close(): void {
+    this.closed = true
+    for (const request of [...this.pending]) request.drop()
+    for (let c = this.accept(); c !== undefined; c = this.accept()) {
+      sendReset(c)
+      this.layer.mib.tcpExt.TCPAbortOnClose++
+      destroyConnection(c)
+    }
+  }
+
+  /** Lets `c` begin with the listener's options and queue sizes. */
+  bequeath(c: TcpConnection): void {
+    const { inherited } = this
+    c.options = inherited.options
+    c.nagle = inherited.nagle
+    c.bufferLocks = inherited.bufferLocks
+    if ((inherited.bufferLocks & BufferLock.Send) !== 0) c.sendBuffer = inherited.sendBuffer
+    if ((inherited.bufferLocks & BufferLock.Receive) !== 0) c.receiveBuffer = inherited.receiveBuffer
+  }
+}

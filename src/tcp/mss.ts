@@ -1,0 +1,88 @@
+import { TCP_MIN_HEADER } from '../wire/tcp.ts'
+import { Feature, type TcpConnection } from './connection.ts'
+
+/** Sizes of segments: MSS, path MTU, and how large a record may be for the link to segment. */
+
+export const ALIGNED_TIMESTAMPS_LENGTH = 12
+/** A send MSS when the peer announces none (RFC 9293 section 3.7.1, MUST-15): IPv4, IPv6. */
+export const DEFAULT_MSS = 536
+export const DEFAULT_MSS_IPV6 = 1220
+/** Bytes of headers that a segmented packet leaves room for. */
+const SEGMENTED_HEADERS = 321
+
+const ipHeaderLength = (c: TcpConnection): number => (c.remote.isIpv4 ? 20 : 40)
+
+/** The MSS to announce: what the interface takes in one packet, or less if the application says so (RFC 6691). */
+export const advertisedMss = (c: TcpConnection): number => {
+  const mtu = c.destination?.interface.mtu ?? DEFAULT_MSS + 40
+  const routeMtu = c.destination === null ? mtu : Math.min(mtu, c.destination.mtu)
+  const mss = Math.min(Math.max(routeMtu - ipHeaderLength(c) - TCP_MIN_HEADER, 256), 65_535 - ipHeaderLength(c) - TCP_MIN_HEADER)
+  return c.options.maxSegment > 0 ? Math.min(mss, c.options.maxSegment) : mss
+}
+
+/** Bytes of data in a packet of `mtu` bytes with the options that every segment of `c` carries. */
+export const mtuToMss = (c: TcpConnection, mtu: number): number => {
+  const mss = Math.min(mtu - ipHeaderLength(c) - TCP_MIN_HEADER, c.snd.mssClamp)
+  return Math.max(mss, c.layer.settings.tcp_min_snd_mss) - (c.snd.headerLength - TCP_MIN_HEADER)
+}
+
+/** The packet that holds `mss` bytes of data. */
+export const mssToMtu = (c: TcpConnection, mss: number): number => mss + c.snd.headerLength + ipHeaderLength(c)
+
+/** Takes over a new path MTU. */
+export const syncMss = (c: TcpConnection, mtu: number): void => {
+  c.snd.pathMtu = mtu
+  c.snd.mss = boundToHalfWindow(c, mtuToMss(c, mtu))
+}
+
+/** No segment is larger than half the largest window the peer ever offered, so that two fit (RFC 9293 section 3.8.6.2.1). */
+const boundToHalfWindow = (c: TcpConnection, size: number): number => {
+  const most = c.snd.maxWnd > DEFAULT_MSS ? c.snd.maxWnd >>> 1 : c.snd.maxWnd
+  return most > 0 && size > most ? Math.max(most, 68 - c.snd.headerLength) : size
+}
+
+/** Looks the route up again when something about routes has changed since. */
+export const refreshDestination = (c: TcpConnection): void => {
+  const ip = c.layer.ip
+  const known = c.destination
+  if (known !== null && known.generation === ip.generation) return
+  const found = ip.resolve(c.remote, c.local, c.scope)
+  if (typeof found !== 'number') c.destination = found
+}
+
+/** The MSS for what is sent now: with the SACK blocks that this moment's ACK must carry, over the path as it is known now. */
+export const currentMss = (c: TcpConnection): number => {
+  refreshDestination(c)
+  const mtu = c.destination?.mtu ?? c.snd.pathMtu
+  if (mtu !== c.snd.pathMtu) syncMss(c, mtu)
+  const blocks = sackBlocksToSend(c)
+  return blocks === 0 ? c.snd.mss : c.snd.mss - 4 - blocks * 8
+}
+
+/** How many SACK blocks the next segment carries: three fit beside timestamps, four alone. */
+export const sackBlocksToSend = (c: TcpConnection): number => {
+  const sacks = c.sacks
+  if (sacks === null) return 0
+  const count = sacks.count + (sacks.hasDuplicate ? 1 : 0)
+  return Math.min(count, c.has(Feature.Timestamps) ? 3 : 4)
+}
+
+/** How many bytes one record may collect while it waits to be sent: as many segments as a link segments in one go. */
+export const recordGoal = (c: TcpConnection, mss: number): number => {
+  const most = boundToHalfWindow(c, 0x1_0000 - SEGMENTED_HEADERS)
+  const goal = c.snd.offloadSegments * mss
+  if (most < goal || most >= goal + mss) c.snd.offloadSegments = Math.floor(most / mss)
+  return Math.max(c.snd.offloadSegments * mss, mss)
+}
+
+/** How many segments a record should have now: what is sent in a millisecond or so, more on short paths (tcp_tso_rtt_log). */
+export const segmentsNow = (c: TcpConnection, mss: number): number => {
+  const { settings } = c.layer
+  const least = c.control.minimumSegments?.(c) ?? settings.tcp_min_tso_segs
+  const most = 0x1_0000 - SEGMENTED_HEADERS
+  let bytes = c.cc.pacingRate === 0 ? most : Math.min(c.cc.pacingRate / 1024, most)
+  const shift = c.cc.minRtt.value >>> settings.tcp_tso_rtt_log
+  if (shift < 32) bytes += most >>> shift
+  return Math.max(Math.floor(Math.min(bytes, most) / mss), least)
+}
+

@@ -1,0 +1,306 @@
+import { Readiness } from '../core/readiness.ts'
+import { seqGeq, seqGt, seqLeq, seqLt } from '../core/seq.ts'
+import { Drop } from '../wire/drop.ts'
+import { Ecn } from '../wire/ip.ts'
+import { TcpFlag } from '../wire/tcp.ts'
+import { EcnFlag } from './congestion/state.ts'
+import { AckPending, Feature, SackReport, Shutdown, type TcpConnection, UrgentState } from './connection.ts'
+import { dataArrived, enterQuickAckMode, MAX_QUICK_ACKS, sendAck } from './delayed-ack.ts'
+import { setState } from './finish.ts'
+import { Reassembly } from './reassembly.ts'
+import type { Segment } from './segment.ts'
+import { nextState, TcpState } from './state.ts'
+import { enterTimeWait } from './time-wait.ts'
+import {
+  estimateMss,
+  growWindow,
+  measureReceiverRtt,
+  measureReceiverRttByEcho,
+  openWindow,
+  receiveQueued,
+  startTuning,
+  windowOfSpace,
+} from './window.ts'
+
+/** The sixth to eighth step of RFC 9293 section 3.10.7.4: urgent data, text, FIN. */
+
+/**
+ * Queues the text of a segment that passed the checks: in order to the receive queue, out of order to its place in it.
+ * @returns `Drop.none`, or why nothing of it was taken
+ */
+export const receiveText = (c: TcpConnection, segment: Segment): number => {
+  const { rcv } = c
+  if (segment.length === 0) return Drop.none
+  if (segment.seq === rcv.nxt) return openWindow(c) === 0 ? zeroWindow(c) : receiveInOrder(c, segment)
+  if (!seqGt(segment.end, rcv.nxt)) {
+    // Known already: the peer has not seen our ACK.
+    reportDuplicate(c, segment.seq, segment.end)
+    enterQuickAckMode(c, MAX_QUICK_ACKS)
+    rcv.pending |= AckPending.Scheduled
+    return Drop['tcp-overlap']
+  }
+  if (!seqLt(segment.seq, (rcv.nxt + openWindow(c)) | 0)) {
+    enterQuickAckMode(c, MAX_QUICK_ACKS)
+    rcv.pending |= AckPending.Scheduled
+    c.layer.mib.tcpExt.BeyondWindow++
+    return Drop['tcp-out-of-window']
+  }
+  if (seqLt(segment.seq, rcv.nxt)) {
+    // The front is known, the rest is new.
+    reportDuplicate(c, segment.seq, rcv.nxt)
+    if (openWindow(c) === 0) return zeroWindow(c)
+    segment.trimFront((rcv.nxt - segment.seq) | 0)
+    return receiveInOrder(c, segment)
+  }
+  return receiveOutOfOrder(c, segment)
+}
+
+const zeroWindow = (c: TcpConnection): number => {
+  enterQuickAckMode(c, MAX_QUICK_ACKS)
+  c.rcv.pending |= AckPending.Scheduled
+  c.layer.mib.tcpExt.TCPZeroWindowDrop++
+  return Drop['tcp-zero-window']
+}
+
+const receiveInOrder = (c: TcpConnection, segment: Segment): number => {
+  const { rcv, layer } = c
+  if (segment.dataLength > roomFor(c)) segment.trimBack(roomFor(c))
+  const length = segment.dataLength
+  if (length > 0) {
+    if (!c.ownReceiveRing().appendFrom(segment.dataStart, length)) return Drop['no-memory']
+    layer.queuedBytes += length
+    rcv.nxt = (rcv.nxt + length) | 0
+    noteArrival(c, segment)
+  }
+  if (segment.has(TcpFlag.Fin)) {
+    rcv.nxt = segment.end
+    receiveFin(c)
+  }
+  if (c.reassembly !== null && c.reassembly.count > 0) closeGap(c)
+  else if (c.reassembly !== null && c.reassembly.hasFin) checkEarlyFin(c)
+  if (length > 0 && c.receiveQueueBytes >= Math.min(c.options.receiveLowat, windowOfSpace(c, c.receiveBuffer))) {
+    c.ready(Readiness.In)
+  }
+  return Drop.none
+}
+
+/** How many bytes in order the queue takes: what was announced in any case. */
+const roomFor = (c: TcpConnection): number =>
+  Math.max(windowOfSpace(c, c.receiveBuffer) - receiveQueued(c), openWindow(c))
+
+/** What every arrival of data changes beside the queue: delayed ACK, estimates, ECN, the announced window's growth. */
+const noteArrival = (c: TcpConnection, segment: Segment): void => {
+  estimateMss(c, segment)
+  const tuning = c.tuning ?? startTuning(c)
+  measureReceiverRtt(c, tuning)
+  measureReceiverRttByEcho(c, tuning, segment)
+  dataArrived(c)
+  checkCongestionExperienced(c, segment)
+  if (segment.dataLength >= 128) growWindow(c, segment.dataLength)
+}
+
+/** A router has marked the segment: tell the peer until it says that it has slowed down (RFC 3168 section 6.1.3). */
+const checkCongestionExperienced = (c: TcpConnection, segment: Segment): void => {
+  if (!c.has(Feature.Ecn) || segment.ecn === Ecn.NotEct) return
+  const cc = c.ownCongestionState()
+  if (segment.ecn === Ecn.Ce) {
+    if ((cc.ecn & EcnFlag.DemandCwr) === 0) {
+      enterQuickAckMode(c, 2)
+      cc.ecn |= EcnFlag.DemandCwr
+    }
+  }
+  cc.ecn |= EcnFlag.Seen
+}
+
+/** The segment in front of what waits out of order has come: count what follows it without a gap. */
+const closeGap = (c: TcpConnection): void => {
+  const { rcv } = c
+  const reassembly = c.reassembly!
+  const before = rcv.nxt
+  const end = reassembly.advance(before)
+  const moved = (end - before) | 0
+  if (moved > 0) {
+    c.receiveRing!.extend(moved)
+    c.layer.queuedBytes += moved
+    rcv.nxt = end
+  }
+  if (reassembly.count === 0) {
+    // All gaps are closed: tell at once (RFC 5681 section 4.2).
+    rcv.pending |= AckPending.Now
+    if (reassembly.hasFin) checkEarlyFin(c)
+    if (reassembly.count === 0 && !reassembly.hasFin) c.reassembly = null
+  }
+  pruneSackBlocks(c)
+}
+
+/** A FIN that came early takes effect when everything before it is there. */
+const checkEarlyFin = (c: TcpConnection): void => {
+  const reassembly = c.reassembly!
+  if (c.rcv.nxt !== reassembly.finSeq) return
+  reassembly.hasFin = false
+  c.rcv.nxt = (c.rcv.nxt + 1) | 0
+  receiveFin(c)
+}
+
+const receiveOutOfOrder = (c: TcpConnection, segment: Segment): number => {
+  const { rcv, layer } = c
+  checkCongestionExperienced(c, segment)
+  rcv.pending |= AckPending.Scheduled
+  const length = segment.dataLength
+  const end = (segment.seq + length) | 0
+  const limit = windowOfSpace(c, c.receiveBuffer)
+  if (((end - rcv.copied) | 0) > Math.max(limit, openWindow(c) + receiveQueued(c))) {
+    layer.mib.tcpExt.TCPOFODrop++
+    return Drop['tcp-receive-buffer-full']
+  }
+  c.reassembly ??= new Reassembly()
+  const reassembly = c.reassembly
+  layer.mib.tcpExt.TCPOFOQueue++
+  if (segment.has(TcpFlag.Fin)) {
+    reassembly.hasFin = true
+    reassembly.finSeq = end
+  }
+  if (length === 0) return Drop.none
+  if (reassembly.count > 0 && reassembly.overlaps(segment.seq, end)) {
+    reportDuplicate(c, reassembly.lastStart, reassembly.lastEnd, true)
+    layer.mib.tcpExt.TCPOFOMerge++
+  }
+  if (!c.ownReceiveRing().place(segment.dataStart, length, (segment.seq - rcv.copied) | 0)) return Drop['no-memory']
+  reassembly.insert(segment.seq, end)
+  estimateMss(c, segment)
+  if (c.has(Feature.Sack)) addSackBlock(c, reassembly.lastStart, reassembly.lastEnd)
+  if (length >= 128) growWindow(c, length)
+  return Drop.none
+}
+
+// SACK, receiving side (RFC 2018 section 4).
+
+/** Puts the block that has just grown first; it takes in those that it covers or touches. */
+const addSackBlock = (c: TcpConnection, start: number, end: number): void => {
+  c.sacks ??= new SackReport()
+  const sacks = c.sacks
+  const { blocks } = sacks
+  let kept = 0
+  // Keep, in order, the blocks that the new one does not cover.
+  for (let i = 0; i < sacks.count; i++) {
+    const left = blocks[i * 2]!
+    const right = blocks[i * 2 + 1]!
+    if (seqLeq(start, right) && seqGeq(end, left)) continue
+    blocks[kept * 2] = left
+    blocks[kept * 2 + 1] = right
+    kept++
+  }
+  if (kept === 4) kept = 3
+  blocks.copyWithin(2, 0, kept * 2)
+  blocks[0] = start
+  blocks[1] = end
+  sacks.count = kept + 1
+}
+
+/** Drops the blocks that RCV.NXT has passed. */
+const pruneSackBlocks = (c: TcpConnection): void => {
+  const sacks = c.sacks
+  if (sacks === null) return
+  if (c.reassembly === null || c.reassembly.count === 0) {
+    sacks.count = 0
+    return
+  }
+  let kept = 0
+  for (let i = 0; i < sacks.count; i++) {
+    if (!seqLt(c.rcv.nxt, sacks.blocks[i * 2]!)) continue
+    sacks.blocks[kept * 2] = sacks.blocks[i * 2]!
+    sacks.blocks[kept * 2 + 1] = sacks.blocks[i * 2 + 1]!
+    kept++
+  }
+  sacks.count = kept
+}
+
+/** Has the next ACK report a duplicate (RFC 2883). */
+export const reportDuplicate = (c: TcpConnection, start: number, end: number, outOfOrder = false): void => {
+  if (!c.has(Feature.Sack) || !c.layer.settings.tcp_dsack) return
+  const counters = c.layer.mib.tcpExt
+  if (outOfOrder) counters.TCPDSACKOfoSent++
+  else {
+    counters.DelayedACKLost++
+    counters.TCPDSACKOldSent++
+  }
+  c.sacks ??= new SackReport()
+  const sacks = c.sacks
+  if (sacks.hasDuplicate && seqLeq(start, sacks.duplicateEnd) && seqLeq(sacks.duplicateStart, end)) {
+    // Extends the one not yet reported.
+    if (seqLt(start, sacks.duplicateStart)) sacks.duplicateStart = start
+    if (seqGt(end, sacks.duplicateEnd)) sacks.duplicateEnd = end
+    return
+  }
+  sacks.hasDuplicate = true
+  sacks.duplicateStart = start
+  sacks.duplicateEnd = end
+}
+
+// FIN.
+
+/** The peer sends no more (RFC 9293 section 3.10.7.4, eighth step). */
+const receiveFin = (c: TcpConnection): void => {
+  c.rcv.pending |= AckPending.Scheduled
+  c.shutdown |= Shutdown.Receive
+  c.receivedFin = true
+  const next = nextState(c.state, 'receive FIN')
+  switch (c.state) {
+    case TcpState.SynReceived:
+    case TcpState.Established:
+      setState(c, next)
+      // Its program will close soon: the ACK can wait for our FIN.
+      c.rcv.pingpong = Math.max(c.rcv.pingpong, 1)
+      break
+    case TcpState.FinWait1:
+      sendAck(c)
+      setState(c, next)
+      break
+    case TcpState.FinWait2:
+      sendAck(c)
+      dropOutOfOrder(c)
+      enterTimeWait(c, TcpState.TimeWait, 0)
+      return
+  }
+  dropOutOfOrder(c)
+  c.ready(Readiness.In | Readiness.RdHup | (c.shutdown === Shutdown.Both ? Readiness.Hup : 0))
+}
+
+/** What came from beyond the FIN is nothing. */
+const dropOutOfOrder = (c: TcpConnection): void => {
+  if (c.reassembly !== null) {
+    c.reassembly = null
+    c.receiveRing?.forgetAhead()
+  }
+  if (c.sacks !== null) c.sacks.count = 0
+}
+
+// Urgent data.
+
+/** Looks at the urgent pointer, and takes the urgent byte when it is here (RFC 9293 section 3.8.5). */
+export const receiveUrgent = (c: TcpConnection, segment: Segment): void => {
+  if (segment.has(TcpFlag.Urg)) checkUrgentPointer(c, segment)
+  const { urgent } = c
+  if (urgent === null || urgent.stage !== 'announced') return
+  const at = (urgent.seq - segment.seq - (segment.has(TcpFlag.Syn) ? 1 : 0)) | 0
+  if (at < 0 || at >= segment.dataLength) return
+  urgent.byte = c.layer.world.memory.u8[segment.dataStart + at]!
+  urgent.stage = 'here'
+  c.ready(Readiness.Pri)
+}
+
+const checkUrgentPointer = (c: TcpConnection, segment: Segment): void => {
+  const { rcv } = c
+  // The field points behind the urgent byte, or, by the letter of RFC 1122, at it (tcp_stdurg).
+  let pointer = segment.urgent
+  if (pointer > 0 && !c.layer.settings.tcp_stdurg) pointer--
+  const seq = (segment.seq + pointer) | 0
+  if (seqGt(rcv.copied, seq) || seqLt(seq, rcv.nxt)) return
+  if (c.urgent !== null && c.urgent.stage !== 'read' && !seqGt(seq, c.urgent.seq)) return
+  c.ready(Readiness.Pri)
+  c.observer?.urgent()
+  // An urgent byte that was not read becomes ordinary data when the next is announced.
+  c.urgent ??= new UrgentState()
+  c.urgent.seq = seq
+  c.urgent.stage = 'announced'
+}

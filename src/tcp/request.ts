@@ -1,0 +1,285 @@
+import { SECOND } from '../core/clock.ts'
+import { seqGt, seqLt } from '../core/seq.ts'
+import { Timer, type TimerOwner } from '../core/timer.ts'
+import type { NetworkInterface } from '../ip/interface.ts'
+import type { IcmpError } from '../ip/protocol.ts'
+import { Drop } from '../wire/drop.ts'
+import type { IpHeader } from '../wire/ip.ts'
+import { TCP_MIN_HEADER, TcpFlag } from '../wire/tcp.ts'
+import { prepareEndpoints } from './connect.ts'
+import { Feature, TcpConnection } from './connection.ts'
+import { setState } from './finish.ts'
+import { peerMss } from './handshake.ts'
+import { receiveSegment, Verdict } from './input.ts'
+import type { TcpListener } from './listener.ts'
+import { ALIGNED_TIMESTAMPS_LENGTH, syncMss } from './mss.ts'
+import { replySegment, scopeOf } from './reply.ts'
+import type { Segment } from './segment.ts'
+import { TcpState } from './state.ts'
+import { TupleEntry, TupleKind } from './tuple.ts'
+import { initialMssEstimate, setInitialWindow } from './window.ts'
+
+/** The first time-out of a SYN+ACK, microseconds (RFC 6298 section 2.1), and the longest. */
+const FIRST_TIMEOUT = SECOND
+const LONGEST_TIMEOUT = 120 * SECOND
+
+/**
+ * A half-open connection on the passive side: a SYN has come and was answered, the third message has not. It belongs to
+ * its listener, and holds no more than what the connection will begin with: netstat shows it as SYN_RECV.
+ */
+export class Request extends TupleEntry implements TimerOwner {
+  readonly listener: TcpListener
+  /** The connection that it will be: with endpoints, window and options, but in no table and without timers. */
+  readonly connection: TcpConnection
+  /** Time-outs of the SYN+ACK. */
+  timeouts = 0
+  /** The third message has come, but the accept queue was full, or the application wants data first (TCP_DEFER_ACCEPT). */
+  acknowledged = false
+  private readonly timer: Timer
+  private timeout = FIRST_TIMEOUT
+  private readonly sentAt: number
+  private lastInvalidAckMs = 0
+
+  constructor(listener: TcpListener, segment: Segment, header: IpHeader, from: NetworkInterface) {
+    super(TupleKind.Request, header.destination, segment.destinationPort, header.source, segment.sourcePort)
+    this.listener = listener
+    this.scope = scopeOf(header, from)
+    this.timer = new Timer(this, 0)
+    this.sentAt = listener.layer.loop.now32
+    this.connection = this.makeConnection(segment)
+  }
+
+  /** Sends the SYN+ACK and waits for the answer. */
+  start(): void {
+    const { loop } = this.listener.layer
+    this.sendSynAck()
+    loop.timers.schedule(this.timer, loop.now + this.timeout)
+  }
+
+  /** A segment arrives for the half-open connection (RFC 9293 section 3.10.7.4, Syn-Received). */
+  receive(segment: Segment): number {
+    const c = this.connection
+    const { rcv, snd } = c
+    const { mib } = this.listener.layer
+    const flags = segment.flags & (TcpFlag.Rst | TcpFlag.Syn | TcpFlag.Ack)
+    const tooOld =
+      segment.hasTimestamps && c.has(Feature.Timestamps) && ((rcv.tsRecent - segment.timestamp) | 0) > 0
+    if (flags === TcpFlag.Syn && segment.seq === rcv.irs && !tooOld) {
+      // The SYN again: so is our answer, and its timer starts anew.
+      if (!this.answeredJustNow() && this.sendSynAck()) {
+        const { loop } = this.listener.layer
+        loop.timers.schedule(this.timer, loop.now + this.timeout)
+      }
+      return Drop.none
+    }
+    if (segment.has(TcpFlag.Ack) && segment.ack !== snd.nxt) return Verdict.Reset
+    const outside = seqLt(segment.end, rcv.nxt) || seqGt(segment.seq, (rcv.nxt + rcv.wnd) | 0)
+    if (tooOld || outside) {
+      if (!segment.has(TcpFlag.Rst) && !this.answeredJustNow()) this.sendSynAck()
+      if (tooOld) mib.tcpExt.PAWSEstab++
+      return tooOld ? Drop['tcp-paws'] : Drop['tcp-out-of-window']
+    }
+    if (segment.hasTimestamps && c.has(Feature.Timestamps) && !seqGt(segment.seq, rcv.nxt)) {
+      rcv.tsRecent = segment.timestamp
+    }
+    if (segment.seq === rcv.irs) segment.flags &= ~TcpFlag.Syn
+    if ((segment.flags & (TcpFlag.Rst | TcpFlag.Syn)) !== 0) {
+      mib.tcp.AttemptFails++
+      mib.tcpExt.EmbryonicRsts++
+      this.drop()
+      return segment.has(TcpFlag.Rst) ? Drop['tcp-reset'] : Verdict.Reset
+    }
+    if (!segment.has(TcpFlag.Ack)) return Drop['tcp-flags']
+    return this.receiveThird(segment)
+  }
+
+  /** An ICMP error about our SYN+ACK: the client is not there (RFC 5461). */
+  receiveIcmpError(error: IcmpError, seq: number): void {
+    if (seq !== this.connection.snd.iss) {
+      this.listener.layer.mib.tcpExt.OutOfWindowIcmps++
+      return
+    }
+    if (error.mtu > 0) {
+      this.listener.layer.ip.updatePathMtu(this.remote, error.mtu, this.scope)
+      return
+    }
+    this.listener.layer.mib.tcpExt.ListenDrops++
+    this.drop()
+  }
+
+  onTimer(): void {
+    const { listener } = this
+    const { loop } = listener.layer
+    const most = this.mostRetries()
+    const deferral = listener.inherited.options.deferAccept
+    let expired = this.timeouts >= most
+    let resend = true
+    if (deferral > 0) {
+      expired = expired && (!this.acknowledged || this.timeouts >= deferral)
+      resend = !this.acknowledged || this.timeouts >= deferral - 1
+    }
+    if (expired) {
+      this.drop()
+      return
+    }
+    if (resend) {
+      this.sendSynAck()
+      listener.layer.mib.tcpExt.TCPSynRetrans++
+      listener.layer.mib.tcp.RetransSegs++
+    }
+    if (this.timeouts++ === 0) listener.youngRequests--
+    this.timeout = Math.min(this.timeout * 2, LONGEST_TIMEOUT)
+    loop.timers.schedule(this.timer, loop.now + this.timeout)
+  }
+
+  /** Takes the half-open connection away, silently. */
+  drop(): void {
+    const { layer } = this.listener
+    layer.loop.timers.cancel(this.timer)
+    if (this.inTable) layer.table.remove(this)
+    this.listener.requestEnded(this)
+  }
+
+  /** Fewer retries while old requests fill more than half of the queue, so that new ones find room. */
+  private mostRetries(): number {
+    const { listener } = this
+    const { settings } = listener.layer
+    let most = listener.inherited.options.synRetries || settings.tcp_synack_retries
+    const { requests } = listener
+    if (requests * 2 > Math.max(8, listener.backlog)) {
+      for (let young = listener.youngRequests * 2; most > 2 && requests >= young; young *= 2) most--
+    }
+    return most
+  }
+
+  /** The third message of the handshake. */
+  private receiveThird(segment: Segment): number {
+    const { listener } = this
+    const { layer, inherited } = listener
+    if (inherited.options.deferAccept > this.timeouts && segment.dataLength === 0 && !segment.has(TcpFlag.Fin)) {
+      this.acknowledged = true
+      layer.mib.tcpExt.TCPDeferAcceptDrop++
+      return Drop.none
+    }
+    if (listener.isFull) {
+      layer.mib.tcpExt.ListenOverflows++
+      layer.mib.tcpExt.ListenDrops++
+      if (layer.settings.tcp_abort_on_overflow) {
+        this.drop()
+        return Verdict.Reset
+      }
+      // The client thinks that it is connected. The SYN+ACK will come again, and its ACK with it.
+      this.acknowledged = true
+      return Drop['tcp-accept-queue-full']
+    }
+    return this.complete(segment)
+  }
+
+  /** Makes the connection, in the place of the half-open one. */
+  private complete(segment: Segment): number {
+    const { listener, connection: c } = this
+    const { layer } = listener
+    layer.loop.timers.cancel(this.timer)
+    layer.table.replace(this, c)
+    listener.requestEnded(this)
+    listener.hold?.retain()
+    c.hold = listener.hold
+    if (this.timeouts === 0) {
+      const rtt = (layer.loop.now32 - this.sentAt) | 0
+      c.rtt.measure(Math.max(1, rtt), c.snd.una, c.snd.nxt, layer.settings.tcp_rto_min_us)
+      c.rtt.updateRto(layer.settings.tcp_rto_max_ms * 1000)
+    }
+    setState(c, TcpState.SynReceived)
+    layer.mib.tcp.PassiveOpens++
+    c.listener = listener
+    const verdict = receiveSegment(c, segment)
+    if (c.state !== TcpState.Closed || verdict === Drop.none) listener.enqueue(c)
+    else c.listener = null
+    return verdict
+  }
+
+  /** What the connection will begin with, from the SYN. */
+  private makeConnection(segment: Segment): TcpConnection {
+    const { listener } = this
+    const { layer } = listener
+    const { settings } = layer
+    const c = new TcpConnection(layer, this.local, this.localPort, this.remote, this.remotePort)
+    listener.bequeath(c)
+    c.scope = this.scope
+    const { snd, rcv } = c
+    const destination = layer.ip.resolve(this.remote, this.local, this.scope)
+    if (typeof destination !== 'number') prepareEndpoints(c, destination)
+    rcv.irs = segment.seq
+    rcv.nxt = (segment.seq + 1) | 0
+    rcv.wup = rcv.nxt
+    rcv.copied = rcv.nxt
+    if (segment.sackPermitted && settings.tcp_sack) c.features |= Feature.Sack
+    const scaling = segment.windowScale >= 0 && settings.tcp_window_scaling !== 0
+    if (scaling) {
+      c.features |= Feature.WindowScale
+      snd.wndScale = segment.windowScale
+    }
+    snd.headerLength = TCP_MIN_HEADER
+    const announced = rcv.advertisedMss
+    if (segment.hasTimestamps && settings.tcp_timestamps) {
+      c.features |= Feature.Timestamps
+      snd.headerLength += ALIGNED_TIMESTAMPS_LENGTH
+      rcv.tsRecent = segment.timestamp
+      rcv.tsRecentAt = layer.nowSeconds
+    }
+    const asksForEcn = segment.has(TcpFlag.Ece) && segment.has(TcpFlag.Cwr)
+    if (asksForEcn && settings.tcp_ecn !== 0) c.features |= Feature.Ecn
+    setInitialWindow(c, announced - (snd.headerLength - TCP_MIN_HEADER), scaling)
+    this.synAckMss = announced
+    rcv.advertisedMss = announced - (snd.headerLength - TCP_MIN_HEADER)
+    snd.mssClamp = peerMss(c, segment.mss)
+    snd.iss =
+      segment.reopenSequence ||
+      layer.initialSequence(this.local, this.localPort, this.remote, this.remotePort)
+    snd.una = snd.iss
+    snd.nxt = (snd.iss + 1) | 0
+    snd.writeSeq = snd.nxt
+    snd.ringSeq = snd.nxt
+    snd.smallSeq = snd.iss
+    snd.pushedSeq = snd.nxt
+    snd.urgentSeq = snd.iss
+    snd.wnd = segment.window
+    snd.maxWnd = segment.window
+    snd.wl1 = segment.seq
+    syncMss(c, c.destination?.mtu ?? 576)
+    initialMssEstimate(c)
+    return c
+  }
+
+  private synAckMss = 0
+
+  private answeredJustNow(): boolean {
+    const { loop, settings } = this.listener.layer
+    const elapsed = (loop.nowMs32 - this.lastInvalidAckMs) | 0
+    if (this.lastInvalidAckMs !== 0 && elapsed >= 0 && elapsed < settings.tcp_invalid_ratelimit) return true
+    this.lastInvalidAckMs = loop.nowMs32 || 1
+    return false
+  }
+
+  /** Sends the SYN+ACK, once more perhaps. @returns whether it left */
+  private sendSynAck(): boolean {
+    const { connection: c, listener } = this
+    const { layer } = listener
+    const { out } = layer
+    out.clearOptions()
+    out.seq = c.snd.iss
+    out.ack = c.rcv.nxt
+    out.flags = TcpFlag.Syn | TcpFlag.Ack | (c.has(Feature.Ecn) ? TcpFlag.Ece : 0)
+    out.window = Math.min(c.rcv.wnd, 65_535)
+    out.mss = this.synAckMss
+    if (c.has(Feature.Timestamps)) {
+      out.hasTimestamps = true
+      out.timestamp = (layer.loop.nowMs32 + c.timestampOffset) | 0
+      out.timestampEcho = c.rcv.tsRecent
+    }
+    out.sackPermitted = c.has(Feature.Sack)
+    if (c.has(Feature.WindowScale)) out.windowScale = c.rcv.wndScale
+    return replySegment(layer, this, c.options) === 0
+  }
+}
+

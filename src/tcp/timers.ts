@@ -1,0 +1,105 @@
+import { MILLISECOND, SECOND } from '../core/clock.ts'
+import { Timer } from '../core/timer.ts'
+import { CaState } from './congestion/state.ts'
+import { Feature, Pending, type TcpConnection, TcpTimer } from './connection.ts'
+
+/** Setting a connection's timers. What happens when they fire is in timeouts.ts. */
+
+/** When a segment could not leave for want of local resources: how long to wait, microseconds. */
+export const RESOURCE_INTERVAL = SECOND / 2
+/** The least that a probe waits beyond two round trips, microseconds. */
+const PROBE_SLACK = 2 * MILLISECOND
+
+export const leastRto = (c: TcpConnection): number => c.layer.settings.tcp_rto_min_us
+export const mostRto = (c: TcpConnection): number => c.layer.settings.tcp_rto_max_ms * MILLISECOND
+
+/** Sets the retransmission timer for `pending`, `delay` microseconds from now. */
+export const armRetransmit = (c: TcpConnection, pending: number, delay: number): void => {
+  c.pending = pending
+  c.retransmitTimer ??= new Timer(c, TcpTimer.Retransmit)
+  const { loop } = c.layer
+  loop.timers.schedule(c.retransmitTimer, loop.now + Math.min(Math.max(delay, 1), mostRto(c)))
+}
+
+/** Stops it, and takes it off the wheel. */
+export const stopRetransmit = (c: TcpConnection): void => {
+  c.pending = Pending.None
+  if (c.retransmitTimer !== null) c.layer.loop.timers.cancel(c.retransmitTimer)
+}
+
+/** How long it is until the oldest segment in flight times out, microseconds; negative when that is past. */
+export const untilRto = (c: TcpConnection): number => {
+  const first = c.queue!.firstSent!
+  return (first.sentAt + c.rtt.rto - c.layer.loop.now32) | 0
+}
+
+/** Starts the retransmission time-out anew, after progress (RFC 6298 section 5.3), or stops it when nothing is in flight (5.2). */
+export const rearmRetransmit = (c: TcpConnection): void => {
+  if (c.cc.packetsOut === 0) {
+    stopRetransmit(c)
+    return
+  }
+  let delay = c.rtt.rto
+  // A probe or settling time ran in its place: what has passed of the time-out counts.
+  if (c.pending === Pending.Reorder || c.pending === Pending.LossProbe) delay = Math.max(untilRto(c), 1)
+  armRetransmit(c, Pending.Retransmit, delay)
+}
+
+/**
+ * Sets the timer for a tail loss probe in place of the retransmission time-out (RFC 8985 section 7.2).
+ * @param advancing does the flight's oldest segment change with this ACK, so that the time-out begins anew
+ * @returns whether it did
+ */
+export const scheduleLossProbe = (c: TcpConnection, advancing = false): boolean => {
+  const cc = c.cc
+  const mode = c.layer.settings.tcp_early_retrans
+  if ((mode !== 3 && mode !== 4) || cc.packetsOut === 0 || !c.has(Feature.Sack)) return false
+  if (cc.state !== CaState.Open && cc.state !== CaState.Cwr) return false
+  let delay = SECOND
+  if (c.rtt.srtt8 !== 0) {
+    // With one segment out the peer may delay its ACK.
+    delay = (c.rtt.srtt8 >> 2) + (cc.packetsOut === 1 ? leastRto(c) : PROBE_SLACK)
+  }
+  const rto = advancing ? c.rtt.rto : untilRto(c)
+  if (rto > 0) delay = Math.min(delay, rto)
+  armRetransmit(c, Pending.LossProbe, delay)
+  return true
+}
+
+/** The interval of zero-window probes before it grows. */
+const persistBase = (c: TcpConnection): number => Math.max(c.rtt.rto, leastRto(c))
+
+/** The interval to the next probe, with back-off (RFC 9293 section 3.8.6.1). */
+export const persistDelay = (c: TcpConnection): number => {
+  const most = 32 - Math.clz32(Math.floor(mostRto(c) / leastRto(c)))
+  return Math.min(persistBase(c) * 2 ** Math.min(c.backoff, most), mostRto(c))
+}
+
+/** Data waits, the peer's window is shut, nothing is in flight: ask it from time to time. */
+export const armPersist = (c: TcpConnection): void => {
+  if (c.cc.packetsOut === 0 && c.pending === Pending.None) armRetransmit(c, Pending.Persist, persistBase(c))
+}
+
+/** Keepalive settings: the connection's own, or the host's. Microseconds, and a count. */
+export const keepIdle = (c: TcpConnection): number => (c.options.keepIdle || c.layer.settings.tcp_keepalive_time) * SECOND
+export const keepInterval = (c: TcpConnection): number =>
+  (c.options.keepInterval || c.layer.settings.tcp_keepalive_intvl) * SECOND
+export const keepCount = (c: TcpConnection): number => c.options.keepCount || c.layer.settings.tcp_keepalive_probes
+
+/** Sets the timer of keepalive, which orphans in FIN_WAIT_2 use too, `delay` microseconds from now. */
+export const armKeepalive = (c: TcpConnection, delay: number): void => {
+  c.keepaliveTimer ??= new Timer(c, TcpTimer.Keepalive)
+  const { loop } = c.layer
+  loop.timers.schedule(c.keepaliveTimer, loop.now + delay)
+}
+
+export const stopKeepalive = (c: TcpConnection): void => {
+  if (c.keepaliveTimer !== null) c.layer.loop.timers.cancel(c.keepaliveTimer)
+}
+
+/** Takes every timer off the wheel, when the connection ends. */
+export const stopTimers = (c: TcpConnection): void => {
+  stopRetransmit(c)
+  stopKeepalive(c)
+  if (c.ackTimer !== null) c.layer.loop.timers.cancel(c.ackTimer)
+}

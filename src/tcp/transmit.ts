@@ -1,0 +1,209 @@
+import { Errno } from '../core/errno.ts'
+import { FrameChecksum } from '../core/frame.ts'
+import { seqLt } from '../core/seq.ts'
+import { SendFlag } from '../ip/output.ts'
+import { checksumOf, foldSum, sumBytes } from '../wire/checksum.ts'
+import { Ecn, IpProtocol } from '../wire/ip.ts'
+import { emitTcp, TcpFlag, type TcpHeader, tcpOptionsLength, TCP_MIN_HEADER } from '../wire/tcp.ts'
+import { EcnFlag } from './congestion/state.ts'
+import { AckPending, Feature, type TcpConnection } from './connection.ts'
+import { sackBlocksToSend } from './mss.ts'
+import type { SendRecord } from './send-queue.ts'
+import { TcpState } from './state.ts'
+import { selectWindow } from './window.ts'
+
+/** Where segments are made: every segment of a connection leaves through `emit`. What may leave is decided in output.ts. */
+
+/**
+ * Sends a record, or its first `length` bytes, cut into segments if the link does not do that itself.
+ * @returns 0, or the `Errno` with which the first segment failed
+ */
+export const transmitRecord = (c: TcpConnection, record: SendRecord, mss: number): number => {
+  const { snd } = c
+  const length = record.dataLength
+  const ringAt = (record.seq - snd.ringSeq) | 0
+  const isNew = !seqLt(record.seq, snd.nxt)
+  let flags = record.flags | TcpFlag.Ack
+  if ((flags & TcpFlag.Syn) !== 0 && c.state === TcpState.SynSent) flags &= ~TcpFlag.Ack
+  if (length > 0 && isNew && (c.cc.ecn & EcnFlag.QueueCwr) !== 0 && c.has(Feature.Ecn)) {
+    c.cc.ecn &= ~EcnFlag.QueueCwr
+    flags |= TcpFlag.Cwr
+  }
+  const carriesEct = isNew && length > 0
+  if (length <= mss) return emit(c, flags, record.seq, ringAt, length, 0, carriesEct)
+  const features = c.destination!.interface.port.features
+  if (features.maxSegmentedPacket > 0 && length + HEADERS <= features.maxSegmentedPacket) {
+    return emit(c, flags, record.seq, ringAt, length, mss, carriesEct)
+  }
+  for (let at = 0; at < length; at += mss) {
+    const size = Math.min(mss, length - at)
+    let segmentFlags = flags
+    if (at > 0) segmentFlags &= ~TcpFlag.Cwr
+    if (at + size < length) segmentFlags &= ~(TcpFlag.Psh | TcpFlag.Fin)
+    const errno = emit(c, segmentFlags, (record.seq + at) | 0, ringAt + at, size, 0, carriesEct)
+    // What the first segment did not meet is a loss like any other to the rest.
+    if (errno !== 0 && at === 0) return errno
+  }
+  return 0
+}
+
+/** The most that headers take in front of a record's data. */
+const HEADERS = 120
+
+/** Sends an ACK without data. */
+export const sendBareAck = (c: TcpConnection): void => {
+  if (c.state === TcpState.Closed) return
+  if (emit(c, TcpFlag.Ack, c.snd.nxt, 0, 0, 0, false) === Errno.ENOBUFS) c.rcv.pending |= AckPending.Scheduled
+}
+
+/** Sends a segment without data that takes no sequence space, such as RST, with the sequence number given. */
+export const sendControl = (c: TcpConnection, flags: number, seq: number): number => emit(c, flags, seq, 0, 0, 0, false)
+
+/** Draws an ACK with a sequence number that the peer has acknowledged already; tells of urgent data too, if there is any. */
+export const sendOldSequence = (c: TcpConnection): number => {
+  if (seqLt(c.snd.una, c.snd.urgentSeq)) sendControl(c, TcpFlag.Ack, c.snd.una)
+  return sendControl(c, TcpFlag.Ack, (c.snd.una - 1) | 0)
+}
+
+/** Draws an ACK with the first byte of `record`, which lies beyond the peer's window (RFC 9293 section 3.8.6.1). */
+export const sendByteBeyondWindow = (c: TcpConnection, record: SendRecord): number => {
+  if ((record.flags & TcpFlag.Fin) !== 0 && record.length === 1) return sendOldSequence(c)
+  c.probeByteOut = true
+  return emit(c, TcpFlag.Ack | TcpFlag.Psh, record.seq, (record.seq - c.snd.ringSeq) | 0, 1, 0, false)
+}
+
+/**
+ * Builds one segment and gives it to IP.
+ * @param ringAt where its data begins in the send ring
+ * @param length bytes of data
+ * @param segmentSize bytes of data in each segment that the link is to make of it; 0 when it is one
+ * @param carriesEct may it be marked by routers: new data of a connection that does ECN (RFC 3168 section 6.1.4 and 6.1.5)
+ * @returns 0 or an `Errno`
+ */
+const emit = (
+  c: TcpConnection,
+  flags: number,
+  seq: number,
+  ringAt: number,
+  length: number,
+  segmentSize: number,
+  carriesEct: boolean,
+): number => {
+  const { layer } = c
+  const destination = c.destination
+  if (destination === null) return Errno.EHOSTUNREACH
+  const out = layer.out
+  fillHeader(c, out, flags, seq, length)
+  const headerLength = TCP_MIN_HEADER + tcpOptionsLength(out)
+  const frame = layer.world.frames.allocate(headerLength + length)
+  if (frame === null) return Errno.ENOBUFS
+  const start = frame.transport
+  frame.end = start + headerLength + length
+  if (length > 0) c.sendRing!.copyTo(start + headerLength, ringAt, length)
+  const memory = layer.world.memory
+  const pseudo = foldSum(c.pseudoSum + headerLength + length)
+  const offload = destination.interface.port.features.checksumOffload
+  out.checksum = offload ? pseudo : 0
+  emitTcp(out, memory, start)
+  if (offload) frame.checksum = FrameChecksum.Partial
+  else memory.view.setUint16(start + 16, checksumOf(pseudo + sumBytes(memory, start, frame.end)))
+  frame.segmentSize = segmentSize
+  const segments = segmentSize > 0 ? Math.ceil(length / segmentSize) : 1
+  layer.mib.tcp.OutSegs += segments
+  c.snd.lastSentAt = layer.loop.now32
+  if ((flags & TcpFlag.Ack) !== 0) ackSent(c)
+  let trafficClass = c.options.trafficClass
+  if (carriesEct && c.has(Feature.Ecn)) trafficClass |= Ecn.Ect0
+  return -layer.ip.send(
+    frame,
+    destination,
+    c.local,
+    IpProtocol.Tcp,
+    c.options.hopLimit,
+    trafficClass,
+    SendFlag.DontFragment,
+  )
+}
+
+const fillHeader = (c: TcpConnection, out: TcpHeader, flags: number, seq: number, length: number): void => {
+  const { snd, rcv } = c
+  out.sourcePort = c.localPort
+  out.destinationPort = c.remotePort
+  out.seq = seq
+  out.ack = (flags & TcpFlag.Ack) !== 0 ? rcv.nxt : 0
+  out.urgent = 0
+  out.clearOptions()
+  if ((flags & TcpFlag.Syn) !== 0) {
+    out.flags = flags
+    // The window of a SYN is never scaled (RFC 7323 section 2.2).
+    out.window = Math.min(rcv.wnd, 65_535)
+    fillSynOptions(c, out)
+    return
+  }
+  out.window = selectWindow(c)
+  if (c.has(Feature.Ecn) && (c.cc.ecn & EcnFlag.DemandCwr) !== 0) flags |= TcpFlag.Ece
+  if (c.has(Feature.Timestamps)) {
+    out.hasTimestamps = true
+    out.timestamp = (c.layer.loop.nowMs32 + c.timestampOffset) | 0
+    out.timestampEcho = rcv.tsRecent
+  }
+  if (c.sacks !== null) fillSackBlocks(c, out)
+  // Urgent data lies ahead: point behind its last byte, or as far as the field reaches (RFC 6093 section 2.3).
+  if (snd.urgentSeq !== snd.una && seqLt(seq, snd.urgentSeq)) {
+    const distance = (snd.urgentSeq - seq) | 0
+    if (distance < 0x1_0000) {
+      out.urgent = distance
+      flags |= TcpFlag.Urg
+    } else if (((seq + 0xffff - snd.nxt) | 0) > 0 || length > 0) {
+      out.urgent = 0xffff
+      flags |= TcpFlag.Urg
+    }
+  }
+  out.flags = flags
+}
+
+/** What a SYN offers, or in answer to one agrees to: MSS, window scale, SACK, timestamps (RFC 7323, 2018). */
+const fillSynOptions = (c: TcpConnection, out: TcpHeader): void => {
+  const { settings } = c.layer
+  out.mss = c.rcv.advertisedMss
+  const offering = c.state === TcpState.SynSent
+  if (offering ? settings.tcp_timestamps : c.has(Feature.Timestamps)) {
+    out.hasTimestamps = true
+    out.timestamp = (c.layer.loop.nowMs32 + c.timestampOffset) | 0
+    out.timestampEcho = c.rcv.tsRecent
+  }
+  if (offering ? settings.tcp_window_scaling : c.has(Feature.WindowScale)) out.windowScale = c.rcv.wndScale
+  if (offering ? settings.tcp_sack : c.has(Feature.Sack)) out.sackPermitted = true
+}
+
+const fillSackBlocks = (c: TcpConnection, out: TcpHeader): void => {
+  const sacks = c.sacks!
+  const count = sackBlocksToSend(c)
+  if (count === 0) return
+  let at = 0
+  if (sacks.hasDuplicate) {
+    out.sack[0] = sacks.duplicateStart
+    out.sack[1] = sacks.duplicateEnd
+    sacks.hasDuplicate = false
+    at = 1
+  }
+  for (let i = 0; at < count; i++, at++) {
+    out.sack[at * 2] = sacks.blocks[i * 2]!
+    out.sack[at * 2 + 1] = sacks.blocks[i * 2 + 1]!
+  }
+  out.sackCount = count
+}
+
+/** An acknowledgment leaves, alone or with data: none is owed any more. */
+const ackSent = (c: TcpConnection): void => {
+  const { rcv } = c
+  if (rcv.quick > 0) rcv.quick--
+  if (c.sacks !== null) c.sacks.compressed = 0
+  cancelAckTimer(c)
+}
+
+/** No ACK is owed any more. */
+export const cancelAckTimer = (c: TcpConnection): void => {
+  c.rcv.pending = 0
+  if (c.ackTimer !== null) c.layer.loop.timers.cancel(c.ackTimer)
+}

@@ -1,0 +1,55 @@
+import type { NetworkInterface } from '../ip/interface.ts'
+import type { IpAddress } from '../wire/address.ts'
+
+/** What kind of structure a segment finds under its four-tuple. */
+export const TupleKind = { Connection: 0, Request: 1, TimeWait: 2 } as const
+
+/** Whatever keeps a local port from being bound by others: it is released with the last structure that uses it. */
+export interface PortHold {
+  /** One more structure uses the port on the same terms. */
+  retain(): void
+  release(): void
+}
+
+/**
+ * A structure that a pair of endpoints leads to: a connection, a half-open one kept with its listener, or what is left
+ * of one in TIME_WAIT. The table of all of them (`TupleTable`) chains them by hash.
+ */
+export abstract class TupleEntry {
+  readonly kind: number
+  local: IpAddress
+  remote: IpAddress
+  localPort: number
+  remotePort: number
+  /** Set by the table. */
+  hash = 0
+  nextInBucket: TupleEntry | null = null
+  inTable = false
+  /** The interface that the endpoints' link-local addresses belong to, or that the socket is bound to; null for any. */
+  scope: NetworkInterface | null = null
+  /** Set by whoever bound the local port. */
+  hold: PortHold | null = null
+
+  constructor(kind: number, local: IpAddress, localPort: number, remote: IpAddress, remotePort: number) {
+    this.kind = kind
+    this.local = local
+    this.localPort = localPort
+    this.remote = remote
+    this.remotePort = remotePort
+  }
+
+  /** Gives up the local port, once. */
+  releasePort(): void {
+    this.hold?.release()
+    this.hold = null
+  }
+}
+
+/** The table of all pairs of endpoints in use, and the listeners: src/socket has it. */
+export interface TcpTable {
+  /** Enters a structure under its pair of endpoints. @returns false when the pair is taken */
+  insert(entry: TupleEntry): boolean
+  remove(entry: TupleEntry): void
+  /** Puts `by` in the place of `entry`, which has the same pair of endpoints. */
+  replace(entry: TupleEntry, by: TupleEntry): void
+}

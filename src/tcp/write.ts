@@ -1,0 +1,133 @@
+import { Errno } from '../core/errno.ts'
+import { seqGt } from '../core/seq.ts'
+import { TcpFlag } from '../wire/tcp.ts'
+import { Nagle, Shutdown, type TcpConnection } from './connection.ts'
+import { hasSendSpace, sendQueued } from './flow.ts'
+import { currentMss, recordGoal } from './mss.ts'
+import { pushPending, restartAfterIdle, SendMode, sendPending } from './output.ts'
+import { checkApplicationLimited } from './rate.ts'
+import { RecordMark, type SendRecord } from './send-queue.ts'
+import { stateIn, stateSet, TcpState } from './state.ts'
+
+/** SEND (RFC 9293 section 3.10.2): bytes from the application to the send queue, and on. */
+
+/** Flags of `write`, as bits. */
+export const WriteFlag = {
+  /** MSG_OOB: the last byte is urgent. */
+  Urgent: 1,
+  /** MSG_MORE: more comes at once. */
+  More: 2,
+  /** MSG_EOR: what is written later may not share a record with it. */
+  EndOfRecord: 4,
+} as const
+
+const CAN_SEND = stateSet(TcpState.Established, TcpState.CloseWait)
+const OPENING = stateSet(TcpState.SynSent, TcpState.SynReceived)
+
+/** May the application write now? @returns 0; -1 while the connection is being opened; or an `Errno` */
+export const writeError = (c: TcpConnection): number => {
+  if (c.error !== 0) {
+    const { error } = c
+    c.error = 0
+    return error
+  }
+  if ((c.shutdown & Shutdown.Send) !== 0) return Errno.EPIPE
+  if (stateIn(c.state, CAN_SEND)) return 0
+  if (stateIn(c.state, OPENING)) return -1
+  return Errno.EPIPE
+}
+
+/**
+ * Queues up to `length` bytes, as many as there is room for, and sends what may be sent.
+ * @returns how many were taken: 0 when there is no room
+ */
+export const write = (c: TcpConnection, source: Uint8Array, at: number, length: number, flags: number): number => {
+  const { snd, layer } = c
+  checkApplicationLimited(c)
+  const queue = c.sendQueue()
+  const mss = currentMss(c)
+  const goal = (flags & WriteFlag.Urgent) !== 0 ? mss : recordGoal(c, mss)
+  if (queue.length === 0) restartAfterIdle(c)
+  let taken = 0
+  while (taken < length) {
+    let record = queue.hasUnsent ? queue.last! : null
+    let room = record === null || record.marks !== 0 ? 0 : goal - record.length
+    if (room <= 0) {
+      if (!hasSendSpace(c)) break
+      record = null
+      room = goal
+    }
+    let count = Math.min(room, length - taken)
+    if (layer.settings.personality.bufferAccounting === 'data') {
+      count = Math.min(count, c.sendBuffer - sendQueued(c))
+      if (count <= 0) break
+    }
+    if (!c.ownSendRing().append(source, at + taken, count)) break
+    layer.queuedBytes += count
+    record = extend(c, record, count)
+    taken += count
+    if (taken === length && (flags & WriteFlag.EndOfRecord) !== 0) record.marks |= RecordMark.EndOfRecord
+    if (taken === length || record.length < goal || (flags & WriteFlag.Urgent) !== 0) continue
+    // A full record: send while the rest is copied.
+    if (mustPush(c)) {
+      markPush(c, record)
+      pushPending(c, Nagle.Push)
+    } else if (queue.firstUnsent === record) sendPending(c, mss, Nagle.Push, SendMode.One)
+  }
+  if (taken === 0) return 0
+  finishWrite(c, flags, taken === length)
+  if (taken < length) c.wantsSpace = true
+  if ((flags & WriteFlag.Urgent) !== 0) snd.urgentSeq = snd.writeSeq
+  return taken
+}
+
+/** Adds `count` bytes of sequence space to the last record, or makes a new one of them. */
+const extend = (c: TcpConnection, last: SendRecord | null, count: number): SendRecord => {
+  const { snd } = c
+  const end = (snd.writeSeq + count) | 0
+  if (last === null) {
+    const record = c.layer.records.take(snd.writeSeq, end, 0)
+    c.sendQueue().push(record)
+    snd.writeSeq = end
+    return record
+  }
+  last.end = end
+  // PSH stood for the end of what was written before.
+  last.flags &= ~TcpFlag.Psh
+  last.segments = 0
+  snd.writeSeq = end
+  return last
+}
+
+/** Has half a window been written since PSH was last set? */
+const mustPush = (c: TcpConnection): boolean =>
+  seqGt(c.snd.writeSeq, (c.snd.pushedSeq + (c.snd.maxWnd >>> 1)) | 0)
+
+const markPush = (c: TcpConnection, record: SendRecord): void => {
+  record.flags |= TcpFlag.Psh
+  c.snd.pushedSeq = c.snd.writeSeq
+}
+
+/** The end of a write: PSH on its last segment, and out with what may go (RFC 9293 section 3.9.1.2). */
+const finishWrite = (c: TcpConnection, flags: number, complete: boolean): void => {
+  const more = (flags & WriteFlag.More) !== 0 && complete
+  const record = c.sendQueue().last
+  if (record !== null && (!more || mustPush(c))) markPush(c, record)
+  if ((flags & WriteFlag.Urgent) !== 0) c.snd.urgentSeq = c.snd.writeSeq
+  pushPending(c, more ? Nagle.Cork : c.nagle)
+}
+
+/** Queues the FIN behind what was written, and sends what may be sent. */
+export const writeFin = (c: TcpConnection): void => {
+  const { snd } = c
+  const queue = c.sendQueue()
+  const last = queue.hasUnsent ? queue.last : null
+  if (last !== null) {
+    last.flags |= TcpFlag.Fin
+    last.end = (last.end + 1) | 0
+  } else {
+    queue.push(c.layer.records.take(snd.writeSeq, (snd.writeSeq + 1) | 0, TcpFlag.Fin))
+  }
+  snd.writeSeq = (snd.writeSeq + 1) | 0
+  pushPending(c, Nagle.Off)
+}

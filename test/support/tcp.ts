@@ -1,0 +1,499 @@
+import { expect } from 'vitest'
+import { VirtualClock } from '../../src/core/clock.ts'
+import type { Frame } from '../../src/core/frame.ts'
+import { SeededRandom } from '../../src/core/random.ts'
+import { World } from '../../src/core/world.ts'
+import type { Destination } from '../../src/ip/destination.ts'
+import type { NetworkInterface } from '../../src/ip/interface.ts'
+import { IpStack } from '../../src/ip/stack.ts'
+import type { FrameTap, LinkFeatures, LinkPort, LinkUser } from '../../src/link/port.ts'
+import { TcpDemux } from '../../src/socket/tcp-demux.ts'
+import { closeConnection, shutdownSend } from '../../src/tcp/close.ts'
+import { startConnect } from '../../src/tcp/connect.ts'
+import { Nagle, TcpConnection, type TcpObserver, TcpOptions } from '../../src/tcp/connection.ts'
+import { TcpListener } from '../../src/tcp/listener.ts'
+import { ReadEnd, read, readEnd } from '../../src/tcp/read.ts'
+import { TcpSettings } from '../../src/tcp/settings.ts'
+import { tcpStateName } from '../../src/tcp/state.ts'
+import { WriteFlag, write } from '../../src/tcp/write.ts'
+import { type IpAddress, IPV4_ANY, IPV6_ANY, ip } from '../../src/wire/address.ts'
+import { checksumOf, sumBytes } from '../../src/wire/checksum.ts'
+import { EtherType } from '../../src/wire/ethernet.ts'
+import { IpHeader, IpProtocol } from '../../src/wire/ip.ts'
+import { emitIpv4, parseIpv4 } from '../../src/wire/ipv4.ts'
+import { emitIpv6, parseIpv6 } from '../../src/wire/ipv6.ts'
+import { emitTcp, parseTcp, TCP_MIN_HEADER, TcpFlag, TcpHeader, tcpOptionsLength } from '../../src/wire/tcp.ts'
+
+/**
+ * A TCP with nothing around it: one host whose only link ends in the test, which plays the peer. Sequence numbers are
+ * relative to each side's SYN, as packetdrill writes them: a side's SYN is 0, its first byte 1.
+ */
+
+/** A segment as a test writes it. */
+export interface SegmentSpec {
+  /** Of S F R P A U E W: SYN FIN RST PSH ACK URG ECE CWR. */
+  flags: string
+  seq?: number
+  ack?: number
+  /** The header's field, not scaled. */
+  window?: number
+  /** Data, or how many bytes of it. */
+  payload?: string | number
+  urgent?: number
+  mss?: number
+  windowScale?: number
+  sackPermitted?: boolean
+  /** SACK blocks, relative. */
+  sack?: [number, number][]
+  timestamps?: { value?: number; echo?: number }
+  /** ECN field of the IP header. */
+  ecn?: number
+  /** Spoils the checksum. */
+  badChecksum?: boolean
+}
+
+/** A segment that was sent, in the same terms. */
+export interface SentSegment {
+  flags: string
+  seq: number
+  ack: number
+  window: number
+  payload: string
+  length: number
+  urgent: number
+  mss: number
+  windowScale: number
+  sackPermitted: boolean
+  sack: [number, number][]
+  timestamps?: { value: number; echo: number }
+  ecn: number
+  /** When it left: microseconds since the test began. */
+  at: number
+}
+
+const FLAGS: [string, number][] = [
+  ['S', TcpFlag.Syn],
+  ['F', TcpFlag.Fin],
+  ['R', TcpFlag.Rst],
+  ['P', TcpFlag.Psh],
+  ['A', TcpFlag.Ack],
+  ['U', TcpFlag.Urg],
+  ['E', TcpFlag.Ece],
+  ['W', TcpFlag.Cwr],
+]
+
+const flagsOf = (text: string): number => FLAGS.reduce((bits, [name, bit]) => (text.includes(name) ? bits | bit : bits), 0)
+const flagsText = (bits: number): string => FLAGS.map(([name, bit]) => ((bits & bit) !== 0 ? name : '')).join('')
+
+/** The end of the link that the test holds. */
+class TestPort implements LinkPort {
+  readonly features: LinkFeatures
+  readonly carrier = true
+  user: LinkUser | null = null
+  readonly taps: FrameTap[] = []
+  readonly sent: Frame[] = []
+
+  constructor(features: LinkFeatures) {
+    this.features = features
+  }
+
+  send(frame: Frame): void {
+    this.sent.push(frame)
+  }
+}
+
+export interface BenchOptions {
+  ipv6?: boolean
+  mtu?: number
+  settings?: Partial<TcpSettings>
+  seed?: number
+  /** Lets the link take records of several segments whole. */
+  offload?: boolean
+}
+
+export interface EstablishedOptions extends BenchOptions {
+  /** The peer's MSS option. */
+  mss?: number
+  /** The peer's window field, in its SYN and later. */
+  window?: number
+  windowScale?: number
+  sack?: boolean
+  timestamps?: boolean
+  /** Nagle's rule off. */
+  nodelay?: boolean
+  /** Microseconds between SYN+ACK and its ACK. */
+  rtt?: number
+  /** The subject connects; by default it is connected to. */
+  active?: boolean
+  sendBuffer?: number
+  receiveBuffer?: number
+  options?: Partial<TcpOptions>
+}
+
+const LOCAL_PORT = 8080
+const PEER_PORT = 50_000
+const PEER_ISN = 0x7fff_fff0
+
+export class TcpBench {
+  readonly world: World
+  readonly clock = new VirtualClock()
+  readonly ip: IpStack
+  readonly demux: TcpDemux
+  readonly settings = new TcpSettings()
+  readonly interface: NetworkInterface
+  readonly local: IpAddress
+  readonly peer: IpAddress
+  /** Readiness reported since the last look. */
+  events = 0
+  urgentSignals = 0
+  connection!: TcpConnection
+  listener: TcpListener | null = null
+  /** Our initial sequence number, once seen in a SYN. */
+  isn: number | null = null
+  localPort = LOCAL_PORT
+  /** The time stamp that the peer puts in its segments when timestamps are on; grows with the clock. */
+  peerTimestamps = false
+  lastTsVal = 0
+  readonly ipv6: boolean
+  private readonly port: TestPort
+  private readonly header = new TcpHeader()
+  private readonly ipHeader = new IpHeader()
+
+  constructor(options: BenchOptions = {}) {
+    this.world = new World(this.clock, new SeededRandom(options.seed ?? 1))
+    this.ipv6 = options.ipv6 ?? false
+    Object.assign(this.settings, options.settings)
+    const random = this.world.random.fork('host')
+    this.ip = new IpStack(this.world, { random, settings: { dad_transmits: 0 } })
+    this.demux = new TcpDemux(this.ip, this.settings, random)
+    this.port = new TestPort({
+      medium: 'ip',
+      mtu: options.mtu ?? 1500,
+      maxSegmentedPacket: options.offload ? 65_535 : 0,
+      checksumOffload: false,
+      fcs: false,
+    })
+    this.interface = this.ip.addInterface('tun0', this.port)
+    this.local = ip(this.ipv6 ? 'fd3d:fa7b:d17d::1' : '192.168.0.1')
+    this.peer = ip(this.ipv6 ? 'fd3d:fa7b:d17d::2' : '192.168.0.2')
+    this.interface.addAddress({ address: this.local, length: this.ipv6 ? 64 : 24 })
+    this.run()
+    this.port.sent.splice(0).forEach((frame) => {
+      this.world.frames.release(frame)
+    })
+  }
+
+  /** Lets the world do what there is to do now. */
+  run(): void {
+    this.world.loop.turn()
+  }
+
+  /** Moves on to `time`, microseconds, firing what is due on the way. */
+  advanceTo(time: number): void {
+    for (;;) {
+      const next = this.world.loop.timers.nextWake()
+      if (next > time) break
+      this.clock.advanceTo(next)
+      this.run()
+    }
+    this.clock.advanceTo(time)
+    this.run()
+  }
+
+  advance(duration: number): void {
+    this.advanceTo(this.clock.now() + duration)
+  }
+
+  listen(backlog = 10, options: Partial<TcpOptions> = {}): TcpListener {
+    const inherited = {
+      options: Object.keys(options).length > 0 ? Object.assign(new TcpOptions(), options) : this.demux.layer.defaultOptions,
+      sendBuffer: this.settings.tcp_wmem[1],
+      receiveBuffer: this.settings.tcp_rmem[1],
+      bufferLocks: 0,
+      nagle: 0,
+    }
+    const listener = new TcpListener(this.demux.layer, LOCAL_PORT, null, inherited)
+    listener.setBacklog(backlog)
+    this.demux.listeners.add({
+      listener,
+      local: this.ipv6 ? IPV6_ANY : IPV4_ANY,
+      localPort: LOCAL_PORT,
+      family: this.ipv6 ? 6 : 4,
+      v6only: false,
+      boundInterface: null,
+      reusePort: false,
+    })
+    this.listener = listener
+    return listener
+  }
+
+  connect(configure?: (c: TcpConnection) => void): number {
+    const c = new TcpConnection(this.demux.layer, this.local, LOCAL_PORT, this.peer, PEER_PORT)
+    this.hold(c)
+    configure?.(c)
+    this.demux.table.insert(c)
+    return startConnect(c, this.ip.resolve(this.peer, this.local) as Destination)
+  }
+
+  /** Takes `c` as the connection under test. */
+  hold(c: TcpConnection): void {
+    this.connection = c
+    const observer: TcpObserver = {
+      ready: (events) => {
+        this.events |= events
+      },
+      urgent: () => {
+        this.urgentSignals++
+      },
+    }
+    c.observer = observer
+  }
+
+  accept(): TcpConnection {
+    const c = this.listener?.accept()
+    if (c === undefined) throw new Error('nothing to accept')
+    this.hold(c)
+    return c
+  }
+
+  send(data: string | number, options: { more?: boolean; urgent?: boolean; eor?: boolean } = {}): number {
+    const bytes = typeof data === 'number' ? new Uint8Array(data).fill(0x78) : new TextEncoder().encode(data)
+    const flags =
+      (options.more ? WriteFlag.More : 0) |
+      (options.urgent ? WriteFlag.Urgent : 0) |
+      (options.eor ? WriteFlag.EndOfRecord : 0)
+    const taken = write(this.connection, bytes, 0, bytes.length, flags)
+    this.run()
+    return taken
+  }
+
+  /** Reads up to `length` bytes. */
+  read(length = 1_000_000): string {
+    const into = new Uint8Array(Math.min(length, 8_000_000))
+    const count = read(this.connection, into, 0, length, false)
+    this.run()
+    return new TextDecoder().decode(into.subarray(0, count))
+  }
+
+  /** What a read means that finds nothing: 'wait', 'eof', or the error's number. */
+  get end(): 'wait' | 'eof' | number {
+    const end = readEnd(this.connection)
+    return end === ReadEnd.Wait ? 'wait' : end === ReadEnd.Eof ? 'eof' : end
+  }
+
+  shutdown(): void {
+    shutdownSend(this.connection)
+    this.run()
+  }
+
+  close(abortive = false): void {
+    closeConnection(this.connection, abortive)
+    this.run()
+  }
+
+  get state(): string {
+    return tcpStateName(this.connection.state)
+  }
+
+  /** A segment of the peer arrives, now or `at` a time given. */
+  receive(spec: SegmentSpec, when: { at?: number } = {}): void {
+    if (when.at !== undefined) this.advanceTo(when.at)
+    this.port.user!.receive(this.build(spec))
+    this.run()
+  }
+
+  /** Builds the peer's segment, as a frame of the world. */
+  build(spec: SegmentSpec): Frame {
+    const h = this.header
+    h.clearOptions()
+    h.sourcePort = PEER_PORT
+    h.destinationPort = this.localPort
+    h.flags = flagsOf(spec.flags)
+    h.seq = (PEER_ISN + (spec.seq ?? 0)) | 0
+    h.ack = spec.ack === undefined ? 0 : ((this.isn ?? 0) + spec.ack) | 0
+    h.window = spec.window ?? 65_535
+    h.urgent = spec.urgent ?? 0
+    h.checksum = 0
+    h.mss = spec.mss ?? 0
+    h.windowScale = spec.windowScale ?? -1
+    h.sackPermitted = spec.sackPermitted ?? false
+    if (spec.timestamps !== undefined || this.peerTimestamps) {
+      h.hasTimestamps = true
+      h.timestamp = spec.timestamps?.value ?? Math.floor(this.clock.now() / 1000) + 1000
+      h.timestampEcho = spec.timestamps?.echo ?? this.lastTsVal
+    }
+    for (const [i, [left, right]] of (spec.sack ?? []).entries()) {
+      h.sack[i * 2] = ((this.isn ?? 0) + left) | 0
+      h.sack[i * 2 + 1] = ((this.isn ?? 0) + right) | 0
+      h.sackCount = i + 1
+    }
+    const data =
+      typeof spec.payload === 'number'
+        ? new Uint8Array(spec.payload).fill(0x2e)
+        : new TextEncoder().encode(spec.payload ?? '')
+    const headerLength = TCP_MIN_HEADER + tcpOptionsLength(h)
+    const frame = this.world.frames.allocate(headerLength + data.length)!
+    const { memory } = this.world
+    const start = frame.transport
+    frame.end = start + headerLength + data.length
+    emitTcp(h, memory, start)
+    memory.u8.set(data, start + headerLength)
+    const out = this.ipHeader
+    out.version = this.ipv6 ? 6 : 4
+    out.source = this.peer
+    out.destination = this.local
+    const sum = out.pseudoSum(IpProtocol.Tcp, frame.end - start) + sumBytes(memory, start, frame.end)
+    memory.view.setUint16(start + 16, checksumOf(sum) ^ (spec.badChecksum ? 1 : 0))
+    out.trafficClass = spec.ecn ?? 0
+    out.hopLimit = 64
+    out.protocol = IpProtocol.Tcp
+    out.identification = 0
+    out.dontFragment = true
+    out.moreFragments = false
+    out.fragmentOffset = 0
+    out.flowLabel = 0
+    out.headerLength = this.ipv6 ? 40 : 20
+    frame.start = start - out.headerLength
+    frame.network = frame.start
+    frame.etherType = this.ipv6 ? EtherType.Ipv6 : EtherType.Ipv4
+    if (this.ipv6) emitIpv6(out, memory, frame.start, frame.end - start)
+    else emitIpv4(out, memory, frame.start, frame.end - start)
+    return frame
+  }
+
+  /** Takes what was sent since the last look. */
+  sent(): SentSegment[] {
+    const segments: SentSegment[] = []
+    for (const frame of this.port.sent.splice(0)) {
+      // Router solicitations and such are not TCP's.
+      if (this.parseIp(frame) === 0 && this.ipHeader.protocol === IpProtocol.Tcp) segments.push(this.decode(frame))
+      this.world.frames.release(frame)
+    }
+    return segments
+  }
+
+  private parseIp(frame: Frame): number {
+    const { memory } = this.world
+    return memory.u8[frame.start]! >>> 4 === 6
+      ? parseIpv6(this.ipHeader, memory, frame.start, frame.end)
+      : parseIpv4(this.ipHeader, memory, frame.start, frame.end)
+  }
+
+  private decode(frame: Frame): SentSegment {
+    const { memory } = this.world
+    const h = this.ipHeader
+    expect(this.parseIp(frame), 'the IP header is well formed').toBe(0)
+    const t = new TcpHeader()
+    expect(parseTcp(t, memory, h.payloadStart, h.payloadEnd)).toBe(0)
+    const sum = h.pseudoSum(IpProtocol.Tcp, h.payloadEnd - h.payloadStart) + sumBytes(memory, h.payloadStart, h.payloadEnd)
+    expect(checksumOf(sum), 'the checksum is right').toBe(0)
+    if ((t.flags & TcpFlag.Syn) !== 0) this.isn = t.seq
+    if (t.hasTimestamps) this.lastTsVal = t.timestamp
+    const isn = this.isn ?? 0
+    const data = memory.u8.slice(h.payloadStart + t.headerLength, h.payloadEnd)
+    const relative = (seq: number): number => (seq - PEER_ISN) | 0
+    const sack: [number, number][] = []
+    for (let i = 0; i < t.sackCount; i++) sack.push([relative(t.sack[i * 2]!), relative(t.sack[i * 2 + 1]!)])
+    const segment: SentSegment = {
+      flags: flagsText(t.flags),
+      seq: (t.seq - isn) | 0,
+      ack: (t.flags & TcpFlag.Ack) !== 0 ? relative(t.ack) : 0,
+      window: t.window,
+      payload: new TextDecoder().decode(data),
+      length: data.length,
+      urgent: t.urgent,
+      mss: t.mss,
+      windowScale: t.windowScale,
+      sackPermitted: t.sackPermitted,
+      sack,
+      ecn: h.trafficClass & 3,
+      at: this.clock.now(),
+    }
+    if (t.hasTimestamps) segment.timestamps = { value: t.timestamp, echo: t.timestampEcho }
+    return segment
+  }
+
+  /** Exactly this was sent since the last look: for each segment the fields named here. */
+  expectSent(...expected: (Partial<Omit<SentSegment, 'payload'>> & { payload?: string | number })[]): SentSegment[] {
+    const sent = this.sent()
+    const seen = sent.map((segment, i) => {
+      const wanted = expected[i]
+      if (wanted === undefined) return { flags: segment.flags, seq: segment.seq, ack: segment.ack, length: segment.length }
+      const picked: Record<string, unknown> = {}
+      for (const key of Object.keys(wanted)) {
+        const value = segment[key as keyof SentSegment]
+        picked[key] = key === 'payload' && typeof wanted.payload === 'number' ? segment.length : value
+      }
+      return picked
+    })
+    expect(seen).toEqual(expected)
+    return sent
+  }
+
+  expectNothing(): void {
+    this.expectSent()
+  }
+
+  /** Everything is given back: no record, timer, queue or frame is left over. */
+  expectNothingLeft(): void {
+    expect(this.demux.table.size, 'pairs of endpoints').toBe(0)
+    expect(this.demux.layer.records.inUse, 'send records').toBe(0)
+    expect(this.demux.layer.queuedBytes, 'queued bytes').toBe(0)
+    expect(this.demux.layer.orphans, 'orphans').toBe(0)
+    this.sent()
+    this.ip.close()
+    expect(this.world.frames.inUse, 'frames').toBe(0)
+    expect(this.world.loop.timers.size, 'timers').toBe(0)
+  }
+}
+
+/** A connection in ESTABLISHED, with both sides at sequence number 1 and nothing in flight. */
+export const established = (options: EstablishedOptions = {}): TcpBench => {
+  const bench = new TcpBench(options)
+  const synOptions: Partial<SegmentSpec> = {
+    mss: options.mss ?? (options.ipv6 ? 1440 : 1460),
+    sackPermitted: options.sack ?? false,
+    window: options.window ?? 65_535,
+  }
+  if (options.windowScale !== undefined) synOptions.windowScale = options.windowScale
+  if (options.timestamps) {
+    bench.peerTimestamps = true
+    synOptions.timestamps = { echo: 0 }
+  }
+  const configure = (c: TcpConnection): void => {
+    if (options.nodelay) c.nagle |= Nagle.Off
+    if (options.sendBuffer !== undefined) {
+      c.sendBuffer = options.sendBuffer
+      c.bufferLocks |= 1
+    }
+    if (options.receiveBuffer !== undefined) {
+      c.receiveBuffer = options.receiveBuffer
+      c.bufferLocks |= 2
+    }
+    if (options.options !== undefined) Object.assign(c.ownOptions(), options.options)
+  }
+  if (options.active) {
+    bench.connect(configure)
+    bench.run()
+    bench.expectSent({ flags: 'S', seq: 0 })
+    bench.advance(options.rtt ?? 0)
+    const { timestamps: _, ...rest } = synOptions
+    bench.receive({ flags: 'SA', seq: 0, ack: 1, ...rest })
+    bench.sent()
+  } else {
+    const listener = bench.listen(10, options.options)
+    if (options.receiveBuffer !== undefined) {
+      listener.inherited.receiveBuffer = options.receiveBuffer
+      listener.inherited.bufferLocks |= 2
+    }
+    bench.receive({ flags: 'S', seq: 0, ...synOptions })
+    bench.expectSent({ flags: 'SA', seq: 0, ack: 1 })
+    bench.advance(options.rtt ?? 0)
+    bench.receive({ flags: 'A', seq: 1, ack: 1, window: options.window ?? 65_535 })
+    bench.accept()
+    configure(bench.connection)
+    bench.expectNothing()
+  }
+  bench.events = 0
+  return bench
+}
