@@ -111,6 +111,7 @@ test('sizes that no block has give -1', () => {
   for (const bytes of [2 ** 28 + 1, 2 ** 31, 2 ** 31 + 1, 2 ** 32, 2 ** 32 + 1, 2 ** 53, Number.POSITIVE_INFINITY]) {
     expect(memory.allocate(bytes)).toBe(-1)
   }
+  expect(new Memory().allocate(2 ** 28)).toBe(0)
   expect(Memory.blockSize(0)).toBe(256)
   expect(Memory.blockSize(256)).toBe(256)
   expect(Memory.blockSize(257)).toBe(512)

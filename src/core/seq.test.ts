@@ -49,6 +49,14 @@ test('arithmetic agrees with whole numbers', () => {
   )
 })
 
+test('an interval holds its low end and not its high end', () => {
+  for (const low of [0, -3, 0x7fff_ffff]) {
+    const inside = [-1, 0, 1, 4, 5, 6].filter((n) => seqBetween(seqAdd(low, n), low, seqAdd(low, 5)))
+    expect(inside).toEqual([0, 1, 4])
+    expect(seqBetween(low, low, low)).toBe(false)
+  }
+})
+
 test('an interval is tested by distance from its low end', () => {
   const length = fc.integer({ min: 0, max: 2 ** 31 - 1 })
   fc.assert(

@@ -82,6 +82,7 @@ const steps = fc.array(
   fc.oneof(
     { weight: 4, arbitrary: fc.record({ set: fc.nat(7), delay }) },
     { weight: 1, arbitrary: fc.record({ cancel: fc.nat(7) }) },
+    { weight: 1, arbitrary: fc.record({ set: fc.nat(7), delay: fc.nat(3 * TICK) }) },
     { weight: 2, arbitrary: fc.record({ pass: delay }) },
   ) as fc.Arbitrary<{ set: number; delay: number } | { cancel: number } | { pass: number }>,
   { maxLength: 60 },
@@ -137,6 +138,17 @@ test('moving a timer later does nothing but write; it does not fire early', () =
   expect(bench.fired).toEqual([[0, 109_000]])
 })
 
+test('moving a timer earlier within its tick is not missed', () => {
+  const bench = new Bench(1)
+  let told = 0
+  bench.wheel.onEarlier = () => told++
+  bench.set(0, 3071)
+  bench.set(0, 2048)
+  expect(told).toBe(2)
+  bench.advance(10_000)
+  expect(bench.fired).toEqual([[0, 2048]])
+})
+
 test('whoever sleeps is told of an earlier deadline, and only of that', () => {
   const wheel = new TimerWheel()
   let told = 0
@@ -145,6 +157,8 @@ test('whoever sleeps is told of an earlier deadline, and only of that', () => {
   wheel.schedule(timers[0]!, 5_000_000)
   expect(told).toBe(1)
   wheel.schedule(timers[1]!, 9_000_000)
+  expect(told).toBe(1)
+  wheel.schedule(timers[1]!, 5_000_000)
   expect(told).toBe(1)
   wheel.schedule(timers[2]!, 1_000)
   expect(told).toBe(2)

@@ -80,9 +80,11 @@ export class TimerWheel {
     timer.deadline = deadline
     timer.order = ++this.orders
     const tick = Math.floor(deadline / TICK)
-    if (timer.slot >= 0 && tick >= timer.tick) return
-    if (timer.slot !== OUT) this.remove(timer)
-    this.insert(timer, tick)
+    // A timer in a slot stays there when it moves later: `empty` finds out.
+    if (timer.slot < 0 || tick < timer.tick) {
+      if (timer.slot !== OUT) this.remove(timer)
+      this.insert(timer, tick)
+    }
     if (deadline < this.cachedWake) {
       this.cachedWake = deadline
       this.onEarlier?.()

@@ -21,6 +21,8 @@ export interface EchoListener {
   echoReply(header: IpHeader, sequence: number, start: number, end: number): void
   /** An ICMP error about the request with this sequence number. */
   echoError(error: IcmpError, sequence: number): void
+  /** The stack closes. */
+  stop(): void
 }
 
 /** The error as a socket sees it, and whether it ends a connection, by code: Linux's icmp_err_convert. */
@@ -145,6 +147,7 @@ export class IcmpProtocol4 implements TransportProtocol {
   }
 
   close(): void {
+    for (const listener of [...this.listeners.values()]) listener.stop()
     this.listeners.clear()
   }
 

@@ -115,6 +115,7 @@ export class Icmpv6Protocol implements TransportProtocol {
   }
 
   close(): void {
+    for (const listener of [...this.listeners.values()]) listener.stop()
     this.listeners.clear()
   }
 

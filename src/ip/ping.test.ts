@@ -10,7 +10,9 @@ test('two hosts on a cable', () => {
   b.add('eth0', '10.0.0.2/24')
   const { events } = a.ping('10.0.0.2')
   lab.run(100)
-  expect(events).toEqual([expect.objectContaining({ kind: 'reply', sequence: 1, time: 20_000, hopLimit: 64, bytes: 64 })])
+  expect(events).toEqual([
+    expect.objectContaining({ kind: 'reply', sequence: 1, time: 20_000, hopLimit: 64, bytes: 64 }),
+  ])
   expect(a.drops).toEqual({})
   expect(lab.close()).toEqual({ frames: 0, timers: 0 })
 })

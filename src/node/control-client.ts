@@ -141,7 +141,7 @@ export class ControlClient {
       this.socket.destroy()
       return
     }
-    for (const line of lines) this.answer(line)
+    for (const line of lines) if (line !== '') this.answer(line)
   }
 
   private answer(line: string): void {

@@ -11,7 +11,7 @@ import { join } from 'node:path'
  *     {"id":2,"item":…} …  {"id":2,"end":true}               the answer of a method that streams
  *     {"id":2,"cancel":true}                                 the client has had enough of it; `end` follows
  *
- * What is no request is answered with `"id":null`, and the connection closed.
+ * What is no request is answered with `"id":null`, and the connection closed. Empty lines mean nothing.
  */
 
 /** What goes wrong with a control socket: `message` is one line, ready to be printed. */

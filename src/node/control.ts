@@ -207,12 +207,14 @@ class Connection {
     socket.setTimeout(idleMs, () => {
       // A stream may have nothing to say for long, but what was said must be taken.
       if (this.pending.size === 0 || socket.writableLength > 0) socket.destroy()
+      else if (this.ended) this.probe()
     })
     socket.on('data', (chunk: Buffer) => this.take(chunk))
     socket.on('drain', () => this.proceed())
     socket.on('end', () => {
       this.ended = true
       this.proceed()
+      if (this.pending.size > 0) this.probe()
     })
     // A reset shows as 'close' too.
     socket.on('error', () => {})
@@ -224,6 +226,11 @@ class Connection {
 
   destroy(): void {
     this.socket.destroy()
+  }
+
+  /** Finds out whether a client that sends no more is still there to listen: an empty line means nothing. */
+  private probe(): void {
+    if (this.socket.writable) this.socket.write('\n')
   }
 
   private take(chunk: Buffer): void {

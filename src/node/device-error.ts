@@ -31,7 +31,7 @@ export interface Surroundings {
 /** Longest name of an interface, bytes (IFNAMSIZ - 1). */
 export const MAX_DEVICE_NAME = 15
 
-const CONTAINER = 'start the container with --device /dev/net/tun --cap-add NET_ADMIN'
+const CONTAINER = 'in a container, start it with --device /dev/net/tun --cap-add NET_ADMIN'
 
 /**
  * Checks a device's name as Linux does (`dev_valid_name`). One `%d` in it asks the kernel for the first free number.
@@ -54,7 +54,7 @@ export const checkDeviceName = (name: string): void => {
 export const cannotOpenDriver = (errno: number, around: Surroundings): DeviceError => {
   const code = errnoCode(errno) ?? 'EIO'
   if (errno === Errno.ENOENT) {
-    return new DeviceError(code, `/dev/net/tun is missing: run 'sudo modprobe tun', or in a container ${CONTAINER}`)
+    return new DeviceError(code, `/dev/net/tun is missing: run 'sudo modprobe tun'; ${CONTAINER}`)
   }
   if (errno === Errno.ENODEV || errno === Errno.ENXIO) {
     return new DeviceError(code, "the kernel has not loaded its TUN/TAP driver: run 'sudo modprobe tun'")

@@ -242,7 +242,7 @@ const text = (view: DataView | undefined): string => {
 export const parseError = (message: NetlinkMessage): { errno: number; text: string } => {
   const { body, flags } = message
   if (body.byteLength < 4) return { errno: 0, text: '' }
-  const errno = -body.getInt32(0, LITTLE_ENDIAN)
+  const errno = Math.abs(body.getInt32(0, LITTLE_ENDIAN))
   if ((flags & NLM_F_ACK_TLVS) === 0 || body.byteLength < 4 + HEADER) return { errno, text: '' }
   // The request is repeated between number and texts, its header alone when capped.
   const request = (flags & NLM_F_CAPPED) !== 0 ? HEADER : body.getUint32(4, LITTLE_ENDIAN)

@@ -97,7 +97,9 @@ export class FakeKernel implements Syscalls {
   }
 
   ioctl(_fd: number, request: number, argument: Uint8Array): number {
-    const failure = this.did(`ioctl ${request.toString(16)} ${hex(argument.subarray(0, request === TUNSETIFF ? 18 : 4))}`)
+    const failure = this.did(
+      `ioctl ${request.toString(16)} ${hex(argument.subarray(0, request === TUNSETIFF ? 18 : 4))}`,
+    )
     const byNumber = this.failures.get(`ioctl ${request.toString(16)}`) ?? failure
     if (byNumber === 0 && (request === TUNSETIFF || request === TUNGETIFF)) {
       argument.fill(0, 0, 16)

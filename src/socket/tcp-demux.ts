@@ -4,6 +4,7 @@ import type { NetworkInterface } from '../ip/interface.ts'
 import type { IcmpError, TransportProtocol } from '../ip/protocol.ts'
 import type { IpStack } from '../ip/stack.ts'
 import { TcpConnection } from '../tcp/connection.ts'
+import { destroyConnection } from '../tcp/finish.ts'
 import { receiveIcmpError } from '../tcp/icmp.ts'
 import { receiveSegment, Verdict } from '../tcp/input.ts'
 import { TcpLayer } from '../tcp/layer.ts'
@@ -13,7 +14,7 @@ import { Request } from '../tcp/request.ts'
 import type { Segment } from '../tcp/segment.ts'
 import type { TcpSettings } from '../tcp/settings.ts'
 import { TimeWait, TimeWaitVerdict } from '../tcp/time-wait.ts'
-import { TupleKind } from '../tcp/tuple.ts'
+import { type TupleEntry, TupleKind } from '../tcp/tuple.ts'
 import { foldSum, sumBytes } from '../wire/checksum.ts'
 import { Drop } from '../wire/drop.ts'
 import { type IpHeader, IpProtocol } from '../wire/ip.ts'
@@ -110,5 +111,15 @@ export class TcpDemux implements TransportProtocol {
     }
     if (entry instanceof TcpConnection) receiveIcmpError(entry, error, seq)
     else if (entry instanceof Request) entry.receiveIcmpError(error, seq)
+  }
+
+  /** Throws a structure away without a word to its peer. */
+  discard(entry: TupleEntry): void {
+    if (entry instanceof TcpConnection) {
+      entry.observer = null
+      entry.listener = null
+      destroyConnection(entry)
+    } else if (entry instanceof Request) entry.drop()
+    else if (entry instanceof TimeWait) entry.end()
   }
 }

@@ -1,6 +1,6 @@
+import type { NetworkInterface } from '../ip/interface.ts'
 import type { TupleEntry } from '../tcp/tuple.ts'
 import type { IpHeader } from '../wire/ip.ts'
-import type { NetworkInterface } from '../ip/interface.ts'
 
 /**
  * Every pair of endpoints in use by TCP, whatever is under it: a connection, a half-open one, TIME_WAIT. A hash table
@@ -115,7 +115,8 @@ export class TupleTable {
   /** Every entry, in no order. A copy: the table may change meanwhile. */
   entries(): TupleEntry[] {
     const all: TupleEntry[] = []
-    for (const first of this.buckets) for (let entry = first; entry !== null; entry = entry.nextInBucket) all.push(entry)
+    for (const first of this.buckets)
+      for (let entry = first; entry !== null; entry = entry.nextInBucket) all.push(entry)
     return all
   }
 

@@ -12,9 +12,9 @@ import {
   countDelivered,
   handleAlert,
   processProbeAck,
+  Resend,
   reduceWindow,
   removeDuplicates,
-  Resend,
   resendAfter,
 } from './recovery.ts'
 import { applySack, highestSack, noteReordering, type SackOutcome } from './sack.ts'
@@ -422,4 +422,3 @@ const controlCongestion = (c: TcpConnection, ack: number, delivered: number, fla
   }
   updatePacingRate(c)
 }
-

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { ms, seconds } from '../core/clock.ts'
 import { established, TcpBench } from '../../test/support/tcp.ts'
+import { ms, seconds } from '../core/clock.ts'
 
 describe('three-way handshake (RFC 9293 section 3.5)', () => {
   for (const ipv6 of [false, true]) {

@@ -1,5 +1,6 @@
-import { Errno } from '../core/errno.ts'
 import { MILLISECOND } from '../core/clock.ts'
+import { Errno } from '../core/errno.ts'
+import { TcpFlag } from '../wire/tcp.ts'
 import { Shutdown, type TcpConnection } from './connection.ts'
 import { destroyConnection, failConnection, finishConnection, sendReset, setState } from './finish.ts'
 import { nextState, stateIn, stateSet, TcpState } from './state.ts'
@@ -7,7 +8,6 @@ import { enterTimeWait } from './time-wait.ts'
 import { finWait2Time } from './timeouts.ts'
 import { armKeepalive } from './timers.ts'
 import { sendControl } from './transmit.ts'
-import { TcpFlag } from '../wire/tcp.ts'
 import { writeFin } from './write.ts'
 
 /** CLOSE and ABORT (RFC 9293 sections 3.10.4 and 3.10.5). */

@@ -5,8 +5,8 @@ import { TCP_MIN_HEADER, TcpFlag } from '../wire/tcp.ts'
 import { Pending, type TcpConnection } from './connection.ts'
 import { setState } from './finish.ts'
 import { ALIGNED_TIMESTAMPS_LENGTH, advertisedMss, syncMss } from './mss.ts'
-import { countSegments } from './records.ts'
 import { stampRecord } from './output.ts'
+import { countSegments } from './records.ts'
 import { nextState } from './state.ts'
 import { armRetransmit } from './timers.ts'
 import { transmitRecord } from './transmit.ts'
@@ -24,9 +24,10 @@ export const prepareEndpoints = (c: TcpConnection, destination: Destination): vo
 
 /**
  * Sends the SYN. The connection is in the table, with its endpoints and options set.
+ * @param reopenSequence where sequence numbers must begin, when the pair of endpoints was in TIME_WAIT; 0 otherwise
  * @returns 0, or the `Errno` with which it failed before anything was sent
  */
-export const startConnect = (c: TcpConnection, destination: Destination): number => {
+export const startConnect = (c: TcpConnection, destination: Destination, reopenSequence = 0): number => {
   const { layer, snd } = c
   const { settings } = layer
   prepareEndpoints(c, destination)
@@ -38,7 +39,7 @@ export const startConnect = (c: TcpConnection, destination: Destination): number
     c.rcv.advertisedMss - (settings.tcp_timestamps ? ALIGNED_TIMESTAMPS_LENGTH : 0),
     settings.tcp_window_scaling !== 0,
   )
-  snd.iss = layer.initialSequence(c.local, c.localPort, c.remote, c.remotePort)
+  snd.iss = reopenSequence || layer.initialSequence(c.local, c.localPort, c.remote, c.remotePort)
   snd.una = snd.iss
   snd.nxt = snd.iss
   snd.ringSeq = (snd.iss + 1) | 0
@@ -69,4 +70,3 @@ export const startConnect = (c: TcpConnection, destination: Destination): number
   armRetransmit(c, Pending.Retransmit, c.rtt.rto)
   return 0
 }
-

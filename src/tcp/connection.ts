@@ -1,6 +1,6 @@
 import type { ReadinessObserver } from '../core/readiness.ts'
 import { Ring } from '../core/ring.ts'
-import { Timer, type TimerOwner } from '../core/timer.ts'
+import type { Timer, TimerOwner } from '../core/timer.ts'
 import type { Destination } from '../ip/destination.ts'
 import type { IpAddress } from '../wire/address.ts'
 import type { CongestionControl } from './congestion/control.ts'
@@ -273,6 +273,8 @@ export class TcpConnection extends TupleEntry implements TimerOwner {
   /** When the first SYN left: milliseconds modulo 2^32. Did it ask for ECN? */
   synSentMs = 0
   ecnOffered = false
+  /** Was it ever in ESTABLISHED? */
+  wasEstablished = false
   /** The peer's FIN has come, in order. */
   receivedFin = false
   /** Nobody holds it any more, and it is counted as such. */
@@ -281,6 +283,11 @@ export class TcpConnection extends TupleEntry implements TimerOwner {
   keepsPort = false
   /** The byte at SND.NXT has been sent as a probe of a shut window, and does not count as sent. */
   probeByteOut = false
+  /** Segments sent and received, of those received the ones with data, and those out of order: for those who look. */
+  segmentsOut = 0
+  segmentsIn = 0
+  dataSegmentsIn = 0
+  outOfOrderIn = 0
   /** Added to the millisecond clock to make time stamps (RFC 7323 section 7.1). */
   timestampOffset = 0
   /** The sum of the pseudo-header without the length. */

@@ -126,7 +126,8 @@ const compressAck = (c: TcpConnection): void => {
   }
   sacks.compressed++
   if (sacks.compressed > 1) return
-  const rtt = c.tuning === null || c.tuning.rtt === 0 ? c.rtt.srtt8 : Math.min(c.tuning.rtt, c.rtt.srtt8 || c.tuning.rtt)
+  const rtt =
+    c.tuning === null || c.tuning.rtt === 0 ? c.rtt.srtt8 : Math.min(c.tuning.rtt, c.rtt.srtt8 || c.tuning.rtt)
   const delay = Math.min(settings.tcp_comp_sack_delay_ns / 1000, (rtt >> 3) / 20)
   loop.timers.schedule(ackTimer(c), loop.now + delay)
   c.rcv.pending |= AckPending.Scheduled

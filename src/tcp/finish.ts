@@ -25,6 +25,7 @@ export const setState = (c: TcpConnection, state: number): void => {
   const isOpen = stateIn(state, SYNCHRONIZED_OPEN)
   if (isOpen && !wasOpen) tcp.CurrEstab++
   else if (wasOpen && !isOpen) tcp.CurrEstab--
+  if (state === TcpState.Established) c.wasEstablished = true
   c.state = state
 }
 

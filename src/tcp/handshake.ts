@@ -179,4 +179,3 @@ export const establish = (c: TcpConnection, segment: Segment): void => {
   if (c.options.keepalive) armKeepalive(c, keepIdle(c))
   c.ready(Readiness.Out)
 }
-

@@ -37,6 +37,8 @@ export const Verdict = {
  * @returns `Verdict.Done`, `Verdict.Reset`, or the reason why it was dropped (`Drop`)
  */
 export const receiveSegment = (c: TcpConnection, segment: Segment): number => {
+  c.segmentsIn += segment.segments
+  if (segment.dataLength > 0) c.dataSegmentsIn += segment.segments
   if (c.state === TcpState.SynSent) return receiveInSynSent(c, segment)
   if (c.state === TcpState.Closed) return Verdict.Reset
   // RFC 9293 wants ACK in every segment from here on but SYN and RST.
@@ -255,4 +257,3 @@ const isDataAfterClose = (c: TcpConnection, segment: Segment): boolean =>
   (c.shutdown & Shutdown.Receive) !== 0 &&
   segment.length > 0 &&
   seqGt((segment.end - (segment.has(TcpFlag.Fin) ? 1 : 0)) | 0, c.rcv.nxt)
-

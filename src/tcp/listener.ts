@@ -1,9 +1,10 @@
 import { Fifo } from '../core/fifo.ts'
-import { type ReadinessObserver, Readiness } from '../core/readiness.ts'
+import { Readiness, type ReadinessObserver } from '../core/readiness.ts'
 import type { NetworkInterface } from '../ip/interface.ts'
 import { Drop } from '../wire/drop.ts'
 import type { IpHeader } from '../wire/ip.ts'
 import { TcpFlag } from '../wire/tcp.ts'
+import type { CongestionControl } from './congestion/control.ts'
 import { BufferLock, type TcpConnection, type TcpOptions } from './connection.ts'
 import { destroyConnection, sendReset } from './finish.ts'
 import { Verdict } from './input.ts'
@@ -21,6 +22,7 @@ export interface Inherited {
   bufferLocks: number
   /** `Nagle` bits. */
   nagle: number
+  control: CongestionControl
 }
 
 /**
@@ -142,6 +144,7 @@ export class TcpListener {
     const { inherited } = this
     c.options = inherited.options
     c.nagle = inherited.nagle
+    c.control = inherited.control
     c.bufferLocks = inherited.bufferLocks
     if ((inherited.bufferLocks & BufferLock.Send) !== 0) c.sendBuffer = inherited.sendBuffer
     if ((inherited.bufferLocks & BufferLock.Receive) !== 0) c.receiveBuffer = inherited.receiveBuffer

@@ -1,10 +1,10 @@
 import { seqGt } from '../core/seq.ts'
 import { CaState, type CongestionState } from './congestion/state.ts'
+import { Feature, Pending, type TcpConnection } from './connection.ts'
 import { sentAfter } from './rate.ts'
 import { splitRecord, unlinkSent } from './records.ts'
 import { Sacked, type SendRecord } from './send-queue.ts'
 import { armRetransmit } from './timers.ts'
-import { Feature, Pending, type TcpConnection } from './connection.ts'
 
 /**
  * Which segments are lost: by time (RACK, RFC 8985), by the number of segments SACKed above them (RFC 6675), or, without

@@ -16,7 +16,10 @@ const ipHeaderLength = (c: TcpConnection): number => (c.remote.isIpv4 ? 20 : 40)
 export const advertisedMss = (c: TcpConnection): number => {
   const mtu = c.destination?.interface.mtu ?? DEFAULT_MSS + 40
   const routeMtu = c.destination === null ? mtu : Math.min(mtu, c.destination.mtu)
-  const mss = Math.min(Math.max(routeMtu - ipHeaderLength(c) - TCP_MIN_HEADER, 256), 65_535 - ipHeaderLength(c) - TCP_MIN_HEADER)
+  const mss = Math.min(
+    Math.max(routeMtu - ipHeaderLength(c) - TCP_MIN_HEADER, 256),
+    65_535 - ipHeaderLength(c) - TCP_MIN_HEADER,
+  )
   return c.options.maxSegment > 0 ? Math.min(mss, c.options.maxSegment) : mss
 }
 
@@ -85,4 +88,3 @@ export const segmentsNow = (c: TcpConnection, mss: number): number => {
   if (shift < 32) bytes += most >>> shift
   return Math.max(Math.floor(Math.min(bytes, most) / mss), least)
 }
-

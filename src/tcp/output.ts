@@ -228,11 +228,7 @@ export const currentSsthresh = (c: TcpConnection): number => {
 const validateWindow = (c: TcpConnection, limited: boolean): void => {
   const cc = c.cc
   const now = c.layer.loop.nowMs32
-  if (
-    !seqLt(c.snd.una, cc.cwndUsageSeq) ||
-    limited ||
-    (!cc.cwndLimited && cc.packetsOut > cc.maxPacketsOut)
-  ) {
+  if (!seqLt(c.snd.una, cc.cwndUsageSeq) || limited || (!cc.cwndLimited && cc.packetsOut > cc.maxPacketsOut)) {
     cc.cwndLimited = limited
     cc.maxPacketsOut = cc.packetsOut
     cc.cwndUsageSeq = c.snd.nxt

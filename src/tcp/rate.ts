@@ -78,10 +78,7 @@ export const completeSample = (
     sample.interval = -1
     return
   }
-  if (
-    !sample.applicationLimited ||
-    sample.delivered * cc.rateInterval >= cc.rateDelivered * sample.interval
-  ) {
+  if (!sample.applicationLimited || sample.delivered * cc.rateInterval >= cc.rateDelivered * sample.interval) {
     cc.rateDelivered = sample.delivered
     cc.rateInterval = sample.interval
     cc.rateApplicationLimited = sample.applicationLimited

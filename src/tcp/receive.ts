@@ -156,6 +156,7 @@ const receiveOutOfOrder = (c: TcpConnection, segment: Segment): number => {
   c.reassembly ??= new Reassembly()
   const reassembly = c.reassembly
   layer.mib.tcpExt.TCPOFOQueue++
+  c.outOfOrderIn += segment.segments
   if (segment.has(TcpFlag.Fin)) {
     reassembly.hasFin = true
     reassembly.finSeq = end

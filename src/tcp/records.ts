@@ -1,7 +1,7 @@
+import { TcpFlag } from '../wire/tcp.ts'
 import type { CongestionState } from './congestion/state.ts'
 import { Feature, type TcpConnection } from './connection.ts'
 import { Sacked, type SendQueue, type SendRecord } from './send-queue.ts'
-import { TcpFlag } from '../wire/tcp.ts'
 
 /** Bookkeeping of send records: how many segments each is, splitting and joining them, and their order of sending. */
 
@@ -39,7 +39,13 @@ export const recountSegments = (c: TcpConnection, record: SendRecord, mss: numbe
  * Cuts the record at `index` so that it keeps its first `length` bytes; the rest becomes the next record.
  * @returns the rest
  */
-export const splitRecord = (c: TcpConnection, queue: SendQueue, index: number, length: number, mss: number): SendRecord => {
+export const splitRecord = (
+  c: TcpConnection,
+  queue: SendQueue,
+  index: number,
+  length: number,
+  mss: number,
+): SendRecord => {
   const record = queue.at(index)
   const rest = c.layer.records.take((record.seq + length) | 0, record.end, record.flags)
   rest.marks = record.marks

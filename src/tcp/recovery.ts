@@ -212,8 +212,7 @@ const wasOnlyDelayed = (c: TcpConnection): boolean => {
   return seqLt(segment.timestampEcho, (c.retransmitStamp + c.timestampOffset) | 0)
 }
 
-const mayUndo = (c: TcpConnection): boolean =>
-  c.cc.undoable && (c.cc.undoRetrans === 0 || wasOnlyDelayed(c))
+const mayUndo = (c: TcpConnection): boolean => c.cc.undoable && (c.cc.undoRetrans === 0 || wasOnlyDelayed(c))
 
 const undoReduction = (c: TcpConnection, unmarkLost: boolean): void => {
   const cc = c.cc

@@ -1,11 +1,11 @@
 import { Errno } from '../core/errno.ts'
 import { FrameChecksum } from '../core/frame.ts'
+import type { NetworkInterface } from '../ip/interface.ts'
 import { SendFlag } from '../ip/output.ts'
+import type { IpAddress } from '../wire/address.ts'
 import { checksumOf, foldSum, sumBytes } from '../wire/checksum.ts'
 import { type IpHeader, IpProtocol, pseudoHeaderSum } from '../wire/ip.ts'
 import { emitTcp, TCP_MIN_HEADER, TcpFlag, tcpOptionsLength } from '../wire/tcp.ts'
-import type { IpAddress } from '../wire/address.ts'
-import type { NetworkInterface } from '../ip/interface.ts'
 import type { TcpLayer } from './layer.ts'
 import type { Segment } from './segment.ts'
 

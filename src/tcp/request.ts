@@ -62,8 +62,7 @@ export class Request extends TupleEntry implements TimerOwner {
     const { rcv, snd } = c
     const { mib } = this.listener.layer
     const flags = segment.flags & (TcpFlag.Rst | TcpFlag.Syn | TcpFlag.Ack)
-    const tooOld =
-      segment.hasTimestamps && c.has(Feature.Timestamps) && ((rcv.tsRecent - segment.timestamp) | 0) > 0
+    const tooOld = segment.hasTimestamps && c.has(Feature.Timestamps) && ((rcv.tsRecent - segment.timestamp) | 0) > 0
     if (flags === TcpFlag.Syn && segment.seq === rcv.irs && !tooOld) {
       // The SYN again: so is our answer, and its timer starts anew.
       if (!this.answeredJustNow() && this.sendSynAck()) {
@@ -182,8 +181,7 @@ export class Request extends TupleEntry implements TimerOwner {
     layer.loop.timers.cancel(this.timer)
     layer.table.replace(this, c)
     listener.requestEnded(this)
-    listener.hold?.retain()
-    c.hold = listener.hold
+    c.hold = listener.hold?.forChild(c.local) ?? null
     if (this.timeouts === 0) {
       const rtt = (layer.loop.now32 - this.sentAt) | 0
       c.rtt.measure(Math.max(1, rtt), c.snd.una, c.snd.nxt, layer.settings.tcp_rto_min_us)
@@ -233,9 +231,7 @@ export class Request extends TupleEntry implements TimerOwner {
     this.synAckMss = announced
     rcv.advertisedMss = announced - (snd.headerLength - TCP_MIN_HEADER)
     snd.mssClamp = peerMss(c, segment.mss)
-    snd.iss =
-      segment.reopenSequence ||
-      layer.initialSequence(this.local, this.localPort, this.remote, this.remotePort)
+    snd.iss = segment.reopenSequence || layer.initialSequence(this.local, this.localPort, this.remote, this.remotePort)
     snd.una = snd.iss
     snd.nxt = (snd.iss + 1) | 0
     snd.writeSeq = snd.nxt
@@ -282,4 +278,3 @@ export class Request extends TupleEntry implements TimerOwner {
     return replySegment(layer, this, c.options) === 0
   }
 }
-

@@ -1,6 +1,6 @@
 import type { IpHeader } from '../wire/ip.ts'
-import { TcpFlag, TcpHeader } from '../wire/tcp.ts'
 import { Ecn } from '../wire/ip.ts'
+import { TcpFlag, TcpHeader } from '../wire/tcp.ts'
 
 /**
  * A segment that has arrived, in the terms of RFC 9293 section 3.3.1: its header, and where its data lies. One object a

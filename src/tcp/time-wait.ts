@@ -63,8 +63,7 @@ export class TimeWait extends TupleEntry implements TimerOwner {
     this.trafficClass = c.options.trafficClass
     this.hopLimit = c.options.hopLimit
     this.scope = c.scope
-    this.hold = c.hold
-    this.hold?.retain()
+    this.hold = c.hold?.forTimeWait(c.local) ?? null
   }
 
   /** Starts, or starts anew, the time it has. */

@@ -1,5 +1,5 @@
-import { Errno } from '../core/errno.ts'
 import { MILLISECOND, SECOND } from '../core/clock.ts'
+import { Errno } from '../core/errno.ts'
 import { seqGt, seqLt } from '../core/seq.ts'
 import { TcpFlag } from '../wire/tcp.ts'
 import { CaState } from './congestion/state.ts'
@@ -285,7 +285,8 @@ const probe = (c: TcpConnection): number => {
   const queue = c.queue
   const record = queue?.firstUnsent ?? null
   if (queue === null || record === null || !seqLt(record.seq, windowEnd(c))) {
-    if (record !== null && c.layer.settings.personality.zeroWindowProbe === 'byte') return sendByteBeyondWindow(c, record)
+    if (record !== null && c.layer.settings.personality.zeroWindowProbe === 'byte')
+      return sendByteBeyondWindow(c, record)
     return sendOldSequence(c)
   }
   // There is some room, which silly-window avoidance had not used.

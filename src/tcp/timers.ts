@@ -81,7 +81,8 @@ export const armPersist = (c: TcpConnection): void => {
 }
 
 /** Keepalive settings: the connection's own, or the host's. Microseconds, and a count. */
-export const keepIdle = (c: TcpConnection): number => (c.options.keepIdle || c.layer.settings.tcp_keepalive_time) * SECOND
+export const keepIdle = (c: TcpConnection): number =>
+  (c.options.keepIdle || c.layer.settings.tcp_keepalive_time) * SECOND
 export const keepInterval = (c: TcpConnection): number =>
   (c.options.keepInterval || c.layer.settings.tcp_keepalive_intvl) * SECOND
 export const keepCount = (c: TcpConnection): number => c.options.keepCount || c.layer.settings.tcp_keepalive_probes

@@ -4,7 +4,7 @@ import { seqLt } from '../core/seq.ts'
 import { SendFlag } from '../ip/output.ts'
 import { checksumOf, foldSum, sumBytes } from '../wire/checksum.ts'
 import { Ecn, IpProtocol } from '../wire/ip.ts'
-import { emitTcp, TcpFlag, type TcpHeader, tcpOptionsLength, TCP_MIN_HEADER } from '../wire/tcp.ts'
+import { emitTcp, TCP_MIN_HEADER, TcpFlag, type TcpHeader, tcpOptionsLength } from '../wire/tcp.ts'
 import { EcnFlag } from './congestion/state.ts'
 import { AckPending, Feature, type TcpConnection } from './connection.ts'
 import { sackBlocksToSend } from './mss.ts'
@@ -110,6 +110,7 @@ const emit = (
   frame.segmentSize = segmentSize
   const segments = segmentSize > 0 ? Math.ceil(length / segmentSize) : 1
   layer.mib.tcp.OutSegs += segments
+  c.segmentsOut += segments
   c.snd.lastSentAt = layer.loop.now32
   if ((flags & TcpFlag.Ack) !== 0) ackSent(c)
   let trafficClass = c.options.trafficClass

@@ -6,9 +6,11 @@ export const TupleKind = { Connection: 0, Request: 1, TimeWait: 2 } as const
 
 /** Whatever keeps a local port from being bound by others: it is released with the last structure that uses it. */
 export interface PortHold {
-  /** One more structure uses the port on the same terms. */
-  retain(): void
   release(): void
+  /** The hold of a connection that came through a listener which has this one: its local address is its own. */
+  forChild(local: IpAddress): PortHold
+  /** The hold of what is left in TIME_WAIT of a connection that has this one. */
+  forTimeWait(local: IpAddress): PortHold
 }
 
 /**

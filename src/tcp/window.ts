@@ -1,4 +1,4 @@
-import { TcpFlag, TCP_MAX_WINDOW_SCALE, TCP_MIN_HEADER } from '../wire/tcp.ts'
+import { TCP_MAX_WINDOW_SCALE, TCP_MIN_HEADER, TcpFlag } from '../wire/tcp.ts'
 import { AckPending, BufferLock, Feature, ReceiveTuning, type TcpConnection } from './connection.ts'
 import type { Segment } from './segment.ts'
 
@@ -135,10 +135,7 @@ export const estimateMss = (c: TcpConnection, segment: Segment): void => {
   // Options make the data of full segments vary: compare what they take with their header.
   const whole = size + segment.headerLength
   const isRemnant = segment.has(TcpFlag.Fin | TcpFlag.Urg | TcpFlag.Psh)
-  if (
-    whole >= FIRST_MSS_ESTIMATE + TCP_MIN_HEADER ||
-    (whole >= MIN_MSS_ESTIMATE + TCP_MIN_HEADER && !isRemnant)
-  ) {
+  if (whole >= FIRST_MSS_ESTIMATE + TCP_MIN_HEADER || (whole >= MIN_MSS_ESTIMATE + TCP_MIN_HEADER && !isRemnant)) {
     rcv.lastSegmentSize = whole - c.snd.headerLength
     if (rcv.lastSegmentSize === last) {
       rcv.mssEstimate = last

@@ -100,8 +100,7 @@ const extend = (c: TcpConnection, last: SendRecord | null, count: number): SendR
 }
 
 /** Has half a window been written since PSH was last set? */
-const mustPush = (c: TcpConnection): boolean =>
-  seqGt(c.snd.writeSeq, (c.snd.pushedSeq + (c.snd.maxWnd >>> 1)) | 0)
+const mustPush = (c: TcpConnection): boolean => seqGt(c.snd.writeSeq, (c.snd.pushedSeq + (c.snd.maxWnd >>> 1)) | 0)
 
 const markPush = (c: TcpConnection, record: SendRecord): void => {
   record.flags |= TcpFlag.Psh

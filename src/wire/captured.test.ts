@@ -6,8 +6,8 @@ import { emitArp } from './arp.ts'
 import { DecodedFrame, decodeFrame } from './decode.ts'
 import { dropName } from './drop.ts'
 import { emitEthernet } from './ethernet.ts'
-import { emitIcmp } from './icmp.ts'
-import { emitIcmpv6 } from './icmpv6.ts'
+import { emitIcmp, IcmpType, IcmpUnreachable } from './icmp.ts'
+import { emitIcmpv6, Icmpv6Type, Icmpv6Unreachable } from './icmpv6.ts'
 import { emitIgmpReport, IgmpRecord, readIgmpRecord } from './igmp.ts'
 import { IpProtocol } from './ip.ts'
 import { emitIpv4 } from './ipv4.ts'
@@ -94,10 +94,10 @@ describe('what they say', () => {
   test('ICMP', () => {
     expect(decode('ping').frame.icmp).toMatchObject({ type: 8, code: 0, identifier: 0x31df, sequence: 1 })
     const { frame } = decode('unreachable')
-    expect(frame.icmp).toMatchObject({ type: 3, code: 3 })
+    expect(frame.icmp).toMatchObject({ type: IcmpType.DestinationUnreachable, code: IcmpUnreachable.Port })
     expect(frame.ip).toMatchObject({ trafficClass: 0xc0, hopLimit: 64 })
     const six = decode('unreachable6').frame
-    expect(six.icmpv6).toMatchObject({ type: 1, code: 4 })
+    expect(six.icmpv6).toMatchObject({ type: Icmpv6Type.DestinationUnreachable, code: Icmpv6Unreachable.Port })
     expect(six.ip.flowLabel).toBe(0xc31a9)
   })
 

@@ -66,8 +66,10 @@ describe('truncation', () => {
   test.each(named)('%s: every shorter frame has a reason', (_name, sample) => {
     const header = sampleHeaderLength(2)
     const frame = sampleFrame(sample, 2)
+    const shifted = bytesOf(Uint8Array.from([...new Uint8Array(50), ...frame]))
     for (let n = 0; n < header + sample.packet.length; n++) {
       const reason = decode(frame.slice(0, n), 'ethernet')
+      expect(dropName(decodeFrame(new DecodedFrame(), shifted, 50, 50 + n, 'ethernet'))).toBe(reason)
       expect(reason, `${n} bytes`).toMatch(n < header ? /^eth-truncated$/ : /^(arp|ipv4|ipv6)-truncated$/)
     }
     const whole = sampleFrame(sample, 1, true)
@@ -160,6 +162,10 @@ describe('hostile bytes', () => {
     })
     expect(results[0]).toEqual(results[1])
     expect(results[0]!.reason).toBe(decode(frame, medium))
+    // Nor must it make one where the frame lies.
+    const shifted = bytesOf(Uint8Array.from([...new Uint8Array(61).fill(0x45), ...frame]))
+    const reason = decodeFrame(new DecodedFrame(), shifted, 61, 61 + frame.length, medium)
+    expect(dropName(reason)).toBe(results[0]!.reason)
   }
 
   test('random bytes', () => {

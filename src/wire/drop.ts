@@ -99,6 +99,7 @@ const REASONS = [
   'udp-no-checksum',
   'udp-no-socket',
   'udp-receive-buffer-full',
+  'udp-min-ttl',
   // TCP
   'tcp-truncated',
   'tcp-header-length',

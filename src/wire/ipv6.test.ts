@@ -291,6 +291,7 @@ describe('emitting extension headers', () => {
     const start = openIpv6Gap(bytes, 8, 48, 8)
     expect(start).toBe(0)
     bytes.u8[start + 6] = IpProtocol.Fragment
+    bytes.u8.fill(0xee, 40, 48)
     const fragment = Object.assign(new IpHeader(), { fragmentOffset: 8, moreFragments: true, identification: -2 })
     expect(emitIpv6Fragment(fragment, bytes, 40, 6)).toBe(8)
     expect(toHex(bytes.u8.slice(0, 48))).toBe(

@@ -16,7 +16,7 @@ import { ReadEnd, read, readEnd } from '../../src/tcp/read.ts'
 import { TcpSettings } from '../../src/tcp/settings.ts'
 import { tcpStateName } from '../../src/tcp/state.ts'
 import { WriteFlag, write } from '../../src/tcp/write.ts'
-import { type IpAddress, IPV4_ANY, IPV6_ANY, ip } from '../../src/wire/address.ts'
+import { IPV4_ANY, IPV6_ANY, type IpAddress, ip } from '../../src/wire/address.ts'
 import { checksumOf, sumBytes } from '../../src/wire/checksum.ts'
 import { EtherType } from '../../src/wire/ethernet.ts'
 import { IpHeader, IpProtocol } from '../../src/wire/ip.ts'
@@ -82,7 +82,8 @@ const FLAGS: [string, number][] = [
   ['W', TcpFlag.Cwr],
 ]
 
-const flagsOf = (text: string): number => FLAGS.reduce((bits, [name, bit]) => (text.includes(name) ? bits | bit : bits), 0)
+const flagsOf = (text: string): number =>
+  FLAGS.reduce((bits, [name, bit]) => (text.includes(name) ? bits | bit : bits), 0)
 const flagsText = (bits: number): string => FLAGS.map(([name, bit]) => ((bits & bit) !== 0 ? name : '')).join('')
 
 /** The end of the link that the test holds. */
@@ -206,11 +207,13 @@ export class TcpBench {
 
   listen(backlog = 10, options: Partial<TcpOptions> = {}): TcpListener {
     const inherited = {
-      options: Object.keys(options).length > 0 ? Object.assign(new TcpOptions(), options) : this.demux.layer.defaultOptions,
+      options:
+        Object.keys(options).length > 0 ? Object.assign(new TcpOptions(), options) : this.demux.layer.defaultOptions,
       sendBuffer: this.settings.tcp_wmem[1],
       receiveBuffer: this.settings.tcp_rmem[1],
       bufferLocks: 0,
       nagle: 0,
+      control: this.demux.layer.congestionControls.default,
     }
     const listener = new TcpListener(this.demux.layer, LOCAL_PORT, null, inherited)
     listener.setBacklog(backlog)
@@ -385,7 +388,8 @@ export class TcpBench {
     expect(this.parseIp(frame), 'the IP header is well formed').toBe(0)
     const t = new TcpHeader()
     expect(parseTcp(t, memory, h.payloadStart, h.payloadEnd)).toBe(0)
-    const sum = h.pseudoSum(IpProtocol.Tcp, h.payloadEnd - h.payloadStart) + sumBytes(memory, h.payloadStart, h.payloadEnd)
+    const sum =
+      h.pseudoSum(IpProtocol.Tcp, h.payloadEnd - h.payloadStart) + sumBytes(memory, h.payloadStart, h.payloadEnd)
     expect(checksumOf(sum), 'the checksum is right').toBe(0)
     if ((t.flags & TcpFlag.Syn) !== 0) this.isn = t.seq
     if (t.hasTimestamps) this.lastTsVal = t.timestamp
@@ -418,7 +422,8 @@ export class TcpBench {
     const sent = this.sent()
     const seen = sent.map((segment, i) => {
       const wanted = expected[i]
-      if (wanted === undefined) return { flags: segment.flags, seq: segment.seq, ack: segment.ack, length: segment.length }
+      if (wanted === undefined)
+        return { flags: segment.flags, seq: segment.seq, ack: segment.ack, length: segment.length }
       const picked: Record<string, unknown> = {}
       for (const key of Object.keys(wanted)) {
         const value = segment[key as keyof SentSegment]

@@ -119,7 +119,6 @@ export class CongestionState {
   totalRetransmitted = 0
   bytesSent = 0
   bytesRetransmitted = 0
-  segmentsSent = 0
   dataSegmentsSent = 0
   dsacksReceived = 0
   /** What the congestion control keeps for itself. */

@@ -1,0 +1,49 @@
+import { expect, it } from 'vitest'
+import { AF_INET, MSG_WAITALL, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET } from '../socket/constants.ts'
+import { Network } from './network.ts'
+
+it('carries an echo over two hosts and a cable', async () => {
+  const network = new Network({ seed: 7 })
+  const alice = network.host('alice')
+  const bob = network.host('bob')
+  network.link(alice, bob, { delay: 10 })
+  bob.spawn('echo', async (sys) => {
+    const listener = sys.socket(AF_INET, SOCK_STREAM)
+    sys.setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, 1)
+    sys.bind(listener, { address: '0.0.0.0', port: 7 })
+    sys.listen(listener, 5)
+    for (;;) {
+      const conn = await sys.accept(listener)
+      sys.fork(async (child) => {
+        child.close(listener)
+        const buffer = new Uint8Array(4096)
+        for (let n = await child.recv(conn, buffer); n > 0; n = await child.recv(conn, buffer)) {
+          await child.send(conn, buffer, n)
+        }
+        child.close(conn)
+      })
+      sys.close(conn)
+    }
+  })
+  const client = alice.spawn('client', async (sys) => {
+    const fd = sys.socket(AF_INET, SOCK_STREAM)
+    await sys.connect(fd, { address: '10.0.0.2', port: 7 })
+    sys.print('connected', sys.clock(true))
+    const big = new Uint8Array(200_000).map((_, i) => i * 7)
+    const back = new Uint8Array(big.length)
+    const sending = sys.send(fd, big)
+    expect(await sys.recv(fd, back, back.length, MSG_WAITALL)).toBe(big.length)
+    expect(await sending).toBe(big.length)
+    expect(back).toEqual(big)
+    await sys.close(fd)
+    return 5
+  })
+  expect(await network.runProcess(client, 60_000)).toBe(5)
+  expect(client.output[0]?.text).toBe('connected 0.04')
+  await network.run(130_000)
+  expect(network.failures).toEqual([])
+  expect(alice.sockets.tcp.table.size).toBe(0)
+  network.close()
+  expect(network.world.frames.inUse).toBe(0)
+  expect(network.world.loop.timers.size).toBe(0)
+})

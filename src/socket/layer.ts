@@ -1,0 +1,72 @@
+import type { Random } from '../core/random.ts'
+import type { IpStack } from '../ip/stack.ts'
+import type { TcpSettings } from '../tcp/settings.ts'
+import { PortTable, tcpConflict, udpConflict } from './ports.ts'
+import type { Socket } from './socket.ts'
+import { TcpDemux } from './tcp-demux.ts'
+
+/** Settings of sockets in general, under Linux's names (net.core, net.ipv4). */
+export class SocketSettings {
+  rmem_default = 212_992
+  wmem_default = 212_992
+  rmem_max = 212_992
+  wmem_max = 212_992
+  /** Ports that are chosen for sockets that have none, first and last. */
+  ip_local_port_range: [number, number] = [32_768, 60_999]
+  /** Ports below this are the superuser's. */
+  ip_unprivileged_port_start = 1024
+  /** May sockets bind addresses that the host does not have? */
+  ip_nonlocal_bind = 0
+  /** Are IPv6 sockets for IPv6 alone unless they say otherwise? */
+  bindv6only = 0
+}
+
+/** The sockets of one host: what they share. */
+export class SocketLayer {
+  readonly ip: IpStack
+  readonly settings = new SocketSettings()
+  readonly tcp: TcpDemux
+  readonly random: Random
+  readonly tcpPorts = new PortTable(tcpConflict)
+  readonly udpPorts = new PortTable(udpConflict)
+  /** Every socket that a descriptor refers to. */
+  readonly sockets = new Set<Socket>()
+  /** Told when urgent data is announced to a socket: whoever owns it gets SIGURG. */
+  onUrgent: ((socket: Socket) => void) | null = null
+
+  constructor(ip: IpStack, tcpSettings: TcpSettings, random: Random) {
+    this.ip = ip
+    this.random = random
+    this.tcp = new TcpDemux(ip, tcpSettings, random)
+  }
+
+  /**
+   * Tries the ports that may be chosen, each once, from a random one on (RFC 6056 section 3.3.1).
+   * @param take takes a port if it can be had
+   * @returns what `take` returned for the first that could; null when none can
+   */
+  chooseEphemeral<T>(take: (port: number) => T | null): T | null {
+    const [low, high] = this.settings.ip_local_port_range
+    const count = high - low + 1
+    const first = this.random.below(count)
+    for (let i = 0; i < count; i++) {
+      const taken = take(low + ((first + i) % count))
+      if (taken !== null) return taken
+    }
+    return null
+  }
+
+  /** The index of an interface by its name or number, as a zone names it; 0 when there is none. */
+  zoneIndex(zone: string): number {
+    const named = this.ip.interfaceNamed(zone)
+    if (named !== null) return named.index
+    const index = Number(zone)
+    return Number.isInteger(index) && this.ip.interfaceAt(index) !== null ? index : 0
+  }
+
+  /** Ends everything at once, silently: what a host that loses power does. */
+  close(): void {
+    for (const entry of this.tcp.table.entries()) this.tcp.discard(entry)
+    for (const claim of this.tcp.listeners.all()) this.tcp.listeners.remove(claim)
+  }
+}

@@ -1,0 +1,61 @@
+import { Errno } from '../core/errno.ts'
+import { type Waiter, WaitQueue } from './wait.ts'
+
+/**
+ * An open file description: what descriptors refer to, several of them perhaps, in several processes. It goes when the
+ * last one is closed.
+ */
+export abstract class OpenFile {
+  /** Descriptors that refer to it, and calls in progress on it. */
+  references = 0
+  /** O_NONBLOCK. */
+  nonBlocking = false
+  /** O_ASYNC, and whom SIGIO and SIGURG go to: a process's id, 0 for nobody. */
+  async = false
+  owner = 0
+  private queue: WaitQueue | null = null
+
+  /** What it is ready for now: `Readiness` bits. */
+  abstract poll(): number
+
+  /** Does what the last close(2) does. */
+  protected abstract release(): void
+
+  /** read(2), without blocking. @returns bytes read, 0 at the end of file, or a negative `Errno`: -EAGAIN when it would block */
+  read(_target: Uint8Array, _at: number, _length: number): number {
+    return -Errno.EINVAL
+  }
+
+  /** write(2), without blocking. @returns bytes written, or a negative `Errno`: -EAGAIN when it would block */
+  write(_source: Uint8Array, _at: number, _length: number): number {
+    return -Errno.EINVAL
+  }
+
+  /** ioctl(2). @returns the value asked for or 0, or a negative `Errno` */
+  ioctl(_request: number, _value: number): number {
+    return -Errno.ENOTTY
+  }
+
+  retain(): void {
+    this.references++
+  }
+
+  /** One descriptor less. @returns whether it was the last */
+  unref(): boolean {
+    if (--this.references > 0) return false
+    this.release()
+    this.queue?.closed()
+    return true
+  }
+
+  /** Waits with `waiter` for changes. */
+  wait(waiter: Waiter): void {
+    this.queue ??= new WaitQueue()
+    this.queue.add(waiter)
+  }
+
+  /** Tells those who wait that one of `events` may have come true; 0 tells all. */
+  wake(events: number): void {
+    this.queue?.wake(events)
+  }
+}

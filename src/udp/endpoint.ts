@@ -1,0 +1,467 @@
+import { Errno } from '../core/errno.ts'
+import { type Frame, FrameChecksum, FrameQueue } from '../core/frame.ts'
+import { Readiness, type ReadinessObserver } from '../core/readiness.ts'
+import type { Destination } from '../ip/destination.ts'
+import type { NetworkInterface } from '../ip/interface.ts'
+import { SendFlag } from '../ip/output.ts'
+import type { IcmpError } from '../ip/protocol.ts'
+import type { IpStack } from '../ip/stack.ts'
+import { frameTruesize } from '../ip/truesize.ts'
+import { IPV4_ANY, IPV6_ANY, type IpAddress } from '../wire/address.ts'
+import { Drop } from '../wire/drop.ts'
+import { type IpHeader, IpProtocol } from '../wire/ip.ts'
+import { IPV4_MIN_HEADER } from '../wire/ipv4.ts'
+import { IPV6_HEADER } from '../wire/ipv6.ts'
+import { fillPartialChecksum, fillTransportChecksum } from '../wire/transport.ts'
+import { UDP_HEADER, type UdpHeader } from '../wire/udp.ts'
+import { noteInterface, readDatagram, type SourceAddress } from './datagram.ts'
+import { ErrorOrigin, ErrorQueue, type QueuedError, queuedIcmpError } from './error-queue.ts'
+import { Memberships } from './membership.ts'
+import { MessageFlag, PathMtuDiscovery, UdpOptions } from './options.ts'
+
+/** Where a datagram is to go. */
+export interface UdpAddress {
+  readonly address: IpAddress
+  readonly port: number
+  /** The scope of a link-local address. */
+  readonly interface?: NetworkInterface | null
+}
+
+/** What a single datagram may have otherwise than its endpoint's options say (IP_PKTINFO, IP_TTL, IP_TOS). */
+export interface DatagramOptions {
+  readonly source?: IpAddress | null
+  readonly interface?: NetworkInterface | null
+  readonly hopLimit?: number
+  readonly trafficClass?: number
+}
+
+/** The most data that a datagram can hold: an IPv4 packet's 65,535 bytes without its headers. */
+export const UDP_MAX_PAYLOAD = 65_507
+/** Over IPv6 the fixed header does not count. */
+const UDP_MAX_PAYLOAD6 = 65_527
+
+/** One end of UDP: what a datagram socket rests on (RFC 768, RFC 1122 section 4.1). The calls never block. */
+export class UdpEndpoint {
+  readonly stack: IpStack
+  readonly options = new UdpOptions()
+  readonly memberships: Memberships
+  readonly errors = new ErrorQueue()
+  /** Is it a socket of IPv6, which speaks IPv4 too unless `v6Only`? */
+  readonly isIpv6: boolean
+  v6Only = false
+  observer: ReadinessObserver | null = null
+  localAddress: IpAddress
+  /** 0 until it is bound. */
+  localPort = 0
+  /** The one peer, once connected. */
+  remoteAddress: IpAddress | null = null
+  remotePort = 0
+  /** SO_BINDTODEVICE, or the scope of a link-local address. */
+  boundInterface: NetworkInterface | null = null
+  /** Datagrams dropped because RecvQ was full: the last column of /proc/net/udp. */
+  drops = 0
+  /** Bytes that RecvQ is charged with, against `options.receiveBuffer`. */
+  charged = 0
+  private readonly queue = new FrameQueue()
+  private pendingError = 0
+  private boundAddress = false
+  private receiveShut = false
+  private sendShut = false
+  private closed = false
+  /** Gathered by MSG_MORE or UDP_CORK, and where it goes. */
+  private gathered: Frame | null = null
+  private gatheredTo: Destination | null = null
+  private gatheredPort = 0
+
+  constructor(stack: IpStack, isIpv6: boolean) {
+    this.stack = stack
+    this.isIpv6 = isIpv6
+    this.localAddress = isIpv6 ? IPV6_ANY : IPV4_ANY
+    this.memberships = new Memberships(stack)
+  }
+
+  /** Datagrams in RecvQ. */
+  get queued(): number {
+    return this.queue.length
+  }
+
+  /** Bytes of data in RecvQ: what netstat shows. */
+  get queuedBytes(): number {
+    return this.queue.bytes
+  }
+
+  /** Bytes of the datagram that `receive` would give next; -1 when there is none (FIONREAD). */
+  get nextLength(): number {
+    return this.queue.first === null ? -1 : this.queue.first.length
+  }
+
+  get isConnected(): boolean {
+    return this.remoteAddress !== null
+  }
+
+  /** `Readiness` bits that hold now. */
+  get readiness(): number {
+    let bits: number = Readiness.Out
+    if (this.queue.length > 0 || this.receiveShut) bits |= Readiness.In
+    if (this.pendingError !== 0 || this.errors.length > 0) bits |= Readiness.Err
+    if (this.receiveShut) bits |= Readiness.RdHup
+    if (this.receiveShut && this.sendShut) bits |= Readiness.Hup
+    return bits
+  }
+
+  /** Gives it its own address and port; whoever calls has made sure that they are free. */
+  bind(address: IpAddress, port: number): void {
+    this.localAddress = address
+    this.localPort = port
+    this.boundAddress = !address.isUnspecified
+  }
+
+  /**
+   * Sets the one peer; the local address follows when it is not bound.
+   * @returns 0, or the error that the way there gives; -EACCES for a broadcast address without SO_BROADCAST
+   */
+  connect(address: IpAddress, port: number, iface: NetworkInterface | null = null): number {
+    const problem = this.checkFamily(address)
+    if (problem !== 0) return problem
+    const way = this.resolve(address, this.boundAddress ? this.localAddress : null, iface ?? this.boundInterface)
+    if (typeof way === 'number') return way
+    if (way.kind === 'broadcast' && !this.options.broadcast) return -Errno.EACCES
+    this.remoteAddress = way.address
+    this.remotePort = port
+    if (iface !== null && address.isLinkLocal && !address.isIpv4) this.boundInterface = iface
+    if (!this.boundAddress) this.localAddress = way.source
+    return 0
+  }
+
+  /** Undoes `connect` (AF_UNSPEC). */
+  disconnect(): void {
+    this.remoteAddress = null
+    this.remotePort = 0
+    if (!this.boundAddress) this.localAddress = this.isIpv6 ? IPV6_ANY : IPV4_ANY
+  }
+
+  /** Ends one direction or both. @returns 0, or -ENOTCONN when it is not connected (and yet done, as on Linux) */
+  shutdown(receive: boolean, send: boolean): number {
+    if (receive) this.receiveShut = true
+    if (send) this.sendShut = true
+    if (receive) this.observer?.ready(this.readiness & ~Readiness.Out)
+    return this.isConnected ? 0 : -Errno.ENOTCONN
+  }
+
+  /** Takes the pending error, positive, or 0: SO_ERROR. */
+  takeError(): number {
+    const error = this.pendingError
+    this.pendingError = 0
+    return error
+  }
+
+  /** Takes the oldest error of the error queue: MSG_ERRQUEUE. */
+  takeQueuedError(): QueuedError | null {
+    const error = this.errors.shift()
+    // The error that is reported in passing follows the queue.
+    if (error !== null && error.origin !== ErrorOrigin.Local) this.pendingError = this.errors.nextIcmpErrno
+    return error
+  }
+
+  /**
+   * Does a datagram belong here: port, addresses, interface, and for groups what was joined? For `UdpDemux.eachMember`
+   * and for the slow way of `lookup`.
+   */
+  accepts(header: IpHeader, udp: UdpHeader, from: NetworkInterface): boolean {
+    if (this.localPort !== udp.destinationPort) return false
+    if (this.boundInterface !== null && this.boundInterface !== from) return false
+    if (header.version === 4 ? this.isIpv6 && this.v6Only : !this.isIpv6) return false
+    const { localAddress, remoteAddress } = this
+    if (!localAddress.isUnspecified && !header.destinationIs(localAddress)) return false
+    if (header.version === 4 && !localAddress.isUnspecified && !localAddress.isIpv4) return false
+    if (remoteAddress !== null && (udp.sourcePort !== this.remotePort || !header.sourceIs(remoteAddress))) return false
+    return this.stack.arrival !== 'multicast' || this.memberships.wants(header, from, this.options.multicastAll)
+  }
+
+  /**
+   * Sends `length` bytes of `u8` from `at` as one datagram, or adds them to the one that is being gathered.
+   * @param to where to; the peer unless given
+   * @param flags `MessageFlag` bits: More
+   * @param special what this datagram has of its own
+   * @returns `length`; or -EMSGSIZE, -EDESTADDRREQ, -EACCES (broadcast), -EPIPE, -ENETUNREACH …, or a pending error
+   */
+  send(
+    u8: Uint8Array,
+    at: number,
+    length: number,
+    to: UdpAddress | null = null,
+    flags = 0,
+    special: DatagramOptions | null = null,
+  ): number {
+    if ((flags & MessageFlag.Oob) !== 0) return -Errno.EOPNOTSUPP
+    if (length > UDP_MAX_PAYLOAD6) return -Errno.EMSGSIZE
+    if (this.sendShut) return -Errno.EPIPE
+    if (this.pendingError !== 0) return -this.takeError()
+    const more = this.options.cork || (flags & MessageFlag.More) !== 0
+    if (this.gathered !== null) return this.gather(u8, at, length, more)
+    const way = this.wayTo(to, special)
+    if (typeof way === 'number') return way
+    if (way.kind === 'broadcast' && !this.options.broadcast) return -Errno.EACCES
+    if (length > mostPayload(way)) return -Errno.EMSGSIZE
+    const port = to === null ? this.remotePort : to.port
+    const frame = this.stack.world.frames.allocate(UDP_HEADER + (more ? mostPayload(way) : length))
+    if (frame === null) return -Errno.ENOBUFS
+    frame.end = frame.start + UDP_HEADER
+    if (more) {
+      this.gathered = frame
+      this.gatheredTo = way
+      this.gatheredPort = port
+      return this.gather(u8, at, length, more)
+    }
+    this.append(frame, u8, at, length)
+    const result = this.transmit(frame, way, port, special)
+    return result < 0 ? result : length
+  }
+
+  /** Sets UDP_CORK; taking it off sends what was gathered. @returns 0 or the error of sending it */
+  setCork(on: boolean): number {
+    this.options.cork = on
+    return on ? 0 : this.flush()
+  }
+
+  /**
+   * Takes the next datagram, or leaves it with MessageFlag.Peek.
+   * @param from filled with where it came from, if given
+   * @returns bytes put into `target` from `into` on, or the datagram's whole length with MessageFlag.Trunc; 0 also after
+   * `shutdown`; -EAGAIN when there is none, or a pending error
+   */
+  receive(target: Uint8Array, into: number, length: number, flags: number, from: SourceAddress | null = null): number {
+    if (this.pendingError !== 0) return -this.takeError()
+    const frame = this.queue.first
+    if (frame === null) return this.receiveShut ? 0 : -Errno.EAGAIN
+    const { memory, frames } = this.stack.world
+    const whole = frame.end - frame.start
+    const count = Math.min(length, whole)
+    if (count > 0) copyOut(memory.u8, frame.start, target, into, count)
+    if (from !== null) {
+      readDatagram(from, memory, frame)
+      from.truncated = count < whole
+    }
+    if ((flags & MessageFlag.Peek) === 0) {
+      this.queue.shift()
+      this.charged -= frameTruesize(frame)
+      frames.release(frame)
+    }
+    return (flags & MessageFlag.Trunc) !== 0 ? whole : count
+  }
+
+  /** A datagram for this endpoint: its data at `frame.start` to `frame.end`, its headers before it. Owns the frame. */
+  deliver(frame: Frame, from: NetworkInterface): void {
+    const { stack, options } = this
+    const { memory } = stack.world
+    const v4 = memory.u8[frame.network]! >>> 4 === 4
+    const counters = v4 ? stack.mib.udp : stack.mib.udp6
+    const hopLimit = memory.u8[frame.network + (v4 ? 8 : 7)]!
+    if (hopLimit < options.minHopLimit || this.closed) {
+      counters.InErrors++
+      stack.drop(frame, Drop['udp-min-ttl'])
+      return
+    }
+    // One datagram may go over the limit, as on Linux.
+    if (this.charged > options.receiveBuffer) {
+      this.drops++
+      counters.RcvbufErrors++
+      counters.InErrors++
+      stack.drop(frame, Drop['udp-receive-buffer-full'])
+      return
+    }
+    counters.InDatagrams++
+    noteInterface(memory, frame, from.index)
+    this.charged += frameTruesize(frame)
+    this.queue.push(frame)
+    this.observer?.ready(Readiness.In)
+  }
+
+  /** An ICMP error about a datagram that was sent from here (RFC 1122 section 4.1.3.3). */
+  icmpError(error: IcmpError): void {
+    const { stack, options } = this
+    let { hard } = error
+    if (error.errno === Errno.EMSGSIZE) {
+      const mayBelieve = options.pathMtuDiscovery < PathMtuDiscovery.Interface
+      if (mayBelieve) stack.updatePathMtu(error.quoted.destination, error.mtu, this.boundInterface)
+      if (options.pathMtuDiscovery === PathMtuDiscovery.Dont || !mayBelieve) return
+      hard = true
+    }
+    if (options.receiveErrors) {
+      this.errors.push(queuedIcmpError(error, stack.world.memory.u8, error.errno))
+    } else if (!hard || !this.isConnected) return
+    this.fail(error.errno)
+  }
+
+  /** Gives up everything: what is queued and gathered, and the groups. */
+  close(): void {
+    if (this.closed) return
+    this.closed = true
+    const { frames } = this.stack.world
+    this.queue.clear(frames)
+    this.charged = 0
+    if (this.gathered !== null) frames.release(this.gathered)
+    this.gathered = null
+    this.gatheredTo = null
+    this.errors.clear()
+    this.memberships.clear()
+    this.observer = null
+  }
+
+  private fail(errno: number): void {
+    this.pendingError = errno
+    this.observer?.ready(Readiness.Err)
+  }
+
+  /** The way that a datagram takes, or why there is none. */
+  private wayTo(to: UdpAddress | null, special: DatagramOptions | null): Destination | number {
+    const address = to === null ? this.remoteAddress : to.address
+    if (address === null) return -Errno.EDESTADDRREQ
+    if (to !== null) {
+      if (to.port === 0) return -Errno.EINVAL
+      const problem = this.checkFamily(address)
+      if (problem !== 0) return problem
+    }
+    let source = special?.source ?? this.localAddress
+    if (source.isUnspecified || source.isMulticast || source.isLimitedBroadcast) source = NO_SOURCE
+    // An address of the other family is none for this datagram.
+    if (source.isIpv4 !== address.isIpv4) source = NO_SOURCE
+    const iface = special?.interface ?? to?.interface ?? this.boundInterface
+    return this.resolve(address, source === NO_SOURCE ? null : source, iface)
+  }
+
+  private resolve(address: IpAddress, source: IpAddress | null, iface: NetworkInterface | null): Destination | number {
+    const { stack } = this
+    const out = iface ?? (address.isMulticast ? this.options.multicastInterface : null)
+    const way = stack.resolve(address, source, out)
+    if (way === -Errno.ENETUNREACH) {
+      if (address.isIpv4) stack.mib.ip.OutNoRoutes++
+      else stack.mib.ip6.OutNoRoutes++
+    }
+    return way
+  }
+
+  private checkFamily(address: IpAddress): number {
+    if (!this.isIpv6) return address.isIpv4 ? 0 : -Errno.EAFNOSUPPORT
+    return address.isIpv4 && this.v6Only ? -Errno.ENETUNREACH : 0
+  }
+
+  private append(frame: Frame, u8: Uint8Array, at: number, length: number): void {
+    copyIn(this.stack.world.memory.u8, frame.end, u8, at, length)
+    frame.end += length
+  }
+
+  /** Adds to the datagram being gathered, and sends it unless more is to come. */
+  private gather(u8: Uint8Array, at: number, length: number, more: boolean): number {
+    const frame = this.gathered!
+    if (frame.length - UDP_HEADER + length > mostPayload(this.gatheredTo!)) return -Errno.EMSGSIZE
+    this.append(frame, u8, at, length)
+    if (more) return length
+    const result = this.flush()
+    return result < 0 ? result : length
+  }
+
+  private flush(): number {
+    const { gathered, gatheredTo } = this
+    if (gathered === null || gatheredTo === null) return 0
+    this.gathered = null
+    this.gatheredTo = null
+    return this.transmit(gathered, gatheredTo, this.gatheredPort, null)
+  }
+
+  /** Writes the header of the datagram in `frame` and sends it. Owns the frame. @returns 0 or a negative errno */
+  private transmit(frame: Frame, way: Destination, port: number, special: DatagramOptions | null): number {
+    const { stack, options } = this
+    const { memory } = stack.world
+    const { view } = memory
+    const { start, end } = frame
+    const v4 = way.address.isIpv4
+    view.setUint16(start, this.localPort)
+    view.setUint16(start + 2, port)
+    view.setUint16(start + 4, end - start)
+    const packet = end - start + (v4 ? IPV4_MIN_HEADER : IPV6_HEADER)
+    if (options.pathMtuDiscovery === PathMtuDiscovery.Interface && packet > way.interface.mtu) {
+      stack.drop(frame, Drop['ip-too-big'])
+      return this.sent(-Errno.EMSGSIZE, way, port, v4, way.interface.mtu)
+    }
+    const flags = this.sendFlags(way, packet)
+    const { tx } = stack
+    tx.version = v4 ? 4 : 6
+    tx.source = way.source
+    tx.destination = way.address
+    if (v4 && options.noChecksum) view.setUint16(start + 6, 0)
+    else if (way.interface.port.features.checksumOffload) {
+      fillPartialChecksum(tx, IpProtocol.Udp, memory, start, end)
+      frame.checksum = FrameChecksum.Partial
+    } else fillTransportChecksum(tx, IpProtocol.Udp, memory, start, end)
+    const group = way.kind === 'multicast'
+    const hopLimit = special?.hopLimit ?? (group ? options.multicastHopLimit : options.hopLimit)
+    const trafficClass = special?.trafficClass ?? options.trafficClass
+    const mtuBefore = way.mtu
+    const result = stack.send(frame, way, way.source, IpProtocol.Udp, hopLimit, trafficClass, flags)
+    return this.sent(result, way, port, v4, mtuBefore)
+  }
+
+  private sendFlags(way: Destination, packet: number): number {
+    const { options } = this
+    let flags = way.kind === 'multicast' && !options.multicastLoop ? SendFlag.NoLoop : 0
+    switch (options.pathMtuDiscovery) {
+      case PathMtuDiscovery.Want:
+        if (packet <= way.mtu) flags |= SendFlag.DontFragment
+        break
+      case PathMtuDiscovery.Do:
+        flags |= SendFlag.DontFragment
+        break
+      case PathMtuDiscovery.Probe:
+        flags |= SendFlag.DontFragment | SendFlag.InterfaceMtu
+        break
+      case PathMtuDiscovery.Interface:
+      case PathMtuDiscovery.Omit:
+        flags |= SendFlag.InterfaceMtu
+        break
+      default:
+    }
+    return flags
+  }
+
+  /** Counts what became of a datagram, and queues an error of our own where that is asked for. */
+  private sent(result: number, way: Destination, port: number, v4: boolean, mtu: number): number {
+    const { stack, options } = this
+    const counters = v4 ? stack.mib.udp : stack.mib.udp6
+    if (result === 0) {
+      counters.OutDatagrams++
+      return 0
+    }
+    if (result === -Errno.EMSGSIZE && options.receiveErrors) {
+      const { address: destination } = way
+      const local = { errno: Errno.EMSGSIZE, origin: ErrorOrigin.Local, type: 0, code: 0, info: mtu }
+      this.errors.push({ ...local, offender: null, destination, port, data: new Uint8Array(0) })
+      this.observer?.ready(Readiness.Err)
+    }
+    if (result !== -Errno.ENOBUFS || options.receiveErrors) return result
+    // A queue on the way is full: that is as good as lost in the network.
+    counters.SndbufErrors++
+    return 0
+  }
+}
+
+/** Stands for no source, so that the packet path need not tell null apart. */
+const NO_SOURCE = IPV4_ANY
+
+const mostPayload = (way: Destination): number => (way.address.isIpv4 ? UDP_MAX_PAYLOAD : UDP_MAX_PAYLOAD6)
+
+/** Below so many bytes a loop is faster than a view made for one copy. */
+const SHORT = 64
+
+/** Copies `count` bytes of `source` from `at` into the world's memory. */
+const copyIn = (u8: Uint8Array, to: number, source: Uint8Array, at: number, count: number): void => {
+  if (count <= SHORT) for (let i = 0; i < count; i++) u8[to + i] = source[at + i]!
+  else if (count === source.length) u8.set(source, to)
+  else u8.set(source.subarray(at, at + count), to)
+}
+
+/** Copies `count` bytes of the world's memory from `at` into `target`. */
+const copyOut = (u8: Uint8Array, at: number, target: Uint8Array, to: number, count: number): void => {
+  if (count <= SHORT) for (let i = 0; i < count; i++) target[to + i] = u8[at + i]!
+  else target.set(u8.subarray(at, at + count), to)
+}
