@@ -1,6 +1,6 @@
 // Holds the import direction of docs/ARCHITECTURE.md: a layer imports only those listed before it.
 const LAYERS = [
-  'core', 'wire', 'link', 'ip', 'udp', 'tcp', 'socket', 'host',
+  'core', 'wire', 'link', 'ip', 'udp', 'tcp', 'socket', 'host', 'services',
   'inspect', 'sim', 'lab', 'packetdrill', 'net', 'gateway', 'node', 'cli',
 ]
 

@@ -1,0 +1,249 @@
+import { SystemError } from '../core/errno.ts'
+import type { Sys } from '../host/calls.ts'
+import type { Program } from '../host/process.ts'
+import type { FileStore } from './files.ts'
+import { HTTP_BUFFER, HttpError, HttpStream, parseFields } from './http-stream.ts'
+import { type ConnectionHandler, threadedServer } from './serve.ts'
+import { dateText } from './small.ts'
+
+/** A small HTTP/1.1 server of files (RFC 9110, RFC 9112). */
+
+/** A line of the server's log: who asked for what, and what became of it. */
+export interface HttpLogEntry {
+  readonly peer: string
+  readonly request: string
+  readonly status: number
+  readonly bytes: number
+}
+
+const REASONS: Record<number, string> = {
+  100: 'Continue',
+  200: 'OK',
+  201: 'Created',
+  204: 'No Content',
+  206: 'Partial Content',
+  400: 'Bad Request',
+  403: 'Forbidden',
+  404: 'Not Found',
+  405: 'Method Not Allowed',
+  416: 'Range Not Satisfiable',
+  431: 'Request Header Fields Too Large',
+  500: 'Internal Server Error',
+  501: 'Not Implemented',
+  505: 'HTTP Version Not Supported',
+}
+
+/** A request's head, taken apart. */
+interface Request {
+  readonly line: string
+  readonly method: string
+  readonly path: string
+  readonly keepAlive: boolean
+  readonly fields: Map<string, string>
+}
+
+const parseRequest = (lines: string[]): Request => {
+  const [line = '', ...rest] = lines
+  const match = /^([A-Z]+) (\S+) HTTP\/1\.([01])$/.exec(line)
+  if (match === null) throw new HttpError(400, 'the request line is malformed')
+  const [, method = '', target = '', minor] = match
+  const fields = parseFields(rest)
+  const connection = (fields.get('connection') ?? '').toLowerCase()
+  return {
+    line,
+    method,
+    path: parsePath(target),
+    fields,
+    keepAlive: minor === '1' ? !connection.includes('close') : connection.includes('keep-alive'),
+  }
+}
+
+/** The path of a target, decoded, with `.` and `..` resolved: it never leads out of the root. */
+const parsePath = (target: string): string => {
+  let text = target.replace(/^https?:\/\/[^/]*/, '').split(/[?#]/, 1)[0]!
+  try {
+    text = decodeURIComponent(text)
+  } catch {
+    throw new HttpError(400, 'the target is malformed')
+  }
+  if (text.includes('\0')) throw new HttpError(400, 'the target is malformed')
+  const parts: string[] = []
+  for (const part of text.split('/')) {
+    if (part === '..') parts.pop()
+    else if (part !== '.' && part !== '') parts.push(part)
+  }
+  return `/${parts.join('/')}`
+}
+
+/** A server of the files in `store`. */
+export const httpServer = (store: FileStore, port = 80, log: (entry: HttpLogEntry) => void = () => {}): Program =>
+  threadedServer(port, httpHandler(store, log))
+
+/** Serves one connection: request after request, until the client or an error ends it. */
+export const httpHandler =
+  (store: FileStore, log: (entry: HttpLogEntry) => void): ConnectionHandler =>
+  async (sys, fd, peer) => {
+    const exchange = new Exchange(sys, fd, store)
+    for (let goOn = true; goOn; ) {
+      exchange.begin()
+      try {
+        goOn = await exchange.serve()
+        if (exchange.request === null) return
+      } catch (error) {
+        // The connection itself has failed: there is nobody to tell.
+        if (error instanceof SystemError) {
+          log(exchange.entry(peer.address ?? ''))
+          return
+        }
+        goOn = false
+        const problem = error instanceof HttpError ? error : new HttpError(500, String(error))
+        await exchange.refuse(problem)
+      }
+      log(exchange.entry(peer.address ?? ''))
+    }
+  }
+
+/** One request and its answer after another, over one connection. */
+class Exchange {
+  request: Request | null = null
+  private status = 0
+  private sent = 0
+  private readonly sys: Sys
+  private readonly fd: number
+  private readonly store: FileStore
+  private readonly stream: HttpStream
+  private readonly buffer = new Uint8Array(HTTP_BUFFER)
+
+  constructor(sys: Sys, fd: number, store: FileStore) {
+    this.sys = sys
+    this.fd = fd
+    this.store = store
+    this.stream = new HttpStream(sys, fd)
+  }
+
+  begin(): void {
+    this.request = null
+    this.status = 0
+    this.sent = 0
+  }
+
+  entry(peer: string): HttpLogEntry {
+    return { peer, request: this.request?.line ?? '', status: this.status, bytes: this.sent }
+  }
+
+  /** @returns whether the connection stays for another request */
+  async serve(): Promise<boolean> {
+    const head = await this.stream.head()
+    if (head === null) return false
+    const request = parseRequest(head)
+    this.request = request
+    switch (request.method) {
+      case 'GET':
+      case 'HEAD':
+        await this.get(request)
+        return request.keepAlive
+      case 'PUT':
+      case 'POST':
+        await this.put(request)
+        return request.keepAlive
+      default:
+        throw new HttpError(request.method === 'DELETE' ? 405 : 501, `there is no ${request.method} here`)
+    }
+  }
+
+  async refuse(problem: HttpError): Promise<void> {
+    const text = `${problem.status} ${REASONS[problem.status] ?? ''}: ${problem.message}\n`
+    await this.answer(problem.status, { 'Content-Type': 'text/plain', Connection: 'close' }, text)
+  }
+
+  private async get(request: Request): Promise<void> {
+    const found = await this.store.stat(request.path)
+    if (found === null) throw new HttpError(404, `there is no ${request.path}`)
+    const isHead = request.method === 'HEAD'
+    if (found === 'directory') {
+      const names = await this.store.list(request.path)
+      const text = `${names.sort().join('\n')}\n`
+      await this.answer(200, { 'Content-Type': 'text/plain; charset=utf-8' }, text, isHead)
+      return
+    }
+    const range = parseRange(request.fields.get('range'), found)
+    const [from, to] = range ?? [0, found]
+    const fields: Record<string, string> = { 'Content-Type': 'application/octet-stream', 'Accept-Ranges': 'bytes' }
+    if (range !== null) fields['Content-Range'] = `bytes ${from}-${to - 1}/${found}`
+    await this.head(range === null ? 200 : 206, { ...fields, 'Content-Length': String(to - from) })
+    if (!isHead) await this.sendFile(request.path, from, to)
+  }
+
+  private async sendFile(path: string, from: number, to: number): Promise<void> {
+    const file = await this.store.open(path)
+    try {
+      for (let at = from; at < to; ) {
+        const count = await file.read(this.buffer.subarray(0, Math.min(HTTP_BUFFER, to - at)), at)
+        // The length was promised: all that is left is to break the connection.
+        if (count === 0) throw new SystemError('EIO', 'read')
+        await this.sys.send(this.fd, this.buffer, count)
+        at += count
+        this.sent += count
+      }
+    } finally {
+      await file.close()
+    }
+  }
+
+  private async put(request: Request): Promise<void> {
+    const length = request.fields.get('content-length')
+    const chunked = (request.fields.get('transfer-encoding') ?? '').toLowerCase() === 'chunked'
+    if (length !== undefined && !/^[0-9]{1,15}$/.test(length)) throw new HttpError(400, 'the length is malformed')
+    if (request.path === '/') throw new HttpError(403, 'a name is missing')
+    const file = await this.store.create(request.path).catch((error: unknown) => {
+      throw new HttpError(403, error instanceof Error ? error.message : String(error))
+    })
+    try {
+      if (request.fields.get('expect')?.toLowerCase() === '100-continue') {
+        await this.sys.send(this.fd, 'HTTP/1.1 100 Continue\r\n\r\n')
+      }
+      const take = (bytes: Uint8Array): Promise<void> => file.write(bytes)
+      if (chunked) await this.stream.chunked(take)
+      else await this.stream.body(Number(length ?? 0), take)
+    } catch (error) {
+      await file.abandon()
+      throw error
+    }
+    await file.close()
+    await this.answer(201, { 'Content-Type': 'text/plain' }, 'stored\n')
+  }
+
+  private async head(status: number, fields: Record<string, string>): Promise<void> {
+    this.status = status
+    const all = { Date: httpDate(this.sys.clock()), Server: 'netglass', ...fields }
+    const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`)
+    await this.sys.send(this.fd, `HTTP/1.1 ${status} ${REASONS[status] ?? ''}\r\n${lines.join('')}\r\n`)
+  }
+
+  private async answer(status: number, fields: Record<string, string>, text: string, headOnly = false): Promise<void> {
+    const body = new TextEncoder().encode(text)
+    await this.head(status, { ...fields, 'Content-Length': String(body.length) })
+    if (headOnly) return
+    await this.sys.send(this.fd, body)
+    this.sent += body.length
+  }
+}
+
+/** One range of bytes: from, and the position after the last; null when none is asked for. */
+const parseRange = (field: string | undefined, size: number): [number, number] | null => {
+  const match = /^bytes=([0-9]*)-([0-9]*)$/.exec(field ?? '')
+  if (match === null || (match[1] === '' && match[2] === '')) return null
+  const from = match[1] === '' ? Math.max(0, size - Number(match[2])) : Number(match[1])
+  const to = match[1] === '' || match[2] === '' ? size : Math.min(size, Number(match[2]) + 1)
+  if (from >= size || from >= to) throw new HttpError(416, `the file has ${size} bytes`)
+  return [from, to]
+}
+
+/** Seconds since 1970 as HTTP writes them (RFC 9110 section 5.6.7). */
+const httpDate = (seconds: number): string => {
+  const [day = '', month = '', year = '', clock = ''] = dateText(seconds).split(' ')
+  const name = DAYS[(Math.floor(seconds / 86_400) + 4) % 7]
+  return `${name}, ${day} ${month.charAt(0)}${month.slice(1).toLowerCase()} ${year} ${clock} GMT`
+}
+
+const DAYS = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat']

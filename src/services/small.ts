@@ -1,0 +1,109 @@
+import type { Program } from '../host/process.ts'
+import { type ConnectionHandler, readAll, threadedServer } from './serve.ts'
+
+/** The small services of the early Internet, on TCP: echo, discard, chargen, daytime and time. */
+
+const BUFFER = 64 * 1024
+
+/** Sends back what comes (RFC 862). */
+export const echo: ConnectionHandler = async (sys, fd) => {
+  const buffer = new Uint8Array(BUFFER)
+  await readAll(sys, fd, buffer, async (bytes) => {
+    await sys.send(fd, bytes)
+  })
+}
+
+/** Throws away what comes (RFC 863). */
+export const discard: ConnectionHandler = async (sys, fd) => {
+  await readAll(sys, fd, new Uint8Array(BUFFER), () => {})
+}
+
+/** The 95 printing characters, line after line, each beginning one further on, without end (RFC 864). */
+export const chargen: ConnectionHandler = async (sys, fd) => {
+  const pattern = chargenPattern()
+  for (;;) await sys.send(fd, pattern)
+}
+
+const FIRST = 32
+const PRINTING = 95
+const LINE = 72
+
+/** A whole period of the pattern, as often as makes a good size for a send. */
+export const chargenPattern = (): Uint8Array => {
+  const period = new Uint8Array(PRINTING * (LINE + 2))
+  for (let line = 0, at = 0; line < PRINTING; line++) {
+    for (let column = 0; column < LINE; column++) period[at++] = FIRST + ((line + column) % PRINTING)
+    period[at++] = 13
+    period[at++] = 10
+  }
+  const times = Math.ceil(BUFFER / period.length)
+  const pattern = new Uint8Array(times * period.length)
+  for (let i = 0; i < times; i++) pattern.set(period, i * period.length)
+  return pattern
+}
+
+/** The day and time as a line of text (RFC 867). */
+export const daytime: ConnectionHandler = async (sys, fd) => {
+  await sys.send(fd, `${dateText(sys.clock())}\r\n`)
+}
+
+/** Seconds since 1970 as RFC 867's second suggestion writes them: `22 FEB 82 17:37:43 UTC`. */
+export const dateText = (seconds: number): string => {
+  const { year, month, day, hour, minute, second } = civil(seconds)
+  const two = (n: number): string => String(n).padStart(2, '0')
+  return `${two(day)} ${MONTHS[month]} ${year} ${two(hour)}:${two(minute)}:${two(second)} UTC`
+}
+
+const MONTHS = ['JAN', 'FEB', 'MAR', 'APR', 'MAY', 'JUN', 'JUL', 'AUG', 'SEP', 'OCT', 'NOV', 'DEC']
+
+/** The civil date of a time, by the Gregorian calendar: days are counted from the first of March, so that leap days end a year. */
+const civil = (
+  seconds: number,
+): { year: number; month: number; day: number; hour: number; minute: number; second: number } => {
+  const whole = Math.floor(seconds)
+  const days = Math.floor(whole / 86_400) + 719_468
+  const era = Math.floor(days / 146_097)
+  const dayOfEra = days - era * 146_097
+  const yearOfEra = Math.floor(
+    (dayOfEra - Math.floor(dayOfEra / 1460) + Math.floor(dayOfEra / 36_524) - Math.floor(dayOfEra / 146_096)) / 365,
+  )
+  const dayOfYear = dayOfEra - (365 * yearOfEra + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100))
+  const shifted = Math.floor((5 * dayOfYear + 2) / 153)
+  const month = (shifted + 2) % 12
+  return {
+    year: yearOfEra + era * 400 + (month < 2 ? 1 : 0),
+    month,
+    day: dayOfYear - Math.floor((153 * shifted + 2) / 5) + 1,
+    hour: Math.floor(whole / 3600) % 24,
+    minute: Math.floor(whole / 60) % 60,
+    second: whole % 60,
+  }
+}
+
+/** Seconds between the epochs of RFC 868 and of Unix. */
+const TIME_EPOCH = 2_208_988_800
+
+/** Seconds since 1900 as 32 bits (RFC 868). */
+export const time: ConnectionHandler = async (sys, fd) => {
+  const bytes = new Uint8Array(4)
+  new DataView(bytes.buffer).setUint32(0, (Math.floor(sys.clock()) + TIME_EPOCH) % 0x1_0000_0000)
+  await sys.send(fd, bytes)
+}
+
+/** Each service's handler and well-known port. */
+export const SMALL_SERVICES: Readonly<Record<string, { readonly port: number; readonly handler: ConnectionHandler }>> =
+  {
+    echo: { port: 7, handler: echo },
+    discard: { port: 9, handler: discard },
+    daytime: { port: 13, handler: daytime },
+    chargen: { port: 19, handler: chargen },
+    time: { port: 37, handler: time },
+  }
+
+/** A server for one of them. */
+export const smallServer = (name: string, port?: number): Program => {
+  const service = SMALL_SERVICES[name]
+  if (service === undefined)
+    throw new TypeError(`there is no service ${name}: ${Object.keys(SMALL_SERVICES).join(', ')}`)
+  return threadedServer(port ?? service.port, service.handler)
+}
