@@ -1,0 +1,14 @@
+import { describe, expect, it } from 'vitest'
+import { runScenario } from './lab.ts'
+import { SCENARIOS } from './registry.ts'
+
+describe('the catalogue', () => {
+  for (const scenario of SCENARIOS) {
+    it(`${scenario.group} ${scenario.name}`, async () => {
+      const report = await runScenario(scenario)
+      const wrong = report.checks.filter((check) => !check.ok)
+      expect(wrong.map(({ what, expected, actual }) => ({ what, expected, actual }))).toEqual([])
+      expect(report.checks.length).toBeGreaterThan(0)
+    })
+  }
+})

@@ -1,0 +1,22 @@
+import { demuxScenarios } from './demux.ts'
+import { httpScenarios } from './http.ts'
+import { closingScenarios } from './life-closing.ts'
+import { openingScenarios } from './life-opening.ts'
+import { queueScenarios } from './queues.ts'
+import type { Scenario } from './scenario.ts'
+import { timeWaitScenarios } from './time-wait.ts'
+
+/** Every scenario, in the catalogue's order. */
+export const SCENARIOS: readonly Scenario[] = [
+  ...openingScenarios,
+  ...closingScenarios,
+  ...timeWaitScenarios,
+  ...queueScenarios,
+  ...demuxScenarios,
+  ...httpScenarios,
+]
+
+/** What runs when no row is named. */
+export const DEFAULT_SCENARIO = 'http'
+
+export const findScenario = (name: string): Scenario | undefined => SCENARIOS.find((scenario) => scenario.name === name)

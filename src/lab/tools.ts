@@ -1,0 +1,3 @@
+import type { Host } from '../host/host.ts'
+
+export const runTool = (_host: Host, _command: string): string => ''
