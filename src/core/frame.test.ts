@@ -24,6 +24,9 @@ test.each([
   expect(frame.base % 4).toBe(0)
   expect([frame.start, frame.end, frame.network, frame.transport]).toEqual(new Array(4).fill(frame.base + 80))
   expect(TRANSPORT_OFFSET % 4).toBe(0)
+  frame.end += bytes
+  expect(frame.length).toBe(bytes)
+  frame.end -= bytes
   // Ethernet, a tag and the longest IPv4 header before; a frame check sequence behind.
   expect(14 + 4 + 60).toBeLessThanOrEqual(TRANSPORT_OFFSET)
   expect(frame.start + bytes + 4).toBeLessThanOrEqual(frame.base + frame.size)

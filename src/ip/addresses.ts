@@ -82,20 +82,26 @@ export const installSubnet = (entry: InterfaceAddress): void => {
     routes.install({ prefix: network, interface: iface, protocol: 'kernel', metric: KERNEL_METRIC6 })
     return
   }
-  if (entry.broadcast !== null && !routes.all().some((route) => isBroadcastOf(route, entry))) {
-    routes.install({
-      prefix: { address: entry.broadcast, length: 32 },
-      type: 'broadcast',
-      interface: iface,
-      source: address,
-      protocol: 'kernel',
-      scope: Scope.Link,
-    })
-  }
+  installBroadcast(entry)
   if (length === 32 || entry.isSecondary || (entry.flags & AddressFlag.NoPrefixRoute) !== 0) return
   if (iface.isLoopback) {
     routes.install({ prefix: network, type: 'local', interface: iface, source: address, protocol: 'kernel' })
   } else routes.install({ prefix: network, interface: iface, source: address, protocol: 'kernel', scope: Scope.Link })
+}
+
+/** The route of the subnet's broadcast address, unless another address of the interface has brought it. */
+const installBroadcast = (entry: InterfaceAddress): void => {
+  const { address, broadcast, interface: iface } = entry
+  const { routes } = iface.stack
+  if (broadcast === null || routes.all().some((route) => isBroadcastOf(route, entry))) return
+  routes.install({
+    prefix: { address: broadcast, length: 32 },
+    type: 'broadcast',
+    interface: iface,
+    source: address,
+    protocol: 'kernel',
+    scope: Scope.Link,
+  })
 }
 
 /** Takes away what `activateAddress` gave. */
@@ -108,12 +114,12 @@ export const deactivateAddress = (entry: InterfaceAddress): void => {
     if (route.table === 'local') {
       if (route.interface !== iface || route.protocol !== 'kernel') return false
       if (route.type === 'local' && route.destination.equals(address)) return true
-      if (route.source === null || !route.source.equals(address)) return false
-      return route.type === 'local' || !others.some((other) => entry.broadcast !== null && isBroadcastOf(route, other))
+      return route.source?.equals(address) === true
     }
     if (!keepSubnet && isSubnetRoute(route, entry)) return true
-    return !stillLocal && route.source !== null && route.source.equals(address)
+    return !stillLocal && route.source?.equals(address) === true
   })
+  if (iface.isUp) for (const other of others) installBroadcast(other)
 }
 
 const discard = (entry: InterfaceAddress): void => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { AddressFlag } from './address.ts'
-import { type TestHost, TestNet } from './testing.ts'
+import { fromHex, type TestHost, TestNet } from './testing.ts'
 
 const ARP = 0x0806
 
@@ -13,7 +13,7 @@ const lan = (count: number, settings = {}) => {
 
 /** Hands a host an ARP packet as if it had come from the link. */
 const inject = (lab: TestNet, host: TestHost, text: string, to = 'ffffffffffff', from = '020000000099'): void => {
-  const bytes = Uint8Array.from((to + from + '0806' + text).match(/../g)!, (byte) => Number.parseInt(byte, 16))
+  const bytes = fromHex(`${to}${from}0806${text}`)
   host.iface('eth0').receive(lab.world.frame(bytes))
 }
 
@@ -130,11 +130,7 @@ describe('who is answered and learnt', () => {
         lab.run(0)
         return wire.seen.length === 1
       }
-      expect([
-        ask('0a000005', '0a090909'),
-        ask('0b000005', '0a000001'),
-        ask('0a000005', '0a000001'),
-      ]).toEqual(answered)
+      expect([ask('0a000005', '0a090909'), ask('0b000005', '0a000001'), ask('0a000005', '0a000001')]).toEqual(answered)
     }
   })
 

@@ -23,10 +23,6 @@ export const ethernetInput = (iface: NetworkInterface, frame: Frame): void => {
     else if (isGroupMac(destination)) {
       kind = LinkKind.Multicast
       iface.statistics.rxMulticast++
-      if (!iface.acceptsGroup(destination)) {
-        stack.drop(frame, Drop['eth-not-for-us'])
-        return
-      }
     } else kind = LinkKind.OtherHost
   }
   const type = memory.view.getUint16(at + 12)
@@ -35,7 +31,7 @@ export const ethernetInput = (iface: NetworkInterface, frame: Frame): void => {
     return
   }
   if (kind === LinkKind.OtherHost) {
-    // It came because the interface is promiscuous or the switch did not know better; taps have seen it.
+    // It came because the interface is promiscuous; taps have seen it.
     stack.drop(frame, Drop['eth-not-for-us'])
     return
   }

@@ -5,7 +5,7 @@ import { tcpFrame } from '../link/testing.ts'
 import { ip } from '../wire/address.ts'
 import type { PingEvent } from './ping.ts'
 import type { IpSettings } from './settings.ts'
-import { hex, type TestHost, TestNet } from './testing.ts'
+import { fromHex, hex, naiveSum, type TestHost, TestNet } from './testing.ts'
 
 /** a — r1 — r2 — r3 — b, networks 10.0.0.0/24 to 10.0.3.0/24; a is 10.0.0.1, b is 10.0.3.2. */
 const chain = (settings: Partial<IpSettings> = {}, mtus: readonly number[] = []) => {
@@ -170,7 +170,7 @@ describe('what a forwarded packet looks like', () => {
     // Record route for two, timestamps with addresses for one, an echo request.
     const options = '070b04000000000000000001' + '440c0501' + '0000000000000000'
     const header = `4b00003400000000400100000a0000010a000302${options}`
-    const frame = lab.world.frame(fromHex(header + '0800f7ff00000000'))
+    const frame = lab.world.frame(fromHex(`${header}0800f7ff00000000`))
     const way = a.resolve(ip('10.0.3.2'))
     if (typeof way === 'number') throw new Error()
     expect(a.sendRaw(frame, way)).toBe(0)
@@ -186,7 +186,12 @@ describe('what a forwarded packet looks like', () => {
     a.ping('10.0.3.2')
     lab.run(100)
     const after = lab.sniff(cables[1]!.a)
-    const frame = tcpFrame(lab.world, { medium: 'ip', payload: 4000, segmentSize: 1460, checksum: FrameChecksum.Partial })
+    const frame = tcpFrame(lab.world, {
+      medium: 'ip',
+      payload: 4000,
+      segmentSize: 1460,
+      checksum: FrameChecksum.Partial,
+    })
     const memory = lab.world.memory
     // From a host that is known, to the far end.
     memory.view.setInt32(frame.network + 12, 0x0a00_0001)
@@ -277,16 +282,6 @@ describe('redirects', () => {
     expect(a.drops).toEqual({ 'icmp-redirect': 1 })
   })
 })
-
-const fromHex = (text: string): Uint8Array =>
-  Uint8Array.from(text.match(/../g)!, (byte) => Number.parseInt(byte, 16))
-
-const naiveSum = (bytes: Uint8Array): number => {
-  let sum = 0
-  for (let i = 0; i < bytes.length; i++) sum += i % 2 === 0 ? bytes[i]! << 8 : bytes[i]!
-  while (sum > 0xffff) sum = (sum & 0xffff) + Math.floor(sum / 0x1_0000)
-  return sum
-}
 
 const fixChecksum = (lab: TestNet, at: number): void => {
   const { u8, view } = lab.world.memory

@@ -27,10 +27,16 @@ export class InputCache {
   destination3 = 0
   forward = false
 
-  /** Does the answer hold for this packet? */
-  matches(header: IpHeader, generation: number): boolean {
+  /**
+   * Does the answer hold for this packet? It is not asked while settings want a look at every source, nor kept for
+   * packets that are passed on once that is forbidden.
+   */
+  matches(header: IpHeader, iface: NetworkInterface): boolean {
+    const { settings } = iface
+    if (this.forward && (header.version === 4 ? settings.ip_forward : settings.ipv6_forwarding) === 0) return false
     return (
-      this.generation === generation &&
+      this.generation === iface.stack.generation &&
+      settings.rp_filter === 0 &&
       this.destination3 === header.destination3 &&
       this.source3 === header.source3 &&
       this.destination2 === header.destination2 &&
@@ -42,8 +48,10 @@ export class InputCache {
     )
   }
 
-  keep(header: IpHeader, generation: number, forward: boolean): void {
-    this.generation = generation
+  keep(header: IpHeader, iface: NetworkInterface, forward: boolean): void {
+    // What is let in by way of exception is looked at each time.
+    if (iface.settings.accept_local !== 0 || iface.settings.route_localnet !== 0) return
+    this.generation = iface.stack.generation
     this.source0 = header.source0
     this.source1 = header.source1
     this.source2 = header.source2
@@ -80,7 +88,7 @@ export const ipv4Input = (iface: NetworkInterface, frame: Frame, kind: number): 
   else if (ecn === Ecn.Ect1) ipExt.InECT1Pkts++
   else ipExt.InCEPkts++
   if (header.headerLength > IPV4_MIN_HEADER && !checkOptions(iface, frame, header)) return
-  if (kind === LinkKind.Host && iface.inputCache.matches(header, stack.generation)) {
+  if (kind === LinkKind.Host && iface.inputCache.matches(header, iface)) {
     stack.arrival = 'unicast'
     if (iface.inputCache.forward) ipv4Forward(iface, frame, header)
     else ipv4Deliver(iface, frame, header)
@@ -159,7 +167,7 @@ const ipv4Route = (iface: NetworkInterface, frame: Frame, header: IpHeader, kind
     return
   }
   if (local !== null) {
-    iface.inputCache.keep(header, stack.generation, false)
+    iface.inputCache.keep(header, iface, false)
     deliver(iface, frame, header, 'unicast')
     return
   }
@@ -168,7 +176,7 @@ const ipv4Route = (iface: NetworkInterface, frame: Frame, header: IpHeader, kind
     stack.drop(frame, Drop['ip-not-for-us'])
     return
   }
-  iface.inputCache.keep(header, stack.generation, true)
+  iface.inputCache.keep(header, iface, true)
   ipv4Forward(iface, frame, header)
 }
 
@@ -238,7 +246,7 @@ export const ipv6Input = (iface: NetworkInterface, frame: Frame, kind: number): 
     stack.drop(frame, reason)
     return
   }
-  if (kind === LinkKind.Host && iface.inputCache.matches(header, stack.generation)) {
+  if (kind === LinkKind.Host && iface.inputCache.matches(header, iface)) {
     stack.arrival = 'unicast'
     if (iface.inputCache.forward) ipv6Forward(iface, frame, header)
     else ipv6Deliver(iface, frame, header)
@@ -296,7 +304,7 @@ const ipv6Route = (iface: NetworkInterface, frame: Frame, header: IpHeader, kind
       deliver(local.interface, frame, header, 'unicast')
       return
     }
-    if (kind === LinkKind.Host) iface.inputCache.keep(header, stack.generation, false)
+    if (kind === LinkKind.Host) iface.inputCache.keep(header, iface, false)
     deliver(iface, frame, header, 'unicast')
     return
   }
@@ -305,6 +313,6 @@ const ipv6Route = (iface: NetworkInterface, frame: Frame, header: IpHeader, kind
     stack.drop(frame, Drop['ip-not-for-us'])
     return
   }
-  iface.inputCache.keep(header, stack.generation, true)
+  iface.inputCache.keep(header, iface, true)
   ipv6Forward(iface, frame, header)
 }

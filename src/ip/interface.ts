@@ -1,9 +1,16 @@
 import { type Frame, FrameChecksum, FrameQueue } from '../core/frame.ts'
 import type { LinkPort, LinkUser } from '../link/port.ts'
 import { fitFrame } from '../link/segmentation.ts'
-import { formatMac, type IpAddress, type IpPrefix, type MacAddress } from '../wire/address.ts'
+import {
+  formatMac,
+  type IpAddress,
+  type IpPrefix,
+  isGroupMac,
+  MAC_BROADCAST,
+  type MacAddress,
+} from '../wire/address.ts'
 import { Drop } from '../wire/drop.ts'
-import { ETHERNET_HEADER, writeMac } from '../wire/ethernet.ts'
+import { ETHERNET_HEADER, readMac, writeMac } from '../wire/ethernet.ts'
 import { type AddressInfo, type AddressOptions, describeAddress, type InterfaceAddress } from './address.ts'
 import { activateAddress, addAddress, deactivateAddress, installSubnet, removeAddress } from './addresses.ts'
 import { defendAddress, duplicateFound, restartDetection, stopDetection } from './duplicate.ts'
@@ -186,10 +193,6 @@ export class NetworkInterface implements LinkUser {
     this.promiscuity = Math.max(0, this.promiscuity + (on ? 1 : -1))
   }
 
-  get isAllMulticast(): boolean {
-    return this.allMulticast > 0 || this.promiscuity > 0
-  }
-
   /** Asks for every multicast frame on the link, or takes that back. */
   setAllMulticast(on: boolean): void {
     this.allMulticast = Math.max(0, this.allMulticast + (on ? 1 : -1))
@@ -218,6 +221,8 @@ export class NetworkInterface implements LinkUser {
       else {
         this.stack.arp.flush(this, false)
         this.stack.nd.flush(this, false)
+        // Nobody could answer now: what is being checked is checked anew when the link is back.
+        for (const entry of this.addresses) if (entry.isTentative) stopDetection(entry)
       }
     }
     this.stack.changed()
@@ -292,11 +297,27 @@ export class NetworkInterface implements LinkUser {
     this.ndp.routerLost(address)
   }
 
+  /** Does the hardware let frames to this address through: its own, everybody's, a group's, or a subinterface's? */
+  accepts(mac: MacAddress): boolean {
+    if (mac === this.mac || mac === MAC_BROADCAST || this.promiscuity > 0) return true
+    if (isGroupMac(mac) && (this.allMulticast > 0 || this.groups.hasMac(mac))) return true
+    if (this.vlans !== null) for (const vlan of this.vlans.values()) if (vlan.accepts(mac)) return true
+    return false
+  }
+
   /** A frame has come from the link. */
   receive(frame: Frame): void {
     if (!this.adminUp) {
       this.stack.drop(frame, Drop['interface-down'])
       return
+    }
+    // Whatever the hardware does not let through is not counted as received.
+    if (this.isEthernet && frame.end - frame.start >= ETHERNET_HEADER) {
+      const destination = readMac(this.stack.world.memory, frame.start)
+      if (destination !== this.mac && !this.accepts(destination)) {
+        this.stack.drop(frame, Drop['eth-not-for-us'])
+        return
+      }
     }
     const { statistics } = this
     statistics.rxPackets++
@@ -380,11 +401,6 @@ export class NetworkInterface implements LinkUser {
     this.stack.routes.removeAll((route) => route.interface === this)
     this.stack.processor.flush(this)
     this.port.user = null
-  }
-
-  /** The multicast frames that the link's hardware lets through. */
-  acceptsGroup(mac: MacAddress): boolean {
-    return this.isAllMulticast || this.groups.hasMac(mac)
   }
 
   private tellVlans(): void {

@@ -194,6 +194,13 @@ describe.each([
     expect(lab.close()).toEqual({ frames: 0, timers: 0 })
   })
 
+  test('a packet in too many pieces is given up', () => {
+    const { lab, a, delivered } = listener()
+    for (let i = 0; i < 1401; i++) giveOne(lab, a, { offset: i * 16, data: bytes(8), more: true })
+    expect([a.drops, a.reassembly.waiting, delivered]).toEqual([{ 'fragment-limit': 1401 }, 0, []])
+    expect(lab.close()).toEqual({ frames: 0, timers: 0 })
+  })
+
   test('congestion marked on one piece marks the whole; with a piece that cannot be marked it is dropped', () => {
     const { lab, a } = listener()
     const marks: number[] = []

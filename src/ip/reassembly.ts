@@ -67,6 +67,9 @@ class FragmentQueue implements TimerOwner {
 
 const isScoped = (header: IpHeader): boolean => header.source0 >>> 22 === 0x3fa || header.destination0 >>> 24 === 0xff
 
+/** Fragments of one packet, at the most: what 65,535 bytes give on links of the least MTU that IPv4 allows. */
+const MOST_FRAGMENTS = 1400
+
 /** Queues kept for use again. */
 const MOST_SPARE = 64
 
@@ -228,6 +231,7 @@ export class Reassembly {
     if (at < offsets.length && offsets[at]! < end) {
       return covers(queue, at, offset, end) ? Drop['fragment-duplicate'] : Drop['fragment-overlap']
     }
+    if (offsets.length === MOST_FRAGMENTS) return Drop['fragment-limit']
     if (!header.moreFragments) queue.total = end
     if (end > queue.reach) queue.reach = end
     queue.ecn |= 1 << (header.trafficClass & Ecn.Mask)

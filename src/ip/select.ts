@@ -43,6 +43,8 @@ export const selectIpv6Source = (stack: IpStack, iface: NetworkInterface, destin
     if (!other.isUp || (onlyHere && other !== iface)) continue
     for (const entry of other.addresses) {
       if (entry.address.isIpv4 || !entry.isUsable) continue
+      // What is this host's alone is no source for packets that leave it.
+      if (entry.scope === Scope.Host && !iface.isLoopback) continue
       if (best === null || isBetterSource(entry, best, destination, iface)) best = entry
     }
   }

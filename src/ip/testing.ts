@@ -116,6 +116,19 @@ export class TestHost extends IpStack {
     return { ping, events }
   }
 
+  /** Hands an interface an IP packet as if it had come from the link, for this host unless told otherwise. */
+  receive(name: string, packet: Uint8Array, to?: number): void {
+    const iface = this.iface(name)
+    const header = new Uint8Array(14)
+    const view = new DataView(header.buffer)
+    const mac = to ?? iface.mac
+    view.setUint16(0, Math.floor(mac / 0x1_0000_0000))
+    view.setUint32(2, mac >>> 0)
+    header.set([2, 0, 0, 0, 0, 0x99], 6)
+    view.setUint16(12, packet[0]! >>> 4 === 6 ? 0x86dd : 0x0800)
+    iface.receive(this.test.world.frame(new Uint8Array([...header, ...packet])))
+  }
+
   /** The drops counted so far, by name. */
   get drops(): Record<string, number> {
     const counted: Record<string, number> = {}
@@ -188,4 +201,126 @@ export class TestNet {
     this.world.loop.turn()
     return { frames: this.world.frames.inUse, timers: this.world.loop.timers.size }
   }
+}
+
+/** Bytes from hexadecimal text; spaces do not matter. */
+export const fromHex = (text: string): Uint8Array => {
+  const pairs = text.replace(/\s/g, '').match(/../g) ?? []
+  return Uint8Array.from(pairs, (pair) => Number.parseInt(pair, 16))
+}
+
+/** The one's-complement sum of 16-bit words, without any cleverness. */
+export const naiveSum = (bytes: Uint8Array): number => {
+  let sum = 0
+  for (let i = 0; i < bytes.length; i++) sum += i % 2 === 0 ? bytes[i]! << 8 : bytes[i]!
+  while (sum > 0xffff) sum = (sum & 0xffff) + Math.floor(sum / 0x1_0000)
+  return sum
+}
+
+/** What a test says of an IPv4 packet that it makes by hand. */
+export interface Ipv4Parts {
+  readonly from: string
+  readonly to: string
+  readonly protocol?: number
+  readonly ttl?: number
+  readonly tos?: number
+  readonly id?: number
+  /** Flags and offset as they lie in the header. */
+  readonly fragment?: number
+  readonly options?: Uint8Array
+  readonly payload?: Uint8Array
+}
+
+/** An IPv4 packet with its checksum. */
+export const ipv4Packet = (parts: Ipv4Parts): Uint8Array => {
+  const options = parts.options ?? new Uint8Array(0)
+  const payload = parts.payload ?? new Uint8Array(0)
+  const packet = new Uint8Array(20 + options.length + payload.length)
+  const view = new DataView(packet.buffer)
+  packet[0] = 0x40 | ((20 + options.length) >>> 2)
+  packet[1] = parts.tos ?? 0
+  view.setUint16(2, packet.length)
+  view.setUint16(4, parts.id ?? 0)
+  view.setUint16(6, parts.fragment ?? 0)
+  packet[8] = parts.ttl ?? 64
+  packet[9] = parts.protocol ?? 253
+  view.setInt32(12, ip(parts.from).w3)
+  view.setInt32(16, ip(parts.to).w3)
+  packet.set(options, 20)
+  view.setUint16(10, ~naiveSum(packet.subarray(0, 20 + options.length)) & 0xffff)
+  packet.set(payload, 20 + options.length)
+  return packet
+}
+
+/** What a test says of an IPv6 packet that it makes by hand. */
+export interface Ipv6Parts {
+  readonly from: string
+  readonly to: string
+  readonly nextHeader?: number
+  readonly hopLimit?: number
+  readonly payload?: Uint8Array
+}
+
+const words = (address: IpAddress): number[] => [address.w0, address.w1, address.w2, address.w3]
+
+/** An IPv6 packet; the checksum of an ICMPv6 message in it is filled in. */
+export const ipv6Packet = (parts: Ipv6Parts): Uint8Array => {
+  const payload = parts.payload ?? new Uint8Array(0)
+  const packet = new Uint8Array(40 + payload.length)
+  const view = new DataView(packet.buffer)
+  view.setUint32(0, 0x6000_0000)
+  view.setUint16(4, payload.length)
+  packet[6] = parts.nextHeader ?? 253
+  packet[7] = parts.hopLimit ?? 64
+  words(ip(parts.from)).forEach((word, i) => {
+    view.setInt32(8 + i * 4, word)
+  })
+  words(ip(parts.to)).forEach((word, i) => {
+    view.setInt32(24 + i * 4, word)
+  })
+  packet.set(payload, 40)
+  if (packet[6] === 58) {
+    const pseudo = new Uint8Array([
+      ...packet.subarray(8, 40),
+      0,
+      0,
+      payload.length >>> 8,
+      payload.length & 255,
+      0,
+      0,
+      0,
+      58,
+    ])
+    view.setUint16(42, 0)
+    view.setUint16(42, ~naiveSum(new Uint8Array([...pseudo, ...packet.subarray(40)])) & 0xffff)
+  }
+  return packet
+}
+
+/** An ICMP message with its checksum: type, code, the four bytes behind the checksum, and data. */
+export const icmpMessage = (
+  type: number,
+  code: number,
+  rest: number,
+  data: Uint8Array = new Uint8Array(0),
+): Uint8Array => {
+  const message = new Uint8Array(8 + data.length)
+  const view = new DataView(message.buffer)
+  message[0] = type
+  message[1] = code
+  view.setUint32(4, rest)
+  message.set(data, 8)
+  view.setUint16(2, ~naiveSum(message) & 0xffff)
+  return message
+}
+
+/** A UDP datagram without checksum. */
+export const udpDatagram = (from: number, to: number, data: Uint8Array = new Uint8Array(0)): Uint8Array => {
+  const datagram = new Uint8Array(8 + data.length)
+  const view = new DataView(datagram.buffer)
+  view.setUint16(0, from)
+  view.setUint16(2, to)
+  view.setUint16(4, datagram.length)
+  datagram.set(data, 8)
+  return datagram
 }

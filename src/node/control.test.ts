@@ -471,6 +471,22 @@ describe('clients that do not keep to the rules', () => {
     await until(() => server.clients === 0)
   })
 
+  test('who closes its side and then goes away while a stream is silent is let go in time', async () => {
+    const server = await start('a', { idleMs: 50 })
+    let aborted = false
+    server.handle('silent', async function* (_params, signal) {
+      await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))
+      aborted = true
+      yield 0
+    })
+    const socket = await raw('a')
+    socket.end('{"id":1,"method":"silent"}\n')
+    await sleep(120)
+    expect(server.clients).toBe(1)
+    socket.destroy()
+    await until(() => server.clients === 0 && aborted)
+  })
+
   test('who asks without reading is not read on, and let go in time', async () => {
     const server = await start('a', { idleMs: 200 })
     let asked = 0

@@ -204,10 +204,12 @@ class Connection {
     this.server = server
     this.socket = socket
     socket.unref()
-    socket.setTimeout(idleMs, () => {
+    socket.setTimeout(idleMs)
+    socket.on('timeout', () => {
       // A stream may have nothing to say for long, but what was said must be taken.
       if (this.pending.size === 0 || socket.writableLength > 0) socket.destroy()
       else if (this.ended) this.probe()
+      socket.setTimeout(idleMs)
     })
     socket.on('data', (chunk: Buffer) => this.take(chunk))
     socket.on('drain', () => this.proceed())

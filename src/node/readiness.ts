@@ -13,11 +13,13 @@ import {
  * How the event loop learns that a descriptor is ready, which Node offers for its own sockets only.
  *
  * On the main thread a `uv_poll_t` of Node's own loop does it, which koffi makes (`koffi.node.poll`): epoll tells, no
- * thread waits. Four things must be kept to, or the process ends with a fatal error:
+ * thread waits. Five things must be kept to, or the process ends with a fatal error:
  *
  * - Its callback runs outside Node's callback scopes: an exception would be lost with it, and promises would not go on.
  *   So it only calls `setImmediate`, which the same iteration of the loop runs, a microsecond later.
  * - A worker that is terminated while the callback runs takes the process with it. So workers do not use it.
+ * - When a process ends that still has a handle open, Node runs its loop a last time, and the callback with it. So all
+ *   are closed on the process's 'exit'.
  * - The handle must not be touched after `close`, and not be collected before it.
  * - The descriptor must be one that epoll takes.
  *
@@ -38,6 +40,7 @@ export class PollWatch implements DescriptorWatch {
   readonly #ready: () => void
   readonly #fire: () => void
   readonly #onPoll: (status: unknown) => void
+  readonly #onExit = (): void => this.close()
   readonly #handle: PollHandle
   #open = true
   #pending = false
@@ -56,6 +59,9 @@ export class PollWatch implements DescriptorWatch {
     }
     this.#handle = native.koffi.node.poll(fd, { readable: true }, this.#onPoll)
     this.#handle.unref()
+    // One listener for each handle is no leak: `close` takes it away.
+    process.setMaxListeners(process.getMaxListeners() + 1)
+    process.on('exit', this.#onExit)
   }
 
   setWritable(on: boolean): void {
@@ -68,6 +74,8 @@ export class PollWatch implements DescriptorWatch {
     if (!this.#open) return
     this.#open = false
     this.#handle.close()
+    process.removeListener('exit', this.#onExit)
+    process.setMaxListeners(process.getMaxListeners() - 1)
   }
 
   #start(): void {

@@ -1,7 +1,8 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { userInfo } from 'node:os'
 import type { KoffiFunc } from 'koffi'
+import { Errno } from '../core/errno.ts'
 import { DeviceError, notLinux, type Surroundings } from './device-error.ts'
 
 /**
@@ -9,6 +10,7 @@ import { DeviceError, notLinux, type Surroundings } from './device-error.ts'
  * error number. Memory is named by address where a call is made for every frame (see `addressOf`).
  */
 export interface Syscalls {
+  /** A worker that ends, or is terminated, closes what it has opened by this. */
   open(path: string, flags: number): number
   close(fd: number): number
   /** `argument` is read and written in place. */
@@ -79,7 +81,6 @@ export const loadSyscalls = (
   const koffi = loadKoffi()
   // The symbols of this process: the C library that Node itself runs on, glibc or musl.
   const libc = koffi.load(null)
-  const open = libc.func('int open(const char *path, int flags)')
   const close = libc.func('int close(int fd)')
   const ioctl = libc.func('int ioctl(int fd, unsigned long request, void *argument)')
   const ioctlNumber = libc.func('ioctl', 'int', ['int', 'unsigned long', 'unsigned long'])
@@ -98,10 +99,25 @@ export const loadSyscalls = (
     write,
     close,
   }
+  /** Descriptors that Node has opened. */
+  const files = new Set<number>()
   const result = (value: number): number => (value < 0 ? -koffi.errno() : value)
   return {
-    open: (path, flags) => result(open(path, flags)),
-    close: (fd) => result(close(fd)),
+    open: (path, flags) => {
+      try {
+        // Not by the C library: Node closes at the end of a worker what it has opened itself.
+        const fd = openSync(path, flags)
+        files.add(fd)
+        return fd
+      } catch (error) {
+        return (error as NodeJS.ErrnoException).errno ?? -Errno.EIO
+      }
+    },
+    close: (fd) => {
+      if (!files.delete(fd)) return result(close(fd))
+      closeSync(fd)
+      return 0
+    },
     ioctl: (fd, request, argument) => result(ioctl(fd, request, argument)),
     ioctlNumber: (fd, request, argument) => result(ioctlNumber(fd, request, argument)),
     read: (fd, address, length) => result(read(fd, address, length)),

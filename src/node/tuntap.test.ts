@@ -178,7 +178,7 @@ describe('receiving', () => {
     closeAll(port)
   })
 
-  test('a batch ends after 64 frames, or 1 MiB, and others have their turn', () => {
+  test('a batch ends after 64 frames, or 128 KiB, and others have their turn', () => {
     const port = open()
     for (let i = 0; i < 100; i++) kernel.toRead.push(packet(40, i))
     kernel.wake()
@@ -189,7 +189,7 @@ describe('receiving', () => {
     for (let i = 0; i < 40; i++) kernel.toRead.push(packet(60_000, i))
     kernel.wake()
     expect(world.loop.turn(1)).toBe(true)
-    expect(keeper.frames.length).toBe(118)
+    expect(keeper.frames.length).toBe(103)
     world.loop.turn()
     expect(keeper.frames.length).toBe(140)
     closeAll(port)

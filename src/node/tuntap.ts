@@ -37,7 +37,7 @@ export class TunTapStatistics {
 const NETWORK_OFFSET = 40
 /** Frames and bytes moved in one run, before other tasks get their turn. */
 const BATCH_FRAMES = 64
-const BATCH_BYTES = 0x10_0000
+const BATCH_BYTES = 0x2_0000
 /** Frames that `send` lets wait before it does not wait for the run loop. */
 const FLUSH_AT = 64
 /** The largest frame: an IP packet, an Ethernet header and two tags. */
@@ -358,7 +358,7 @@ export class TunTapPort extends Task implements LinkPort {
       else this.setUp(true)
       return
     }
-    if (state.mtu !== this.current.mtu) this.current = featuresOf(this.device, state.mtu)
+    if (state.mtu > 0 && state.mtu !== this.current.mtu) this.current = featuresOf(this.device, state.mtu)
     this.setUp(state.up)
   }
 

@@ -31,6 +31,7 @@ export class SocketLayer {
   readonly udpPorts = new PortTable(udpConflict)
   /** Every socket that a descriptor refers to. */
   readonly sockets = new Set<Socket>()
+  private inodes = 0
   /** Told when urgent data is announced to a socket: whoever owns it gets SIGURG. */
   onUrgent: ((socket: Socket) => void) | null = null
 
@@ -38,6 +39,11 @@ export class SocketLayer {
     this.ip = ip
     this.random = random
     this.tcp = new TcpDemux(ip, tcpSettings, random)
+  }
+
+  /** A number that names a new socket of this host: never given twice, never 0. */
+  newInode(): number {
+    return ++this.inodes
   }
 
   /**

@@ -51,6 +51,8 @@ export abstract class Socket extends OpenFile {
   lingerSeconds = -1
   /** Who made it. */
   uid = 0
+  /** Names the socket for those who look: netstat, ss, lsof. */
+  readonly inode: number
 
   constructor(layer: SocketLayer, domain: number, type: number, protocol: number) {
     super()
@@ -58,6 +60,7 @@ export abstract class Socket extends OpenFile {
     this.domain = domain
     this.type = type
     this.protocol = protocol
+    this.inode = layer.newInode()
     layer.sockets.add(this)
   }
 

@@ -49,6 +49,11 @@ export class Request extends TupleEntry implements TimerOwner {
     this.connection = this.makeConnection(segment)
   }
 
+  /** When the SYN+ACK is sent again, world time; Infinity when it is not waited for any more. */
+  get deadline(): number {
+    return this.timer.deadline
+  }
+
   /** Sends the SYN+ACK and waits for the answer. */
   start(): void {
     const { loop } = this.listener.layer

@@ -72,11 +72,19 @@ export class UdpProtocol implements TransportProtocol {
       stack.drop(frame, Drop['udp-no-socket'])
       return
     }
+    // Copies are made from the IP header on: receivers read from it where a datagram came from.
+    const headers = frame.start - frame.network
+    frame.start = frame.network
     for (let i = 0; i < count - 1; i++) {
       const copy = stack.world.frames.copy(frame)
-      if (copy === null) stack.mib.drops[Drop['no-memory']]!++
-      else members[i]!.deliver(copy, from)
+      if (copy === null) {
+        stack.mib.drops[Drop['no-memory']]!++
+        continue
+      }
+      copy.start += headers
+      members[i]!.deliver(copy, from)
     }
+    frame.start += headers
     members[count - 1]!.deliver(frame, from)
     members.fill(null)
   }

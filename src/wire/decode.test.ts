@@ -239,6 +239,7 @@ describe('reasons', () => {
     expect(decode(new Uint8Array(0), 'ethernet')).toBe('eth-truncated')
     expect(decode(new Uint8Array(0), 'ip')).toBe('ip-version')
     expect(decode(Uint8Array.of(0x50), 'ip')).toBe('ip-version')
+    expect(dropName(decodeFrame(new DecodedFrame(), bytesOf(udp.packet), 0, 0, 'ip'))).toBe('ip-version')
     const frame = sampleFrame({ ...udp, etherType: 0x8906 })
     expect(decode(frame, 'ethernet')).toBe('eth-unknown-type')
     const bytes = bytesOf(Uint8Array.from([...frame, 0, 0, 0, 0]))

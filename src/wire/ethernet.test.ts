@@ -136,7 +136,10 @@ test('the frame check sequence is verified, and stands with its lowest byte firs
   expect(verifyFcs(bytes, 0, 13)).toBe(true)
   bytes.u8[3]! ^= 0x10
   expect(verifyFcs(bytes, 0, 13)).toBe(false)
-  for (let n = 0; n < 4; n++) expect(verifyFcs(bytes, 0, n)).toBe(false)
+  // The check sequence of nothing is zero, and would be found in a row of zeros.
+  const zeros = bytesOf(new Uint8Array(16))
+  expect(verifyFcs(zeros, 8, 12)).toBe(true)
+  for (let n = 0; n < 4; n++) expect(verifyFcs(zeros, 8, 8 + n)).toBe(false)
 })
 
 test('names', () => {

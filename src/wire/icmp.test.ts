@@ -64,8 +64,10 @@ describe('messages', () => {
   })
 
   test('extensions end the quoted packet (RFC 4884)', () => {
-    const end = (length: string): number => parse(`0b 00 0000 00${length}0000 ${QUOTE}`)[0].dataEnd
-    expect([end('00'), end('05'), end('07'), end('08'), end('ff')]).toEqual([36, 28, 36, 36, 36])
+    for (const type of ['03', '0b', '0c']) {
+      const end = (length: string): number => parse(`${type} 00 0000 00${length}0000 ${QUOTE}`)[0].dataEnd
+      expect([end('00'), end('05'), end('07'), end('08'), end('ff')]).toEqual([36, 28, 36, 36, 36])
+    }
   })
 })
 

@@ -226,6 +226,39 @@ describe('emitting', () => {
     expect(toHex(bytes.u8)).toBe(toHex(hex(`88 00 1c76 60000000 ${TARGET} 02 01 ${MAC} eeeeeeee eeeeeeee`)))
   })
 
+  test('a router advertisement, byte by byte', () => {
+    const message = Object.assign(new NdpMessage(), {
+      type: Icmpv6Type.RouterAdvertisement,
+      hopLimit: 64,
+      isManaged: true,
+      preference: NdpPreference.Low,
+      routerLifetime: 1800,
+      reachableTime: 30_000,
+      retransmitTimer: 1000,
+      mtu: 1500,
+    })
+    Object.assign(message.addPrefix()!, {
+      length: 64,
+      validLifetime: 86_400,
+      preferredLifetime: 14_400,
+      prefix: ip('fd09::'),
+    })
+    Object.assign(message.addRoute()!, { length: 65, preference: 1, lifetime: 1, prefix: ip('fd0a::') })
+    Object.assign(message.addDnsServer()!, { lifetime: 1200, address: ip('fd09::35') })
+    const bytes = bytesOf(new Uint8Array(112).fill(0xee))
+    expect(emitNdp(message, header(), bytes, 0)).toBe(104)
+    bytes.view.setUint16(2, 0)
+    const expected = [
+      '86 00 0000 40 98 0708 00007530 000003e8',
+      '05 01 0000 000005dc',
+      '03 04 40 00 00015180 00003840 00000000 fd090000 00000000 00000000 00000000',
+      '18 03 41 08 00000001 fd0a0000 00000000 00000000 00000000',
+      '19 03 0000 000004b0 fd090000 00000000 00000000 00000035',
+      'eeeeeeee eeeeeeee',
+    ]
+    expect(toHex(bytes.u8)).toBe(toHex(hex(expected.join(' '))))
+  })
+
   const word = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 })
   const word32 = fc.oneof(fc.constant(NDP_INFINITY), fc.nat(0x7fff_ffff))
   const mac = fc.oneof(

@@ -1,0 +1,149 @@
+import type { Sys } from '../src/host/calls.ts'
+import type { Process } from '../src/host/process.ts'
+import type { CableOptions } from '../src/link/cable.ts'
+import { AF_INET, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, SOL_TCP, TCP_NODELAY } from '../src/socket/constants.ts'
+import { benchPair, SERVER } from './pair.ts'
+
+/** The cases over our sockets. Each returns its figure in the unit that its table row names. */
+
+const PORT = 5001
+
+const listen = (sys: Sys, backlog = 1024): number => {
+  const fd = sys.socket(AF_INET, SOCK_STREAM)
+  sys.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1)
+  sys.bind(fd, { address: '0.0.0.0', port: PORT })
+  sys.listen(fd, backlog)
+  return fd
+}
+
+const connect = async (sys: Sys): Promise<number> => {
+  const fd = sys.socket(AF_INET, SOCK_STREAM)
+  await sys.connect(fd, { address: SERVER, port: PORT })
+  return fd
+}
+
+const ended = async (process: Process): Promise<void> => {
+  const status = await process.ended
+  if (status !== 0) throw new Error(`${process.name} ended with ${status}`)
+}
+
+/** One stream, one direction. @returns Gbit/s */
+export const bulk = async (bytes: number, cable: CableOptions): Promise<number> => {
+  const pair = benchPair(cable)
+  let received = 0
+  const sink = pair.server.spawn('sink', async (sys) => {
+    const fd = await sys.accept(listen(sys))
+    const buffer = new Uint8Array(256 * 1024)
+    for (let n = await sys.recv(fd, buffer); n > 0; n = await sys.recv(fd, buffer)) received += n
+    await sys.close(fd)
+  })
+  const start = performance.now()
+  pair.client.spawn('source', async (sys) => {
+    const fd = await connect(sys)
+    const buffer = new Uint8Array(256 * 1024)
+    for (let sent = 0; sent < bytes; ) sent += await sys.send(fd, buffer)
+    await sys.close(fd)
+  })
+  await ended(sink)
+  const seconds = (performance.now() - start) / 1000
+  pair.close()
+  return (received * 8) / seconds / 1e9
+}
+
+/** 64 bytes there and back, again and again. @returns microseconds a round trip */
+export const roundTrip = async (rounds: number): Promise<number> => {
+  const pair = benchPair()
+  const size = 64
+  pair.server.spawn('echo', async (sys) => {
+    const fd = await sys.accept(listen(sys))
+    sys.setsockopt(fd, SOL_TCP, TCP_NODELAY, 1)
+    const buffer = new Uint8Array(size)
+    for (let n = await sys.recv(fd, buffer); n > 0; n = await sys.recv(fd, buffer)) await sys.send(fd, buffer, n)
+    await sys.close(fd)
+  })
+  let seconds = 0
+  const client = pair.client.spawn('client', async (sys) => {
+    const fd = await connect(sys)
+    sys.setsockopt(fd, SOL_TCP, TCP_NODELAY, 1)
+    const buffer = new Uint8Array(size)
+    const start = performance.now()
+    for (let i = 0; i < rounds; i++) {
+      await sys.send(fd, buffer)
+      await sys.recv(fd, buffer)
+    }
+    seconds = (performance.now() - start) / 1000
+    await sys.close(fd)
+  })
+  await ended(client)
+  pair.close()
+  return (seconds / rounds) * 1e6
+}
+
+/** Connect, one byte from the server, close; one after another. @returns connections a second */
+export const connections = async (count: number): Promise<number> => {
+  const pair = benchPair()
+  // The server closes first, as the kernel's does here: TIME_WAIT is on its side, and ports are used again.
+  pair.server.tcpSettings.time_wait_ms = 1
+  pair.server.spawn('server', async (sys) => {
+    const listener = listen(sys)
+    const byte = new Uint8Array(1)
+    for (;;) {
+      const fd = await sys.accept(listener)
+      await sys.send(fd, byte)
+      await sys.close(fd)
+    }
+  })
+  let seconds = 0
+  const client = pair.client.spawn('client', async (sys) => {
+    const buffer = new Uint8Array(16)
+    const start = performance.now()
+    for (let i = 0; i < count; i++) {
+      const fd = await connect(sys)
+      while ((await sys.recv(fd, buffer)) > 0) {
+        // Until the end.
+      }
+      await sys.close(fd)
+    }
+    seconds = (performance.now() - start) / 1000
+  })
+  await ended(client)
+  pair.close()
+  return count / seconds
+}
+
+/** Opens connections and leaves them alone. @returns bytes for each end of one: JavaScript's heap and the stack's memory */
+export const idleMemory = async (count: number): Promise<number> => {
+  if (globalThis.gc === undefined) throw new Error('run node with --expose-gc')
+  const pair = benchPair()
+  const settle = (): number => {
+    globalThis.gc?.()
+    globalThis.gc?.()
+    const { heapUsed, external } = process.memoryUsage()
+    return heapUsed + external - pair.world.memory.capacity + pair.world.memory.used
+  }
+  const accepted: Promise<void> = new Promise((resolve) => {
+    pair.server.spawn('server', async (sys) => {
+      sys.setrlimit(count + 100)
+      const listener = listen(sys, 4096)
+      for (let i = 0; i < count + 1; i++) await sys.accept(listener)
+      resolve()
+      await sys.waitForSignal()
+    })
+  })
+  let before = 0
+  const connected: Promise<void> = new Promise((resolve) => {
+    pair.client.spawn('client', async (sys) => {
+      sys.setrlimit(count + 100)
+      await connect(sys)
+      before = settle()
+      for (let i = 0; i < count; i++) await connect(sys)
+      resolve()
+      await sys.waitForSignal()
+    })
+  })
+  await connected
+  await accepted
+  const after = settle()
+  pair.close()
+  return (after - before) / (2 * count)
+}
