@@ -24,4 +24,3 @@ export const portName = (names: Names | undefined, port: number, protocol: Servi
 
 export const userName = (names: Names | undefined, uid: number): string | undefined =>
   names?.user === undefined ? (uid === 0 ? 'root' : undefined) : names.user(uid)
-

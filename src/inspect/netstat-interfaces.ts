@@ -10,8 +10,7 @@ import type { InterfaceSnapshot, Snapshot } from './snapshot.ts'
 const QUEUE_LENGTH = 1000
 const TUN_QUEUE_LENGTH = 500
 
-const HEADING =
-  'Iface             MTU    RX-OK RX-ERR RX-DRP RX-OVR    TX-OK TX-ERR TX-DRP TX-OVR Flg'
+const HEADING = 'Iface             MTU    RX-OK RX-ERR RX-DRP RX-OVR    TX-OK TX-ERR TX-DRP TX-OVR Flg'
 
 /** Interfaces that are up, with -a all. */
 export const printInterfaces = (snapshot: Snapshot, options: NetstatOptions): string => {
@@ -82,7 +81,8 @@ const longForm = (iface: InterfaceSnapshot): string => {
     text.push(line)
   }
   for (const { family, address, length, scope } of iface.addresses) {
-    if (family === 6) text.push(`        inet6 ${address}  prefixlen ${length}  scopeid ${SCOPE_IDS[scope] ?? '0x0<global>'}`)
+    if (family === 6)
+      text.push(`        inet6 ${address}  prefixlen ${length}  scopeid ${SCOPE_IDS[scope] ?? '0x0<global>'}`)
   }
   text.push(
     `        ${linkLine(iface)}`,

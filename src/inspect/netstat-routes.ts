@@ -89,7 +89,11 @@ function ipv6Line(target: string, hop: string, flags: string, metric: number, if
 
 /** The multicast groups, IPv4 first, those joined last first. */
 export const printGroups = (snapshot: Snapshot, { inet, inet6 }: { inet: boolean; inet6: boolean }): string => {
-  const heading = ['IPv6/IPv4 Group Memberships', 'Interface       RefCnt Group', '--------------- ------ ---------------------']
+  const heading = [
+    'IPv6/IPv4 Group Memberships',
+    'Interface       RefCnt Group',
+    '--------------- ------ ---------------------',
+  ]
   const rows = (family: 4 | 6): string[] =>
     snapshot.interfaces.flatMap(({ name }) =>
       snapshot.groups

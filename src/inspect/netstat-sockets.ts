@@ -36,9 +36,12 @@ export const printInternetSockets = (snapshot: Snapshot, options: NetstatOptions
   const sockets = snapshot.sockets.filter((socket) => socket.protocol !== 'unix').filter(family)
   const of = <P extends InternetSnapshot['protocol']>(protocol: P) =>
     sockets.filter((socket): socket is Extract<InternetSnapshot, { protocol: P }> => socket.protocol === protocol)
-  if (options.tcp) for (const socket of of('tcp')) if (isShownTcp(socket, options)) rows.push(tcpRow(socket, options, names))
-  if (options.udp) for (const socket of of('udp')) if (isShownDatagram(socket, options)) rows.push(udpRow(socket, options, names))
-  if (options.raw) for (const socket of of('raw')) if (isShownDatagram(socket, options)) rows.push(rawRow(socket, options, names))
+  if (options.tcp)
+    for (const socket of of('tcp')) if (isShownTcp(socket, options)) rows.push(tcpRow(socket, options, names))
+  if (options.udp)
+    for (const socket of of('udp')) if (isShownDatagram(socket, options)) rows.push(udpRow(socket, options, names))
+  if (options.raw)
+    for (const socket of of('raw')) if (isShownDatagram(socket, options)) rows.push(rawRow(socket, options, names))
   return lines([`Active Internet connections ${which(options)}`, heading, ...rows])
 }
 
@@ -131,7 +134,10 @@ const tcpTimer = (socket: TcpSnapshot): string => {
   const counts = `/${socket.retransmits}/${socket.kind === 'half-open' ? 0 : socket.probes})`
   const [timer] = socket.timers.filter(({ kind }) => kind !== 'delayed ack')
   if (timer === undefined) return `off (0.00${counts}`
-  const names = { persist: 'probe', keepalive: 'keepalive', 'time-wait': 'timewait' } as Record<string, string | undefined>
+  const names = { persist: 'probe', keepalive: 'keepalive', 'time-wait': 'timewait' } as Record<
+    string,
+    string | undefined
+  >
   // Linux counts in hundredths of a second here, cut off.
   const seconds = (Math.floor(timer.left / 10_000) / 100).toFixed(2)
   return `${names[timer.kind] ?? 'on'} (${seconds}${counts}`

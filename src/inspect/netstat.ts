@@ -183,7 +183,11 @@ export const netstat = (snapshot: Snapshot, args: readonly string[], print: Prin
   const everything = !hasKind && !options.unix && !options.groups
   let text = ''
   if (everything) {
-    text += printInternetSockets(snapshot, { ...options, tcp: true, udp: true, raw: true, inet: true, inet6: true }, names)
+    text += printInternetSockets(
+      snapshot,
+      { ...options, tcp: true, udp: true, raw: true, inet: true, inet6: true },
+      names,
+    )
   } else if (hasKind) text += printInternetSockets(snapshot, { ...options, tcp, udp, raw, inet, inet6 }, names)
   if (options.groups) text += printGroups(snapshot, { inet, inet6 })
   if (everything || options.unix) text += printUnixSockets(snapshot, options)

@@ -3,7 +3,7 @@ import type { Timer } from '../core/timer.ts'
 import type { Host } from '../host/host.ts'
 import type { OpenFile } from '../socket/open-file.ts'
 import { PortOwner } from '../socket/ports.ts'
-import { Socket } from '../socket/socket.ts'
+import type { Socket } from '../socket/socket.ts'
 import { TcpSocket } from '../socket/tcp.ts'
 import { Nagle, Pending, Shutdown, TcpConnection } from '../tcp/connection.ts'
 import { sendQueued } from '../tcp/flow.ts'
@@ -15,7 +15,6 @@ import { TimeWait } from '../tcp/time-wait.ts'
 import type { TupleEntry } from '../tcp/tuple.ts'
 import { receiveQueued, spaceOfWindow } from '../tcp/window.ts'
 import { IPV4_ANY, IPV6_ANY, type IpAddress } from '../wire/address.ts'
-import { isDatagramSocket, listDatagramSocket } from './snapshot-datagrams.ts'
 
 /** A descriptor of a process that refers to a socket. */
 export interface Holder {
@@ -203,14 +202,17 @@ export const listSockets = (host: Host, holders: ReadonlyMap<OpenFile, Holder[]>
     if (socket instanceof TcpSocket) {
       if (socket.listener !== null) found.push(listener(socket, socket.listener, own))
       else if (!socket.c.inTable) found.push(unconnected(socket, own))
-    } else if (isDatagramSocket(socket)) found.push(listDatagramSocket(socket, own))
+    }
   }
   for (const entry of sockets.tcp.table.entries()) {
     if (entry instanceof TcpConnection) found.push(connection(entry, holders))
     else if (entry instanceof Request) found.push(halfOpen(entry))
     else if (entry instanceof TimeWait) found.push(timeWait(entry))
   }
-  return found.map((socket) => [sortKey(socket), socket] as const).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)).map(([, socket]) => socket)
+  return found
+    .map((socket) => [sortKey(socket), socket] as const)
+    .sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
+    .map(([, socket]) => socket)
 }
 
 const PROTOCOL_ORDER = ['tcp', 'udp', 'raw', 'icmp', 'unix']

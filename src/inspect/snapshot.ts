@@ -2,6 +2,7 @@ import type { Micros } from '../core/clock.ts'
 import { MILLISECOND } from '../core/clock.ts'
 import type { Host } from '../host/host.ts'
 import type { Process } from '../host/process.ts'
+import type { AddressInfo } from '../ip/address.ts'
 import type { GroupInfo } from '../ip/group.ts'
 import type { InterfaceInfo, NetworkInterface } from '../ip/interface.ts'
 import type { NeighbourInfo } from '../ip/neighbour.ts'
@@ -33,6 +34,8 @@ export interface Snapshot {
   neighbours: NeighbourInfo[]
   /** Multicast groups of interfaces. */
   groups: GroupInfo[]
+  /** Packets that wait for fragments, and the memory that these take, bytes. */
+  fragments: Record<'ipv4' | 'ipv6', { waiting: number; memory: number }>
   /** The MIB, group by group under Linux's names and in its order. */
   counters: CounterGroups
   /** Packets dropped, by every reason of wire/drop.ts but `none`. */
@@ -128,6 +131,10 @@ export const snapshot = (host: Host): Snapshot => {
     paths: ip.paths.list(),
     neighbours: [...ip.arp.list(), ...ip.nd.list()],
     groups: ip.interfaces.flatMap((iface) => iface.groups.list()),
+    fragments: {
+      ipv4: { waiting: ip.reassembly.waitingOf(4), memory: ip.reassembly.memory(4) },
+      ipv6: { waiting: ip.reassembly.waitingOf(6), memory: ip.reassembly.memory(6) },
+    },
     counters: listCounters(host),
     drops: listDrops(ip.mib.drops),
     sysctl: Object.fromEntries(host.sysctl.names.map((name) => [name, host.sysctl.get(name)])),
@@ -149,8 +156,10 @@ const describeProcess = (process: Process): ProcessSnapshot => ({
 const describeInterface = (iface: NetworkInterface): InterfaceSnapshot => {
   const { port } = iface
   const vlan = port instanceof VlanPort ? port : null
+  const described = iface.describe()
   return {
-    ...iface.describe(),
+    ...described,
+    addresses: sortAddresses(described.addresses),
     flagBits: iface.flags,
     carrier: iface.carrier,
     parent: vlan === null ? null : vlan.parent.name,
@@ -158,6 +167,22 @@ const describeInterface = (iface: NetworkInterface): InterfaceSnapshot => {
     ringUsed: iface.ring.length,
     ringSize: iface.ringSize,
   }
+}
+
+const SCOPES = ['global', 'site', 'link', 'host']
+
+/**
+ * The order in which Linux lists addresses: IPv4, secondary ones behind; IPv6 by scope, the widest first, and the one
+ * that came last before the others of its scope.
+ */
+const sortAddresses = (addresses: readonly AddressInfo[]): AddressInfo[] => {
+  const v4 = addresses.filter(({ family }) => family === 4)
+  const v6 = addresses.filter(({ family }) => family === 6).reverse()
+  const isSecondary = ({ flags }: AddressInfo): number => Number(flags.includes('secondary'))
+  return [
+    ...v4.sort((a, b) => isSecondary(a) - isSecondary(b)),
+    ...v6.sort((a, b) => SCOPES.indexOf(a.scope) - SCOPES.indexOf(b.scope)),
+  ]
 }
 
 const describeRoute = (route: Route, now: Micros): RouteSnapshot => ({

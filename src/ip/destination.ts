@@ -13,6 +13,9 @@ import { type Route, Scope } from './route.ts'
 import { selectIpv4Source, selectIpv6Source } from './select.ts'
 import type { IpStack } from './stack.ts'
 
+/** What IPv4's length field can say, bytes. */
+const IPV4_MAX_PACKET = 0xffff
+
 /** Who is at the end of a way. */
 export type DestinationKind = 'unicast' | 'local' | 'broadcast' | 'multicast'
 
@@ -204,7 +207,8 @@ const assemble = (
   if (!address.isIpv4 && source.isUnspecified) return -Errno.EADDRNOTAVAIL
   // What is this host's alone never leaves it.
   if (source.isLoopback && !iface.isLoopback) return -Errno.EINVAL
-  let mtu = address.isIpv4 ? iface.mtu : iface.ndp.mtu
+  // lo's MTU is more than IPv4 can fill.
+  let mtu = address.isIpv4 ? Math.min(iface.mtu, IPV4_MAX_PACKET) : iface.ndp.mtu
   if (route !== null && route.mtu > 0 && route.mtu < mtu) mtu = route.mtu
   if (path !== undefined && path.mtu > 0 && path.mtu < mtu) mtu = path.mtu
   let hopLimit = route === null ? 0 : route.hopLimit

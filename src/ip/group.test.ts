@@ -130,6 +130,18 @@ describe('IGMPv3', () => {
     expect(times.size).toBe(3)
   })
 
+  test('a question about a group needs no answer when one about all comes sooner', () => {
+    const { lab, a, eth0, wire } = host()
+    eth0.joinGroup(ip('239.1.2.3'))
+    lab.run(5000)
+    igmp(wire)
+    a.receive('eth0', query('1101 0000 00000000 027d 0000'), ALL_HOSTS_MAC)
+    // Within a tenth of a second, and within 307.2 s: with this seed the second would be later.
+    a.receive('eth0', query('11c8 0000 ef010203 027d 0000', '239.1.2.3'), 0x0100_5e01_0203)
+    lab.run(310_000)
+    expect(igmp(wire).map((text) => text.slice(16))).toEqual(['02000000ef010203'])
+  })
+
   test('a query about a group, and about sources of it', () => {
     const { lab, a, eth0, wire } = host()
     eth0.joinGroup(ip('239.1.2.3')).setFilter('exclude', [ip('10.0.0.6')])
@@ -259,6 +271,18 @@ describe('MLD', () => {
     const left = '03000000ff050000000000000000000000000007'
     expect(mld(wire, 143).map((text) => text.slice(16))).toEqual([left, left])
     expect([a.mib.icmp6.OutMLDv2Reports > 3, a.mib.ip6.OutMcastPkts > 3]).toEqual([true, true])
+  })
+
+  test('while the link-local address is checked reports come from ::, and once more from it', () => {
+    const lab = new TestNet()
+    const a = lab.host6('a')
+    const cable = lab.connect(a, 'eth0', lab.host('b'), 'eth0')
+    const wire = lab.sniff(cable.a)
+    lab.run(5000)
+    const sources = wire.icmpv6(143).map(({ bytes }) => hex(bytes.subarray(22, 38)))
+    const linkLocal = 'fe80000000000000000000fffe000001'
+    // The first went before the wire was watched.
+    expect(sources).toEqual(['0'.repeat(32), linkLocal, linkLocal])
   })
 
   test('version 1 towards an old router: report, done', () => {

@@ -195,6 +195,11 @@ export class InterfaceGroups {
     this.mld.announce()
   }
 
+  /** There is an address at last to report IPv6 groups from. */
+  announceIpv6(): void {
+    if (this.iface.isRunning) this.mld.announce()
+  }
+
   /** The interface goes down: nothing is reported any more. */
   stop(): void {
     this.igmp.stop()

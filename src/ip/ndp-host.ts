@@ -123,6 +123,8 @@ export class NdpHost implements TimerOwner {
   /** An address has become usable. */
   addressReady(entry: InterfaceAddress): void {
     if (!entry.address.isLinkLocal) return
+    // Reports sent before had no source that routers heed (RFC 3590).
+    this.iface.groups.announceIpv6()
     this.solicitRouters()
     this.advertiser?.linkReady()
   }

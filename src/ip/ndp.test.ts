@@ -224,6 +224,18 @@ describe('neighbours', () => {
   })
 })
 
+test('the route of a prefix stays while one of its addresses does', () => {
+  const { a } = pair({ dad_transmits: 0 })
+  const subnet = (): number => a.routes.list(6).filter(({ destination }) => destination === '2001:db8::/64').length
+  a.add('eth0', '2001:db8::1/64')
+  a.add('eth0', '2001:db8::2/64')
+  expect(subnet()).toBe(1)
+  a.iface('eth0').removeAddress(ip('2001:db8::1'))
+  expect([subnet(), a.isLocal(ip('2001:db8::1')), a.isLocal(ip('2001:db8::2'))]).toEqual([1, false, true])
+  a.iface('eth0').removeAddress(ip('2001:db8::2'))
+  expect(subnet()).toBe(0)
+})
+
 describe('turned off and on', () => {
   test('down takes the addresses along, unless keep_addr_on_down; up makes the link-local one anew', () => {
     for (const keep_addr_on_down of [0, 1]) {

@@ -98,6 +98,17 @@ export class Reassembly {
     return this.count
   }
 
+  /** Those of IPv4 or of IPv6: `FRAG: inuse` of /proc/net/sockstat. */
+  waitingOf(version: 4 | 6): number {
+    let count = 0
+    for (const first of this.queues.values()) {
+      for (let queue: FragmentQueue | null = first; queue !== null; queue = queue.next) {
+        if (queue.version === version) count++
+      }
+    }
+    return count
+  }
+
   /** Bytes that IPv4 or IPv6 fragments take: `FRAG: memory` of /proc/net/sockstat. */
   memory(version: number): number {
     return version === 4 ? this.used4 : this.used6

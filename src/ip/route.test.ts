@@ -291,6 +291,15 @@ describe('resolve', () => {
     expect(way(a, 'ff02::1', null, 'eth0')).toBe(`multicast dev eth0 src ${a.iface('eth0').linkLocal}`)
   })
 
+  test("MTUs: the link's; on lo what IPv4 can fill", () => {
+    const { a } = host()
+    const mtus = ['10.0.0.9', '127.0.0.1', '10.0.0.1'].map((to) => {
+      const result = a.resolve(ip(to))
+      return typeof result === 'number' ? result : result.mtu
+    })
+    expect(mtus).toEqual([1500, 65_535, 65_535])
+  })
+
   test('the same answer is the same object, until something changes', () => {
     const { a } = host()
     const first = a.resolve(ip('10.0.0.9'))

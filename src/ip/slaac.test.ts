@@ -209,6 +209,24 @@ describe('advertisements made by hand', () => {
     expect(slaac().length).toBe(1)
   })
 
+  test('each advertisement renews the default route; another preference replaces it, no lifetime ends it', () => {
+    const { a, give, lab } = host()
+    const defaults = () =>
+      a.routes
+        .list(6)
+        .filter(({ destination }) => destination === 'default')
+        .map(({ expiresIn, preference }) => [expiresIn, preference])
+    give('', '0064')
+    expect(defaults()).toEqual([[97, 'medium']])
+    lab.run(50_000)
+    give('', '0064')
+    expect(defaults()).toEqual([[97, 'medium']])
+    a.receive('eth0', advertisement('8600 0000 40080064 00000000 00000000'), 0x3333_0000_0001)
+    expect(defaults()).toEqual([[100, 'high']])
+    give('', '0000')
+    expect(defaults()).toEqual([])
+  })
+
   test('prefixes that give no address: not autonomous, of another length, link-local, contradictory, or expired', () => {
     const { give, slaac, routes } = host()
     give(prefixOption('80', 1000, 1000))

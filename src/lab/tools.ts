@@ -1,3 +1,18 @@
 import type { Host } from '../host/host.ts'
+import { netstat } from '../inspect/netstat.ts'
+import { snapshot, type Snapshot } from '../inspect/snapshot.ts'
+import { ss } from '../inspect/ss.ts'
 
-export const runTool = (_host: Host, _command: string): string => ''
+/** Tools by their names, as a scenario asks for them: `netstat -ant`. */
+const TOOLS: Readonly<Record<string, (snapshot: Snapshot, args: readonly string[]) => string>> = { netstat, ss }
+
+/**
+ * What a tool prints on a host now.
+ * @throws TypeError when there is no such tool
+ */
+export const runTool = (host: Host, command: string): string => {
+  const [name = '', ...args] = command.split(' ')
+  const tool = TOOLS[name]
+  if (tool === undefined) throw new TypeError(`there is no tool ${name}: ${Object.keys(TOOLS).join(', ')}`)
+  return tool(snapshot(host), args)
+}

@@ -1,4 +1,6 @@
 import type { Program } from '../host/process.ts'
+import { SOL_TCP, TCP_INFO } from '../socket/constants.ts'
+import type { TcpInfo } from '../tcp/info.ts'
 import { type ConnectionHandler, readAll, threadedServer } from './serve.ts'
 
 /** The small services of the early Internet, on TCP: echo, discard, chargen, daytime and time. */
@@ -106,4 +108,26 @@ export const smallServer = (name: string, port?: number): Program => {
   if (service === undefined)
     throw new TypeError(`there is no service ${name}: ${Object.keys(SMALL_SERVICES).join(', ')}`)
   return threadedServer(port ?? service.port, service.handler)
+}
+
+/** As `smallServer`, and tells of each connection that carried something: how much each way, and how fast. */
+export const meteredServer = (name: string, port: number, tell: (line: string) => void): Program => {
+  const service = SMALL_SERVICES[name]
+  if (service === undefined) throw new TypeError(`there is no service ${name}: ${Object.keys(SMALL_SERVICES).join(', ')}`)
+  return threadedServer(port, async (sys, fd, peer) => {
+    const start = sys.clock(true)
+    try {
+      await service.handler(sys, fd, peer)
+    } finally {
+      if (sys.process.isAlive) {
+        const { tcpi_bytes_received, tcpi_bytes_sent } = sys.getsockopt(fd, SOL_TCP, TCP_INFO) as TcpInfo
+        const seconds = sys.clock(true) - start
+        const bytes = tcpi_bytes_received + tcpi_bytes_sent
+        const rate = seconds > 0 ? `, ${((bytes * 8) / seconds / 1e6).toFixed(1)} Mbit/s` : ''
+        tell(
+          `${peer.address}:${peer.port} sent ${tcpi_bytes_received} bytes and was sent ${tcpi_bytes_sent} in ${seconds.toFixed(3)} s${rate}`,
+        )
+      }
+    }
+  })
 }

@@ -20,7 +20,14 @@ import {
 import { applySack, highestSack, noteReordering, type SackOutcome } from './sack.ts'
 import type { Segment } from './segment.ts'
 import { Sacked, type SendRecord } from './send-queue.ts'
-import { armRetransmit, persistDelay, rearmRetransmit, scheduleLossProbe, stopRetransmit } from './timers.ts'
+import {
+  armRetransmit,
+  persistDelay,
+  rearmRetransmit,
+  scheduleLossProbe,
+  stopRetransmit,
+  withinProbeTimeout,
+} from './timers.ts'
 
 /** The fifth step of RFC 9293 section 3.10.7.4: what the ACK field of a segment means. */
 
@@ -61,7 +68,7 @@ export const processAck = (c: TcpConnection, segment: Segment, flags: number): n
     c.retransmits = 0
   }
   if ((flags & AckFlag.UpdateTimestamp) !== 0) replaceTimestamp(c, segment)
-  if (segment.dataLength > 0) flags |= AckFlag.Data
+  if (segment.length > 0) flags |= AckFlag.Data
   const sample = layer.rateSample
   const outcome = layer.sackOutcome
   sample.reset()
@@ -73,7 +80,8 @@ export const processAck = (c: TcpConnection, segment: Segment, flags: number): n
   const deliveredBefore = cc.delivered
   sample.priorInFlight = cc.inFlight
   flags |= updateWindow(c, segment)
-  if (segment.sackCount > 0 && c.has(Feature.Sack) && priorOut + cc.sackedOut > 0) {
+  // Also with nothing in flight: a D-SACK may take a reduction back.
+  if (segment.sackCount > 0 && c.has(Feature.Sack) && cc !== layer.pristineCongestion) {
     flags |= applySack(c, segment, priorUna, outcome, sample)
   }
   if (c.has(Feature.Ecn)) flags |= receiveEcn(c, segment)
@@ -140,6 +148,8 @@ const adoptProbeByte = (c: TcpConnection): void => {
   if (record === null) return
   if (record.length > 1) splitRecord(c, queue, queue.sentCount, 1, 1)
   record.sentAt = c.layer.loop.now32
+  // It was sent probe after probe: no round-trip time may be taken from it (Karn's rule).
+  record.sacked |= Sacked.EverRetransmitted
   countSegments(record, 1)
   queue.sentCount++
   cc.packetsOut += record.segments
@@ -149,10 +159,11 @@ const adoptProbeByte = (c: TcpConnection): void => {
 /** TS.Recent follows segments at the left edge of the window (RFC 7323 section 4.3). */
 export const replaceTimestamp = (c: TcpConnection, segment: Segment): void => {
   const { rcv } = c
-  if (!segment.hasTimestamps || seqGt(segment.seq, rcv.wup)) return
-  // Not older than what is there, unless that is so old that the clock may have gone round (section 5.5).
-  const old = c.layer.nowSeconds >= rcv.tsRecentAt + PAWS_DAYS
-  if (((segment.timestamp - rcv.tsRecent) | 0) >= 0 || old) {
+  if (!segment.hasTimestamps || !c.has(Feature.Timestamps) || seqGt(segment.seq, rcv.wup)) return
+  // Not older than what is there, unless that is so old that the clock may have gone round (section 5.5). A peer may
+  // send 0 in its SYN and a true value later: 0 is no value.
+  const isExpired = rcv.tsRecent === 0 || c.layer.nowSeconds >= rcv.tsRecentAt + PAWS_DAYS
+  if (((segment.timestamp - rcv.tsRecent) | 0) >= 0 || isExpired) {
     rcv.tsRecent = segment.timestamp
     rcv.tsRecentAt = c.layer.nowSeconds
   }
@@ -161,13 +172,26 @@ export const replaceTimestamp = (c: TcpConnection, segment: Segment): void => {
 /** 24 days in seconds: after so long a time stamp says nothing (RFC 7323 section 5.5). */
 export const PAWS_DAYS = 24 * 86_400
 
-/** Takes the peer's window from a segment that is not older than the last one that set it (RFC 9293 section 3.10.7.4), and moves SND.UNA. */
+/** The window that a segment announces, bytes; that of a SYN is never scaled (RFC 7323 section 2.2). */
+const announcedWindow = (c: TcpConnection, segment: Segment): number =>
+  (segment.flags & TcpFlag.Syn) !== 0 ? segment.window : segment.window * 2 ** c.snd.wndScale
+
+/** Does the segment's window count: is it not older than the last one that did (RFC 9293 section 3.10.7.4)? */
+export const setsWindow = (c: TcpConnection, segment: Segment): boolean => {
+  const { snd } = c
+  if (seqGt(segment.ack, snd.una) || seqGt(segment.seq, snd.wl1)) return true
+  if (segment.seq !== snd.wl1) return false
+  const window = announcedWindow(c, segment)
+  return window > snd.wnd || window === 0
+}
+
+/** Takes the peer's window where it counts, and moves SND.UNA. */
 const updateWindow = (c: TcpConnection, segment: Segment): number => {
   const { snd } = c
   const { ack, seq } = segment
-  const window = (segment.flags & TcpFlag.Syn) !== 0 ? segment.window : segment.window * 2 ** snd.wndScale
   let flags = 0
-  if (seqGt(ack, snd.una) || seqGt(seq, snd.wl1) || (seq === snd.wl1 && (window > snd.wnd || window === 0))) {
+  if (setsWindow(c, segment)) {
+    const window = announcedWindow(c, segment)
     flags = AckFlag.WindowUpdate
     snd.wl1 = seq
     if (snd.wnd !== window) {
@@ -185,10 +209,10 @@ const updateWindow = (c: TcpConnection, segment: Segment): number => {
 
 /** ECE asks for a reduction; CWR says that the peer has made one (RFC 3168 section 6.1). */
 const receiveEcn = (c: TcpConnection, segment: Segment): number => {
-  if ((segment.flags & TcpFlag.Cwr) !== 0 && (c.cc.ecn & EcnFlag.DemandCwr) !== 0) {
-    c.ownCongestionState().ecn &= ~EcnFlag.DemandCwr
-    // The next ACK must leave soon, so that the peer sees that it has been heard.
-    if (segment.dataLength > 0) c.rcv.pending |= AckPending.Now
+  if ((segment.flags & TcpFlag.Cwr) !== 0) {
+    if ((c.cc.ecn & EcnFlag.DemandCwr) !== 0) c.ownCongestionState().ecn &= ~EcnFlag.DemandCwr
+    // The peer's window may be down to one segment now: its ACK must not wait.
+    if (segment.length > 0) c.rcv.pending |= AckPending.Now
   }
   return (segment.flags & (TcpFlag.Ece | TcpFlag.Syn)) === TcpFlag.Ece ? AckFlag.Ece : 0
 }
@@ -209,7 +233,7 @@ const nothingWasOut = (c: TcpConnection, flags: number, priorUna: number): void 
       c.backoff = 0
       c.probesSinceMs = 0
       stopRetransmit(c)
-    } else armRetransmit(c, Pending.Persist, persistDelay(c))
+    } else armRetransmit(c, Pending.Persist, withinProbeTimeout(c, persistDelay(c)))
   }
   if (cc.tlpActive) processProbeAck(c, c.snd.una, flags)
 }
@@ -339,8 +363,9 @@ const isSpuriousRetransmission = (c: TcpConnection, record: SendRecord): boolean
   if ((record.sacked & Sacked.EverRetransmitted) === 0) return false
   const segment = c.layer.segment
   if (!c.has(Feature.Timestamps) || !segment.hasTimestamps || segment.timestampEcho === 0) return false
+  // The time stamp that it was last sent with.
   const age = (c.layer.loop.now32 - record.sentAt) | 0
-  const sentMs = (c.layer.loop.nowMs32 - Math.floor(age / 1000)) | 0
+  const sentMs = Math.floor((c.layer.loop.now - age) / 1000)
   return seqLt(segment.timestampEcho, (sentMs + c.timestampOffset) | 0)
 }
 
@@ -373,6 +398,7 @@ const measureRtt = (c: TcpConnection, outcome: SackOutcome, flags: number, prior
     maybeDelayed =
       state.segments === 1 &&
       state.whole &&
+      cc.sackedOut === 0 &&
       ((snd.una - priorUna) | 0) < snd.mss &&
       sample.priorDelivered + 1 === cc.delivered &&
       ((flags | state.flags) & (AckFlag.Alert | AckFlag.SynAcked)) === 0

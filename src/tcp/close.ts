@@ -1,13 +1,12 @@
 import { MILLISECOND } from '../core/clock.ts'
 import { Errno } from '../core/errno.ts'
-import { TcpFlag } from '../wire/tcp.ts'
 import { Shutdown, type TcpConnection } from './connection.ts'
 import { destroyConnection, failConnection, finishConnection, sendReset, setState } from './finish.ts'
 import { nextState, stateIn, stateSet, TcpState } from './state.ts'
 import { enterTimeWait } from './time-wait.ts'
 import { finWait2Time } from './timeouts.ts'
 import { armKeepalive } from './timers.ts'
-import { sendControl } from './transmit.ts'
+import { sendResetSegment } from './transmit.ts'
 import { writeFin } from './write.ts'
 
 /** CLOSE and ABORT (RFC 9293 sections 3.10.4 and 3.10.5). */
@@ -15,15 +14,15 @@ import { writeFin } from './write.ts'
 const OPEN_TO_SEND = stateSet(TcpState.Established, TcpState.SynReceived, TcpState.CloseWait)
 const CLOSING_UNSENT = stateSet(TcpState.Closing, TcpState.LastAck)
 
-/** Sends no more: FIN behind what is queued, which goes on being sent. */
+/** Sends no more: FIN behind what is queued, which goes on being sent. In SYN_RCVD that waits until the connection stands. */
 export const shutdownSend = (c: TcpConnection): void => {
   if ((c.shutdown & Shutdown.Send) !== 0) return
   c.shutdown |= Shutdown.Send
-  closeSending(c)
+  if (c.state !== TcpState.SynReceived) closeSending(c)
 }
 
 /** Moves on by the application's close, with a FIN where the state sends one. */
-const closeSending = (c: TcpConnection): void => {
+export const closeSending = (c: TcpConnection): void => {
   if (c.state === TcpState.SynSent) {
     finishConnection(c)
     return
@@ -50,7 +49,7 @@ export const closeConnection = (c: TcpConnection, abortive: boolean): void => {
     // What was not read is lost, and the peer must learn that (RFC 2525 section 2.17; RFC 9293 section 3.6.1).
     layer.mib.tcpExt.TCPAbortOnClose++
     c.observer = null
-    sendReset(c)
+    sendResetSegment(c)
     finishConnection(c)
     return
   }
@@ -96,9 +95,7 @@ const orphan = (c: TcpConnection): void => {
 
 /** Ends the connection at once, with a RST where the peer has to be told (RFC 9293 section 3.10.5). */
 export const abort = (c: TcpConnection): void => {
-  if (stateIn(c.state, CLOSING_UNSENT) && c.snd.nxt !== c.snd.writeSeq) {
-    c.layer.mib.tcp.OutRsts++
-    sendControl(c, TcpFlag.Rst | TcpFlag.Ack, c.snd.nxt)
-  } else sendReset(c)
+  if (stateIn(c.state, CLOSING_UNSENT) && c.snd.nxt !== c.snd.writeSeq) sendResetSegment(c)
+  else sendReset(c)
   failConnection(c, Errno.ECONNRESET)
 }

@@ -1,9 +1,11 @@
 import { SECOND } from '../core/clock.ts'
+import { Errno } from '../core/errno.ts'
 import { Timer } from '../core/timer.ts'
-import { AckPending, type TcpConnection, TcpTimer } from './connection.ts'
+import { AckPending, Feature, Shutdown, type TcpConnection, TcpTimer } from './connection.ts'
 import { TcpState } from './state.ts'
+import { DELAYED_ACK_MAX, DELAYED_ACK_MIN } from './timers.ts'
 import { sendBareAck } from './transmit.ts'
-import { shouldUpdateWindow, windowToOffer } from './window.ts'
+import { receiveQueued, shouldUpdateWindow, windowToOffer } from './window.ts'
 
 /**
  * When to acknowledge (RFC 9293 section 3.8.6.3, RFC 5681 section 4.2): every second full segment at once, anything
@@ -11,9 +13,6 @@ import { shouldUpdateWindow, windowToOffer } from './window.ts'
  * answers each request within the delay makes the connection interactive ("ping-pong"): then ACKs ride on the answers.
  */
 
-/** Bounds of the delay, microseconds. */
-const DELAY_MIN = 40_000
-const DELAY_MAX = 200_000
 /** ACKs sent at once at the beginning, and after trouble. */
 export const MAX_QUICK_ACKS = 16
 
@@ -32,7 +31,7 @@ export const allowQuickAcks = (c: TcpConnection, most: number): void => {
 export const enterQuickAckMode = (c: TcpConnection, most: number): void => {
   allowQuickAcks(c, most)
   c.rcv.pingpong = 0
-  c.rcv.ato = DELAY_MIN
+  c.rcv.ato = DELAYED_ACK_MIN
 }
 
 /** Takes note that data has arrived: adapts the delay to the time between segments. */
@@ -42,10 +41,10 @@ export const dataArrived = (c: TcpConnection): void => {
   rcv.pending |= AckPending.Scheduled
   if (rcv.ato === 0) {
     allowQuickAcks(c, MAX_QUICK_ACKS)
-    rcv.ato = DELAY_MIN
+    rcv.ato = DELAYED_ACK_MIN
   } else {
     const gap = ((now - rcv.lastDataMs) | 0) * 1000
-    if (gap <= DELAY_MIN / 2) rcv.ato = (rcv.ato >> 1) + DELAY_MIN / 2
+    if (gap <= DELAYED_ACK_MIN / 2) rcv.ato = (rcv.ato >> 1) + DELAYED_ACK_MIN / 2
     else if (gap < rcv.ato) rcv.ato = Math.min((rcv.ato >> 1) + gap, c.rtt.rto)
     else if (gap > c.rtt.rto) allowQuickAcks(c, MAX_QUICK_ACKS)
   }
@@ -74,10 +73,13 @@ export const acknowledge = (c: TcpConnection, outOfOrder: boolean): void => {
   compressAck(c)
 }
 
-/** Sends an ACK by itself. */
+/** Sends an ACK by itself; later, if it cannot leave this host now. */
 export const sendAck = (c: TcpConnection): void => {
-  if (c.state === TcpState.Closed) return
-  sendBareAck(c)
+  if (c.state === TcpState.Closed || sendBareAck(c) !== Errno.ENOBUFS) return
+  const { loop } = c.layer
+  c.rcv.ato = DELAYED_ACK_MIN
+  c.rcv.pending |= AckPending.Scheduled | AckPending.Timer
+  loop.timers.schedule(ackTimer(c), loop.now + DELAYED_ACK_MAX)
 }
 
 /** Sets the timer for an ACK that may ride on data until then. */
@@ -85,12 +87,12 @@ const delayAck = (c: TcpConnection): void => {
   const { rcv } = c
   const { loop } = c.layer
   let delay = rcv.ato
-  if (delay > DELAY_MIN) {
-    let most = isInteractive(c) || (rcv.pending & AckPending.Pushed) !== 0 ? DELAY_MAX : SECOND / 2
-    if (c.rtt.srtt8 !== 0) most = Math.min(most, Math.max(c.rtt.srtt, DELAY_MIN))
+  if (delay > DELAYED_ACK_MIN) {
+    let most = isInteractive(c) || (rcv.pending & AckPending.Pushed) !== 0 ? DELAYED_ACK_MAX : SECOND / 2
+    if (c.rtt.srtt8 !== 0) most = Math.min(most, Math.max(c.rtt.srtt, DELAYED_ACK_MIN))
     delay = Math.min(delay, most)
   }
-  delay = Math.min(delay, DELAY_MAX)
+  delay = Math.min(delay, DELAYED_ACK_MAX)
   let deadline = loop.now + delay
   const timer = ackTimer(c)
   if ((rcv.pending & AckPending.Timer) !== 0 && timer.isSet) {
@@ -109,7 +111,7 @@ const delayAck = (c: TcpConnection): void => {
 const compressAck = (c: TcpConnection): void => {
   const { settings, loop } = c.layer
   const sacks = c.sacks
-  if (sacks === null || sacks.compressed >= settings.tcp_comp_sack_nr) {
+  if (!c.has(Feature.Sack) || sacks === null || sacks.compressed >= settings.tcp_comp_sack_nr) {
     sendAck(c)
     return
   }
@@ -137,7 +139,7 @@ const compressAck = (c: TcpConnection): void => {
 export const acknowledgeRead = (c: TcpConnection, copied: number): void => {
   const { rcv } = c
   if ((rcv.pending & AckPending.Scheduled) !== 0) {
-    const readAll = c.receiveRing === null || c.receiveRing.length === 0
+    const readAll = receiveQueued(c) === 0
     const pushed =
       (rcv.pending & AckPending.Pushed2) !== 0 || ((rcv.pending & AckPending.Pushed) !== 0 && !isInteractive(c))
     if (((rcv.nxt - rcv.wup) | 0) > rcv.mssEstimate || (copied > 0 && pushed && readAll)) {
@@ -145,7 +147,7 @@ export const acknowledgeRead = (c: TcpConnection, copied: number): void => {
       return
     }
   }
-  if (copied > 0 && (c.shutdown & 1) === 0 && shouldUpdateWindow(c)) sendAck(c)
+  if (copied > 0 && (c.shutdown & Shutdown.Receive) === 0 && shouldUpdateWindow(c)) sendAck(c)
 }
 
 /** The timer of the delayed or held-back ACK has fired. */
@@ -167,7 +169,7 @@ export const onAckTimer = (c: TcpConnection): void => {
     rcv.ato = Math.min(rcv.ato << 1, c.rtt.rto)
   } else {
     rcv.pingpong = 0
-    rcv.ato = DELAY_MIN
+    rcv.ato = DELAYED_ACK_MIN
   }
   sendAck(c)
   c.layer.mib.tcpExt.DelayedACKs++

@@ -1,11 +1,10 @@
 import { Errno } from '../core/errno.ts'
 import { Readiness } from '../core/readiness.ts'
-import { TcpFlag } from '../wire/tcp.ts'
 import { Shutdown, type TcpConnection } from './connection.ts'
 import { releaseRecords } from './records.ts'
 import { stateIn, stateSet, TcpState } from './state.ts'
 import { stopTimers } from './timers.ts'
-import { sendControl } from './transmit.ts'
+import { sendResetSegment } from './transmit.ts'
 
 /** The end of a connection. */
 
@@ -25,6 +24,7 @@ export const setState = (c: TcpConnection, state: number): void => {
   const isOpen = stateIn(state, SYNCHRONIZED_OPEN)
   if (isOpen && !wasOpen) tcp.CurrEstab++
   else if (wasOpen && !isOpen) tcp.CurrEstab--
+  if (wasOpen && state === TcpState.Closed) tcp.EstabResets++
   if (state === TcpState.Established) c.wasEstablished = true
   c.state = state
 }
@@ -84,18 +84,14 @@ export const resetAndFail = (c: TcpConnection, errno: number): void => {
 
 /** Sends a RST for the connection as it stands (RFC 9293 section 3.10.5). */
 export const sendReset = (c: TcpConnection): void => {
-  if (!stateIn(c.state, NEEDS_RESET)) return
-  c.layer.mib.tcp.OutRsts++
-  sendControl(c, TcpFlag.Rst | TcpFlag.Ack, c.snd.nxt)
+  if (stateIn(c.state, NEEDS_RESET)) sendResetSegment(c)
 }
 
 /** The peer has reset the connection (RFC 9293 section 3.10.7.4, second step). */
 export const peerReset = (c: TcpConnection): void => {
-  const { tcp } = c.layer.mib
   let errno: number = Errno.ECONNRESET
   if (c.state === TcpState.SynSent) errno = Errno.ECONNREFUSED
   else if (c.state === TcpState.CloseWait) errno = Errno.EPIPE
-  if (stateIn(c.state, SYNCHRONIZED_OPEN)) tcp.EstabResets++
   failConnection(c, errno)
 }
 
@@ -118,5 +114,5 @@ export const destroyConnection = (c: TcpConnection): void => {
   c.sacks = null
   c.tuning = null
   c.urgent = null
-  c.state = TcpState.Closed
+  setState(c, TcpState.Closed)
 }

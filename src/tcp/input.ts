@@ -1,8 +1,9 @@
 import { seqDiff, seqGt, seqLt } from '../core/seq.ts'
 import { Drop } from '../wire/drop.ts'
 import { TcpFlag } from '../wire/tcp.ts'
-import { AckResult, PAWS_DAYS, processAck } from './ack.ts'
+import { AckResult, PAWS_DAYS, processAck, setsWindow } from './ack.ts'
 import { AckFlag } from './ack-flags.ts'
+import { closeSending } from './close.ts'
 import { Feature, Shutdown, type TcpConnection } from './connection.ts'
 import { acknowledge, enterQuickAckMode, MAX_QUICK_ACKS, sendAck } from './delayed-ack.ts'
 import { finishConnection, peerReset, setState } from './finish.ts'
@@ -90,19 +91,17 @@ const GO_ON = -3
 const checkAcceptable = (c: TcpConnection, segment: Segment): number => {
   const { rcv } = c
   const isReset = segment.has(TcpFlag.Rst)
-  if (segment.hasTimestamps && c.has(Feature.Timestamps) && isTooOld(c, segment)) {
-    if (segment.has(TcpFlag.Syn)) return challengeSyn(c)
-    if (!isReset) {
-      c.layer.mib.tcpExt.PAWSEstab++
-      if (!isRateLimited(c, segment)) sendDuplicateAck(c, segment)
-      else c.layer.mib.tcpExt.TCPACKSkippedPAWS++
-      return Drop['tcp-paws']
-    }
-    // A RST need not carry a fresh time stamp.
+  // A RST need not carry a fresh time stamp (RFC 7323 section 5.2).
+  if (segment.hasTimestamps && !isReset && c.has(Feature.Timestamps) && isTooOld(c, segment)) {
+    return segment.has(TcpFlag.Syn) ? challengeSyn(c) : refuseOldTimestamp(c, segment)
   }
   // Linux's test: some byte of it lies between the last ACK sent and the end of the window.
   if (seqLt(segment.end, rcv.wup) || seqGt(segment.seq, (rcv.nxt + openWindow(c)) | 0)) {
-    if (isReset) return Drop['tcp-out-of-window']
+    if (isReset) {
+      if (!isBeforeFin(c, segment.seq)) return Drop['tcp-out-of-window']
+      peerReset(c)
+      return Drop['tcp-reset']
+    }
     if (segment.has(TcpFlag.Syn)) return challengeSyn(c)
     if (!isRateLimited(c, segment)) sendDuplicateAck(c, segment)
     else c.layer.mib.tcpExt.TCPACKSkippedSeq++
@@ -110,7 +109,7 @@ const checkAcceptable = (c: TcpConnection, segment: Segment): number => {
   }
   if (isReset) {
     // Only a RST at exactly RCV.NXT, or at the end of what SACK told of, is the peer's for sure (RFC 5961 section 3.2).
-    if (segment.seq === rcv.nxt || isAtSackEdge(c, segment.seq)) {
+    if (segment.seq === rcv.nxt || isBeforeFin(c, segment.seq) || isAtSackEdge(c, segment.seq)) {
       peerReset(c)
       return Drop['tcp-reset']
     }
@@ -129,6 +128,10 @@ const checkAcceptable = (c: TcpConnection, segment: Segment): number => {
   }
   return ACCEPTABLE
 }
+
+/** A peer that has sent FIN may reset with the FIN's own number: it does not count it as sent any more. */
+const isBeforeFin = (c: TcpConnection, seq: number): boolean =>
+  seq === ((c.rcv.nxt - 1) | 0) && stateIn(c.state, PEER_HAS_FINISHED)
 
 const isAtSackEdge = (c: TcpConnection, seq: number): boolean => {
   const sacks = c.sacks
@@ -152,20 +155,34 @@ const isTooOld = (c: TcpConnection, segment: Segment): boolean => {
   const age = seqDiff(rcv.tsRecent, segment.timestamp)
   if (age <= 1 || rcv.tsRecent === 0) return false
   if (c.layer.nowSeconds >= rcv.tsRecentAt + PAWS_DAYS) return false
-  // A pure ACK that was only overtaken by the next one, within a time-out, is harmless.
+  // A pure ACK that was only overtaken by the next one, within a time-out or so, is harmless.
   const isOvertaken =
-    segment.length === 0 &&
-    segment.has(TcpFlag.Ack) &&
+    isPureAck(segment) &&
     segment.seq === rcv.nxt &&
     segment.ack === snd.una &&
-    segment.window * 2 ** snd.wndScale === snd.wnd &&
-    age * 1000 <= c.rtt.rto
+    !setsWindow(c, segment) &&
+    age * 1000 <= c.rtt.rto * 1.2
   return !isOvertaken
 }
 
-/** Has an ACK for an unacceptable segment been sent a moment ago? Segments with data are always answered. */
+const isPureAck = (segment: Segment): boolean => segment.length === 0 && segment.has(TcpFlag.Ack)
+
+/** Drops a segment that PAWS rejects, and answers it (RFC 7323 section 5.3, R1); an old ACK is common and gets no answer. */
+const refuseOldTimestamp = (c: TcpConnection, segment: Segment): number => {
+  const counters = c.layer.mib.tcpExt
+  if (isPureAck(segment) && seqLt(segment.seq, c.rcv.nxt)) {
+    counters.PAWSOldAck++
+    return Drop['tcp-paws']
+  }
+  counters.PAWSEstab++
+  if (!isRateLimited(c, segment)) sendDuplicateAck(c, segment)
+  else counters.TCPACKSkippedPAWS++
+  return Drop['tcp-paws']
+}
+
+/** Has an ACK for an unacceptable segment been sent a moment ago? Segments with data or FIN are always answered. */
 const isRateLimited = (c: TcpConnection, segment: Segment): boolean =>
-  segment.dataLength > 0 && !segment.has(TcpFlag.Syn) ? false : answeredJustNow(c)
+  segment.length > 0 && !segment.has(TcpFlag.Syn) ? false : answeredJustNow(c)
 
 const answeredJustNow = (c: TcpConnection): boolean => {
   const now = c.layer.loop.nowMs32
@@ -192,6 +209,7 @@ const sendChallenge = (c: TcpConnection): void => {
 /** Answers a segment that is out of the window, reporting it by D-SACK when it is an old one. */
 const sendDuplicateAck = (c: TcpConnection, segment: Segment): void => {
   if (segment.length > 0 && seqLt(segment.seq, c.rcv.nxt)) {
+    c.layer.mib.tcpExt.DelayedACKLost++
     enterQuickAckMode(c, MAX_QUICK_ACKS)
     reportDuplicate(c, segment.seq, seqGt(segment.end, c.rcv.nxt) ? c.rcv.nxt : segment.end)
   }
@@ -205,7 +223,8 @@ const advanceState = (c: TcpConnection, segment: Segment): number => {
   switch (c.state) {
     case TcpState.SynReceived:
       establish(c, segment)
-      if ((c.shutdown & Shutdown.Send) !== 0) pushData(c)
+      // shutdown(2) had to wait for the connection to stand.
+      if ((c.shutdown & Shutdown.Send) !== 0) closeSending(c)
       break
     case TcpState.FinWait1:
       if (allIsAcknowledged(c)) return finAcknowledged(c, segment)

@@ -166,12 +166,12 @@ const sendNew = (c: TcpConnection, queue: SendQueue, record: SendRecord, mss: nu
   const { snd } = c
   const cc = c.cc
   const hadNoneOut = cc.packetsOut === 0
-  stampRecord(c, record)
   if (transmitRecord(c, record, mss) !== 0) return false
+  stampRecord(c, record)
   queue.sentCount++
   if (seqLt(snd.nxt, record.end)) snd.nxt = record.end
   cc.packetsOut += record.segments
-  dataSent(c, record, hadNoneOut)
+  c.probeByteOut = false
   if (hadNoneOut || c.pending === Pending.LossProbe) rearmRetransmit(c)
   c.layer.mib.tcpExt.TCPOrigDataSent += record.segments
   if (record.dataLength < record.segments * mss) snd.smallSeq = record.end
@@ -185,18 +185,6 @@ export const stampRecord = (c: TcpConnection, record: SendRecord): void => {
   rateOnSend(c, record)
   linkNewest(cc, record)
   record.inFlightAtSend = cc.inFlight + (record.sacked === 0 ? record.segments : 0)
-}
-
-/** Data left: is this an interactive connection, and does its window start anew after a pause? */
-const dataSent = (c: TcpConnection, record: SendRecord, hadNoneOut: boolean): void => {
-  const cc = c.cc
-  const now = c.layer.loop.nowMs32
-  cc.dataSegmentsSent += record.segments
-  cc.bytesSent += record.dataLength
-  if (hadNoneOut) c.control.event?.(c, CwndEvent.TransmitStart)
-  c.snd.lastSentMs = now
-  // A reply within the delayed-ACK time: ACKs can ride on replies.
-  if (((now - c.rcv.lastDataMs) | 0) * 1000 < c.rcv.ato && c.rcv.pingpong < 255) c.rcv.pingpong++
 }
 
 /** Starts the window anew when nothing was sent for longer than the time-out (RFC 5681 section 4.1, as Linux does it). */
@@ -246,7 +234,7 @@ const validateWindow = (c: TcpConnection, limited: boolean): void => {
 /** The application has not filled the window for a whole time-out: halve the distance to what it uses. */
 const applicationLimited = (c: TcpConnection): void => {
   const cc = c.cc
-  if (cc.state === CaState.Open) {
+  if (cc.state === CaState.Open && c.observer !== null && !c.wantsSpace) {
     const used = Math.max(cc.cwndUsed, c.layer.settings.initial_cwnd)
     if (used < cc.cwnd) {
       cc.ssthresh = currentSsthresh(c)

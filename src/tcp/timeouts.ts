@@ -24,6 +24,7 @@ import {
   persistDelay,
   RESOURCE_INTERVAL,
   rearmRetransmit,
+  withinProbeTimeout,
 } from './timers.ts'
 import { sendByteBeyondWindow, sendOldSequence } from './transmit.ts'
 
@@ -64,7 +65,6 @@ const onRetransmitTimer = (c: TcpConnection): void => {
 const sendLossProbe = (c: TcpConnection): void => {
   const queue = c.sendQueue()
   const cc = c.ownCongestionState()
-  c.pending = Pending.None
   if (!cc.tlpActive && queue.sentCount > 0) {
     const mss = currentMss(c)
     const next = queue.firstUnsent
@@ -82,6 +82,8 @@ const sendLossProbe = (c: TcpConnection): void => {
       cc.tlpActive = true
       cc.tlpHighSeq = c.snd.nxt
       c.layer.mib.tcpExt.TCPLossProbes++
+      // The time-out begins anew with the probe.
+      c.pending = Pending.None
     }
   }
   rearmRetransmit(c)
@@ -108,11 +110,12 @@ const onRetransmissionTimeout = (c: TcpConnection): void => {
   if (c.snd.wnd === 0 && !isOrphan && !stateIn(c.state, HANDSHAKE)) {
     // The peer has shut a window that data had been sent into: the retransmissions are probes then.
     if (shutWindowTimedOut(c)) {
-      failConnection(c, timeoutError(c))
+      giveUp(c)
       return
     }
     enterLoss(c)
     retransmit(c, 0, 1)
+    c.destination = null
     backOff(c)
     return
   }
@@ -124,7 +127,7 @@ const onRetransmissionTimeout = (c: TcpConnection): void => {
   if (c.retransmits === 0) countFailedRecovery(c)
   enterLoss(c)
   c.retransmits++
-  if (retransmit(c, 0, 1) !== 0) {
+  if (retransmit(c, 0, 1) === Errno.ENOBUFS) {
     // Could not leave this host: try again soon, without counting it.
     armRetransmit(c, Pending.Retransmit, RESOURCE_INTERVAL)
     return
@@ -212,12 +215,17 @@ const orphanRetries = (c: TcpConnection, alive: boolean): number => {
 
 /** The window is shut on data in flight: that ends only when the peer is silent, or the user said so. */
 const shutWindowTimedOut = (c: TcpConnection): boolean => {
-  const now = c.layer.loop.nowMs32
-  const silent = (now - c.lastAckMs) | 0
-  const limit = c.options.userTimeoutMs || (mostRto(c) * 2) / MILLISECOND
-  if (silent <= limit) return false
-  const waited = c.retransmitStamp === 0 ? 0 : (now - c.retransmitStamp) | 0
-  return waited > limit
+  const { now32, nowMs32 } = c.layer.loop
+  const userLimit = c.options.userTimeoutMs
+  const waited =
+    c.retransmitStamp !== 0
+      ? (nowMs32 - c.retransmitStamp) | 0
+      : Math.floor(((now32 - c.queue!.firstSent!.sentAt) | 0) / MILLISECOND)
+  // A user's limit counts progress, which answers without room are not.
+  if (userLimit > 0 && waited > userLimit) return true
+  const most = (mostRto(c) * 2) / MILLISECOND
+  const limit = userLimit > 0 ? Math.min(most, userLimit) : most
+  return ((nowMs32 - c.lastAckMs) | 0) > limit && waited > limit
 }
 
 const timeoutError = (c: TcpConnection): number => c.softError || Errno.ETIMEDOUT
@@ -255,8 +263,8 @@ const onPersist = (c: TcpConnection): void => {
 }
 
 const sendProbe = (c: TcpConnection): void => {
+  if (!hasOpenWindow(c)) c.layer.mib.tcpExt.TCPWinProbe++
   const errno = probe(c)
-  if (errno === 0) c.layer.mib.tcpExt.TCPWinProbe++
   if (c.cc.packetsOut > 0 || !c.queue!.hasUnsent) {
     c.probes = 0
     c.backoff = 0
@@ -265,16 +273,17 @@ const sendProbe = (c: TcpConnection): void => {
   }
   c.probes++
   let delay = RESOURCE_INTERVAL
-  if (errno === 0) {
+  if (errno !== Errno.ENOBUFS) {
     if (c.backoff < c.layer.settings.tcp_retries2) c.backoff++
     delay = persistDelay(c)
   }
-  const limit = c.options.userTimeoutMs
-  if (limit > 0 && c.probesSinceMs !== 0) {
-    const left = limit - ((c.layer.loop.nowMs32 - c.probesSinceMs) | 0)
-    delay = Math.min(delay, Math.max(1, left) * MILLISECOND)
-  }
-  armRetransmit(c, Pending.Persist, delay)
+  armRetransmit(c, Pending.Persist, withinProbeTimeout(c, delay))
+}
+
+/** Is there any room in the peer's window, and something to fill it? */
+const hasOpenWindow = (c: TcpConnection): boolean => {
+  const record = c.queue?.firstUnsent
+  return record !== null && record !== undefined && seqLt(record.seq, windowEnd(c))
 }
 
 /**
@@ -284,7 +293,7 @@ const sendProbe = (c: TcpConnection): void => {
 const probe = (c: TcpConnection): number => {
   const queue = c.queue
   const record = queue?.firstUnsent ?? null
-  if (queue === null || record === null || !seqLt(record.seq, windowEnd(c))) {
+  if (queue === null || record === null || !hasOpenWindow(c)) {
     if (record !== null && c.layer.settings.personality.zeroWindowProbe === 'byte')
       return sendByteBeyondWindow(c, record)
     return sendOldSequence(c)
@@ -329,9 +338,9 @@ const onKeepalive = (c: TcpConnection): void => {
     resetAndFail(c, timeoutError(c))
     return
   }
-  if (probe(c) === 0) {
+  c.layer.mib.tcpExt.TCPKeepAlive++
+  if (probe(c) !== Errno.ENOBUFS) {
     c.probes++
-    c.layer.mib.tcpExt.TCPKeepAlive++
     armKeepalive(c, keepInterval(c))
   } else armKeepalive(c, RESOURCE_INTERVAL)
 }

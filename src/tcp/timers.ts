@@ -7,6 +7,9 @@ import { Feature, Pending, type TcpConnection, TcpTimer } from './connection.ts'
 
 /** When a segment could not leave for want of local resources: how long to wait, microseconds. */
 export const RESOURCE_INTERVAL = SECOND / 2
+/** Bounds of the time that an ACK may be delayed, microseconds (RFC 9293 section 3.8.6.3 allows 500 ms). */
+export const DELAYED_ACK_MIN = 40 * MILLISECOND
+export const DELAYED_ACK_MAX = 200 * MILLISECOND
 /** The least that a probe waits beyond two round trips, microseconds. */
 const PROBE_SLACK = 2 * MILLISECOND
 
@@ -73,6 +76,14 @@ const persistBase = (c: TcpConnection): number => Math.max(c.rtt.rto, leastRto(c
 export const persistDelay = (c: TcpConnection): number => {
   const most = 32 - Math.clz32(Math.floor(mostRto(c) / leastRto(c)))
   return Math.min(persistBase(c) * 2 ** Math.min(c.backoff, most), mostRto(c))
+}
+
+/** Cuts a wait for the next probe short where TCP_USER_TIMEOUT ends it earlier. */
+export const withinProbeTimeout = (c: TcpConnection, delay: number): number => {
+  const limit = c.options.userTimeoutMs
+  if (limit === 0 || c.probesSinceMs === 0) return delay
+  const left = limit - ((c.layer.loop.nowMs32 - c.probesSinceMs) | 0)
+  return Math.min(delay, Math.max(1, left) * MILLISECOND)
 }
 
 /** Data waits, the peer's window is shut, nothing is in flight: ask it from time to time. */

@@ -4,12 +4,14 @@ import { seqLt } from '../core/seq.ts'
 import { SendFlag } from '../ip/output.ts'
 import { checksumOf, foldSum, sumBytes } from '../wire/checksum.ts'
 import { Ecn, IpProtocol } from '../wire/ip.ts'
-import { emitTcp, TCP_MIN_HEADER, TcpFlag, type TcpHeader, tcpOptionsLength } from '../wire/tcp.ts'
+import { emitTcp, TCP_MAX_HEADER, TCP_MIN_HEADER, TcpFlag, type TcpHeader, tcpOptionsLength } from '../wire/tcp.ts'
+import { CwndEvent } from './congestion/control.ts'
 import { EcnFlag } from './congestion/state.ts'
 import { AckPending, Feature, type TcpConnection } from './connection.ts'
-import { sackBlocksToSend } from './mss.ts'
+import { advertisedMss, refreshDestination, sackBlocksToSend } from './mss.ts'
 import type { SendRecord } from './send-queue.ts'
 import { TcpState } from './state.ts'
+import { DELAYED_ACK_MIN } from './timers.ts'
 import { selectWindow } from './window.ts'
 
 /** Where segments are made: every segment of a connection leaves through `emit`. What may leave is decided in output.ts. */
@@ -30,39 +32,76 @@ export const transmitRecord = (c: TcpConnection, record: SendRecord, mss: number
     flags |= TcpFlag.Cwr
   }
   const carriesEct = isNew && length > 0
-  if (length <= mss) return emit(c, flags, record.seq, ringAt, length, 0, carriesEct)
-  const features = c.destination!.interface.port.features
-  if (features.maxSegmentedPacket > 0 && length + HEADERS <= features.maxSegmentedPacket) {
-    return emit(c, flags, record.seq, ringAt, length, mss, carriesEct)
+  let errno = 0
+  if (length <= mss || fitsOffload(c, length)) {
+    errno = emit(c, flags, record.seq, ringAt, length, length <= mss ? 0 : mss, carriesEct)
+  } else {
+    for (let at = 0; at < length; at += mss) {
+      const size = Math.min(mss, length - at)
+      let segmentFlags = flags
+      if (at > 0) segmentFlags &= ~TcpFlag.Cwr
+      if (at + size < length) segmentFlags &= ~(TcpFlag.Psh | TcpFlag.Fin)
+      const failed = emit(c, segmentFlags, (record.seq + at) | 0, ringAt + at, size, 0, carriesEct)
+      // If the first segment left, what holds up another is a loss like any other.
+      if (at === 0 && failed !== 0) {
+        errno = failed
+        break
+      }
+    }
   }
-  for (let at = 0; at < length; at += mss) {
-    const size = Math.min(mss, length - at)
-    let segmentFlags = flags
-    if (at > 0) segmentFlags &= ~TcpFlag.Cwr
-    if (at + size < length) segmentFlags &= ~(TcpFlag.Psh | TcpFlag.Fin)
-    const errno = emit(c, segmentFlags, (record.seq + at) | 0, ringAt + at, size, 0, carriesEct)
-    // What the first segment did not meet is a loss like any other to the rest.
-    if (errno !== 0 && at === 0) return errno
-  }
-  return 0
+  if (errno === 0 && length > 0) dataSent(c, record)
+  return errno
 }
 
 /** The most that headers take in front of a record's data. */
 const HEADERS = 120
 
-/** Sends an ACK without data. */
-export const sendBareAck = (c: TcpConnection): void => {
-  if (c.state === TcpState.Closed) return
-  if (emit(c, TcpFlag.Ack, c.snd.nxt, 0, 0, 0, false) === Errno.ENOBUFS) c.rcv.pending |= AckPending.Scheduled
+/** Does the link take a record of `length` bytes whole and cut it itself? */
+const fitsOffload = (c: TcpConnection, length: number): boolean => {
+  if (c.destination === null) return false
+  const { maxSegmentedPacket } = c.destination.interface.port.features
+  return maxSegmentedPacket > 0 && length + HEADERS <= maxSegmentedPacket
 }
 
-/** Sends a segment without data that takes no sequence space, such as RST, with the sequence number given. */
-export const sendControl = (c: TcpConnection, flags: number, seq: number): number => emit(c, flags, seq, 0, 0, 0, false)
+/** Data has left, for the first time or again: does the congestion control's clock run on, is the connection interactive? */
+const dataSent = (c: TcpConnection, record: SendRecord): void => {
+  const cc = c.cc
+  const now = c.layer.loop.nowMs32
+  cc.dataSegmentsSent += record.segments
+  cc.bytesSent += record.dataLength
+  if (cc.inFlight === 0) c.control.event?.(c, CwndEvent.TransmitStart)
+  c.snd.lastSentMs = now
+  // A reply within the delayed-ACK time: ACKs can ride on replies.
+  if (((now - c.rcv.lastDataMs) | 0) * 1000 < c.rcv.ato && c.rcv.pingpong < 255) c.rcv.pingpong++
+}
+
+/** Sends an ACK without data. @returns 0 or an `Errno` */
+export const sendBareAck = (c: TcpConnection): number => sendControl(c, TcpFlag.Ack, acceptableSequence(c))
+
+/** Tells the peer that the connection is over, as far as it is concerned (RFC 9293 section 3.10.5). */
+export const sendResetSegment = (c: TcpConnection): void => {
+  c.layer.mib.tcp.OutRsts++
+  sendControl(c, TcpFlag.Rst | TcpFlag.Ack, acceptableSequence(c))
+}
+
+/** SND.NXT, or the end of the peer's window where that has shrunk below it: what the peer takes to be in its window. */
+const acceptableSequence = (c: TcpConnection): number => {
+  const { snd } = c
+  const beyond = (snd.nxt - snd.una - snd.wnd) | 0
+  // A window that was rounded down to its scale has not shrunk.
+  const isRounding = c.has(Feature.WindowScale) && beyond < 2 ** c.rcv.wndScale
+  return beyond <= 0 || isRounding ? snd.nxt : (snd.una + snd.wnd) | 0
+}
+
+/** Sends a segment without data that takes no sequence space, with the sequence number given. */
+const sendControl = (c: TcpConnection, flags: number, seq: number): number => emit(c, flags, seq, 0, 0, 0, false)
 
 /** Draws an ACK with a sequence number that the peer has acknowledged already; tells of urgent data too, if there is any. */
 export const sendOldSequence = (c: TcpConnection): number => {
-  if (seqLt(c.snd.una, c.snd.urgentSeq)) sendControl(c, TcpFlag.Ack, c.snd.una)
-  return sendControl(c, TcpFlag.Ack, (c.snd.una - 1) | 0)
+  const { snd } = c
+  const ahead = (snd.urgentSeq - snd.una) | 0
+  if (ahead > 0 && ahead <= 0xffff) sendControl(c, TcpFlag.Ack, snd.una)
+  return sendControl(c, TcpFlag.Ack, (snd.una - 1) | 0)
 }
 
 /** Draws an ACK with the first byte of `record`, which lies beyond the peer's window (RFC 9293 section 3.8.6.1). */
@@ -90,13 +129,15 @@ const emit = (
   carriesEct: boolean,
 ): number => {
   const { layer } = c
+  refreshDestination(c)
   const destination = c.destination
   if (destination === null) return Errno.EHOSTUNREACH
-  const out = layer.out
-  fillHeader(c, out, flags, seq, length)
-  const headerLength = TCP_MIN_HEADER + tcpOptionsLength(out)
-  const frame = layer.world.frames.allocate(headerLength + length)
+  // Before the header is filled in: what that notes as sent must have been.
+  const frame = layer.world.frames.allocate(TCP_MAX_HEADER + length)
   if (frame === null) return Errno.ENOBUFS
+  const out = layer.out
+  fillHeader(c, out, flags, seq)
+  const headerLength = TCP_MIN_HEADER + tcpOptionsLength(out)
   const start = frame.transport
   frame.end = start + headerLength + length
   if (length > 0) c.sendRing!.copyTo(start + headerLength, ringAt, length)
@@ -126,7 +167,7 @@ const emit = (
   )
 }
 
-const fillHeader = (c: TcpConnection, out: TcpHeader, flags: number, seq: number, length: number): void => {
+const fillHeader = (c: TcpConnection, out: TcpHeader, flags: number, seq: number): void => {
   const { snd, rcv } = c
   out.sourcePort = c.localPort
   out.destinationPort = c.remotePort
@@ -155,7 +196,7 @@ const fillHeader = (c: TcpConnection, out: TcpHeader, flags: number, seq: number
     if (distance < 0x1_0000) {
       out.urgent = distance
       flags |= TcpFlag.Urg
-    } else if (((seq + 0xffff - snd.nxt) | 0) > 0 || length > 0) {
+    } else if (((seq + 0xffff - snd.nxt) | 0) > 0) {
       out.urgent = 0xffff
       flags |= TcpFlag.Urg
     }
@@ -166,7 +207,7 @@ const fillHeader = (c: TcpConnection, out: TcpHeader, flags: number, seq: number
 /** What a SYN offers, or in answer to one agrees to: MSS, window scale, SACK, timestamps (RFC 7323, 2018). */
 const fillSynOptions = (c: TcpConnection, out: TcpHeader): void => {
   const { settings } = c.layer
-  out.mss = c.rcv.advertisedMss
+  out.mss = advertisedMss(c)
   const offering = c.state === TcpState.SynSent
   if (offering ? settings.tcp_timestamps : c.has(Feature.Timestamps)) {
     out.hasTimestamps = true
@@ -197,14 +238,12 @@ const fillSackBlocks = (c: TcpConnection, out: TcpHeader): void => {
 
 /** An acknowledgment leaves, alone or with data: none is owed any more. */
 const ackSent = (c: TcpConnection): void => {
-  const { rcv } = c
-  if (rcv.quick > 0) rcv.quick--
-  if (c.sacks !== null) c.sacks.compressed = 0
-  cancelAckTimer(c)
-}
-
-/** No ACK is owed any more. */
-export const cancelAckTimer = (c: TcpConnection): void => {
-  c.rcv.pending = 0
+  const { rcv, sacks } = c
+  if (rcv.quick > 0 && (rcv.pending & AckPending.Scheduled) !== 0 && --rcv.quick === 0) rcv.ato = DELAYED_ACK_MIN
+  if (sacks !== null && sacks.compressed > 0) {
+    c.layer.mib.tcpExt.TCPAckCompressed += sacks.compressed
+    sacks.compressed = 0
+  }
+  rcv.pending = 0
   if (c.ackTimer !== null) c.layer.loop.timers.cancel(c.ackTimer)
 }

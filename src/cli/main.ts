@@ -1,0 +1,72 @@
+#!/usr/bin/env node
+import { Command, CommanderError } from 'commander'
+import { netstat } from '../inspect/netstat.ts'
+import { ss } from '../inspect/ss.ts'
+import type { PrintOptions } from '../inspect/names.ts'
+import type { Snapshot } from '../inspect/snapshot.ts'
+import { fetchSnapshot, splitStackOption } from './attach.ts'
+import { errorLine } from './failure.ts'
+import { addFetchCommand } from './fetch.ts'
+import { addLabCommand } from './lab.ts'
+import { addUpCommand } from './up.ts'
+import { VERSION } from './version.ts'
+
+/** The command `netglass`. */
+
+type Printer = (snapshot: Snapshot, args: readonly string[], print?: PrintOptions) => string
+
+/** Tools that look at a running stack, with the options of the tool of the same name. */
+const TOOLS: Readonly<Record<string, { summary: string; print: Printer }>> = {
+  netstat: { summary: 'sockets, counters, routes and interfaces of a running stack, as netstat prints them', print: netstat },
+  ss: { summary: 'sockets of a running stack, as ss prints them', print: ss },
+}
+
+const addTool = (program: Command, name: string, summary: string, print: Printer): void => {
+  program
+    .command(name)
+    .summary(summary)
+    .description(`Prints what ${name} would print on the running stack. Options are those of ${name}; --stack NAME chooses a stack when several run.`)
+    .argument('[options...]', `options of ${name}, like -ant`)
+    .helpOption('--help', 'show this')
+    .allowUnknownOption()
+    .action(async (_options: unknown, command: Command) => {
+      const { stack, rest } = splitStackOption(command.args)
+      const snapshot = await fetchSnapshot(stack)
+      process.stdout.write(print(snapshot, rest, { columns: process.stdout.columns }))
+    })
+}
+
+const build = (): Command => {
+  const program = new Command('netglass')
+    .description('A TCP/IP stack that you can embed, see into, and replay.')
+    .version(VERSION)
+    .showHelpAfterError('(netglass COMMAND --help tells more)')
+    .exitOverride()
+  addLabCommand(program)
+  addUpCommand(program)
+  addFetchCommand(program)
+  for (const [name, { summary, print }] of Object.entries(TOOLS)) addTool(program, name, summary, print)
+  return program
+}
+
+const main = async (): Promise<void> => {
+  try {
+    await build().parseAsync()
+  } catch (error) {
+    // What commander has to say it has said.
+    if (error instanceof CommanderError) {
+      process.exitCode = error.exitCode === 0 ? 0 : 1
+      return
+    }
+    console.error(`netglass: ${errorLine(error)}`)
+    process.exitCode = 1
+  }
+}
+
+// A reader that goes away (`netglass lab | head`) is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0)
+  throw error
+})
+
+await main()

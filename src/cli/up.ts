@@ -1,0 +1,124 @@
+import type { Command } from 'commander'
+import { existsSync, statSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { snapshot } from '../inspect/snapshot.ts'
+import { ControlServer } from '../node/control.ts'
+import { Directory } from '../node/directory.ts'
+import { httpServer } from '../services/http.ts'
+import { meteredServer, SMALL_SERVICES } from '../services/small.ts'
+import type { Host } from '../host/host.ts'
+import { addDeviceOptions, type DeviceCommandOptions, LiveHost } from './device.ts'
+import { Failure } from './failure.ts'
+import { VERSION } from './version.ts'
+
+/** `netglass up`: a stack on a TUN or TAP device, with services on it. */
+
+interface UpOptions extends DeviceCommandOptions {
+  readonly serve?: string
+  readonly quiet?: boolean
+}
+
+/** One service of --serve. */
+interface Service {
+  readonly name: string
+  readonly port: number
+  readonly directory: string | null
+}
+
+const HTTP_PORT = 80
+
+/** Reads `http:DIR,echo,chargen:1919`: names, with a directory for http, and a port where it is not the usual one. */
+export const parseServices = (text: string): Service[] =>
+  text
+    .split(',')
+    .filter((part) => part !== '')
+    .map((part) => {
+      const [name = '', ...rest] = part.split(':')
+      if (name === 'http') return httpService(part, rest)
+      const known = SMALL_SERVICES[name]
+      if (known === undefined) {
+        throw new Failure(`--serve ${part}: there is no such service; choose from http:DIR, ${Object.keys(SMALL_SERVICES).join(', ')}`)
+      }
+      return { name, port: rest[0] === undefined ? known.port : portOf(part, rest[0]), directory: null }
+    })
+
+const httpService = (part: string, rest: string[]): Service => {
+  const port = rest.length > 1 && /^[0-9]+$/.test(rest.at(-1)!) ? portOf(part, rest.pop()!) : HTTP_PORT
+  const directory = rest.join(':')
+  if (directory === '') throw new Failure(`--serve ${part}: name the directory, like http:/srv/files`)
+  if (!existsSync(directory) || !statSync(directory).isDirectory()) {
+    throw new Failure(`--serve ${part}: ${directory} is not a directory`)
+  }
+  return { name: 'http', port, directory: resolve(directory) }
+}
+
+const portOf = (part: string, text: string): number => {
+  const port = Number(text)
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new Failure(`--serve ${part}: ${text} is no port`)
+  return port
+}
+
+export const addUpCommand = (program: Command): void => {
+  addDeviceOptions(
+    program
+      .command('up')
+      .summary('a stack on a TUN or TAP device')
+      .description('Runs a stack on a TUN or TAP device, so that the kernel and its programs can talk to it.'),
+  )
+    .option('--serve <list>', 'services, separated by commas: http:DIR[:PORT], echo, discard, chargen, daytime, time')
+    .option('--quiet', 'print only errors', false)
+    .addHelpText(
+      'after',
+      `
+Example, as root:
+  netglass up --tap ng0 --ip 10.77.0.2/24 --host-ip 10.77.0.1/24 --serve http:.,echo
+  curl http://10.77.0.2/`,
+    )
+    .action((options: UpOptions) => up(options))
+}
+
+const up = async (options: UpOptions): Promise<void> => {
+  const services = parseServices(options.serve ?? '')
+  const taken = services.find((service, i) => services.findIndex(({ port }) => port === service.port) !== i)
+  if (taken !== undefined) throw new Failure(`--serve: port ${taken.port} is in use by another service already`)
+  const log = options.quiet ? () => {} : (line: string) => console.log(line)
+  const name = options.name ?? options.tap ?? options.tun ?? 'stack'
+  const live = new LiveHost(options, name)
+  const control = new ControlServer({ name, version: VERSION })
+  try {
+    control.handle('snapshot', () => snapshot(live.host))
+    await control.listen()
+    for (const service of services) await start(live.host, service, log)
+    const addresses = live.interface.addresses.map(({ address }) => String(address)).join(' ')
+    log(`${live.port.name} is up: ${addresses}; look in with: netglass netstat -ant --stack ${name}`)
+    await untilOver(live, log)
+  } finally {
+    await control.close()
+    live.close()
+  }
+}
+
+/** Runs until a signal comes or the device is gone. */
+const untilOver = async (live: LiveHost, log: (line: string) => void): Promise<void> => {
+  const signalled = new Promise<string>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => resolve(signal))
+  })
+  const over = await Promise.race([signalled, live.lost.then((line) => new Failure(line))])
+  const { received, sent } = live.port.statistics
+  log(`${live.port.name}: ${received} frames received, ${sent} sent`)
+  if (over instanceof Failure) throw over
+}
+
+/** Starts a service, and waits until it listens. */
+const start = async (host: Host, { name, port, directory }: Service, log: (line: string) => void): Promise<void> => {
+  const program =
+    directory === null
+      ? meteredServer(name, port, (line) => log(`${name}: ${line}`))
+      : httpServer(new Directory(directory), port, (entry) => {
+          log(`http: ${entry.peer} "${entry.request}" ${entry.status} ${entry.bytes}`)
+        })
+  const process = host.spawn(name, program)
+  await new Promise((resolve) => setImmediate(resolve))
+  await new Promise((resolve) => setImmediate(resolve))
+  if (!process.isAlive) throw new Failure(`${name} cannot listen on port ${port}: ${String(process.error)}`)
+}

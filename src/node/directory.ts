@@ -1,0 +1,69 @@
+import { randomBytes } from 'node:crypto'
+import { type FileHandle, open, readdir, rename, stat, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { FileReader, FileStore, FileWriter } from '../services/files.ts'
+
+/** The files of a directory, for services to serve. Nothing outside of it is reached: paths are resolved before they come here. */
+export class Directory implements FileStore {
+  readonly root: string
+
+  constructor(root: string) {
+    this.root = root
+  }
+
+  async stat(path: string): Promise<number | 'directory' | null> {
+    try {
+      const found = await stat(join(this.root, path))
+      return found.isDirectory() ? 'directory' : found.isFile() ? found.size : null
+    } catch {
+      return null
+    }
+  }
+
+  async list(path: string): Promise<string[]> {
+    const entries = await readdir(join(this.root, path), { withFileTypes: true })
+    return entries.map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name))
+  }
+
+  async open(path: string): Promise<FileReader> {
+    const file = await open(join(this.root, path), 'r')
+    return {
+      read: async (buffer, position) => (await file.read(buffer, 0, buffer.length, position)).bytesRead,
+      close: () => file.close(),
+    }
+  }
+
+  /** A new file appears under its name when it is complete, in the place of one that was there. */
+  async create(path: string): Promise<FileWriter> {
+    const target = join(this.root, path)
+    const partial = `${target}.${randomBytes(4).toString('hex')}.part`
+    const file = await open(partial, 'wx')
+    return new PartialFile(file, partial, target)
+  }
+}
+
+class PartialFile implements FileWriter {
+  private readonly file: FileHandle
+  private readonly partial: string
+  private readonly target: string
+
+  constructor(file: FileHandle, partial: string, target: string) {
+    this.file = file
+    this.partial = partial
+    this.target = target
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    for (let at = 0; at < bytes.length; ) at += (await this.file.write(bytes, at)).bytesWritten
+  }
+
+  async close(): Promise<void> {
+    await this.file.close()
+    await rename(this.partial, this.target)
+  }
+
+  async abandon(): Promise<void> {
+    await this.file.close()
+    await unlink(this.partial)
+  }
+}
