@@ -1,12 +1,12 @@
-import type { Command } from 'commander'
 import { createInterface } from 'node:readline'
-import { ip } from '../wire/address.ts'
+import type { Command } from 'commander'
 import { type LabOptions, runScenario } from '../lab/lab.ts'
 import { DEFAULT_SCENARIO, findScenario, SCENARIOS } from '../lab/registry.ts'
 import type { LabReport, LabStep } from '../lab/report.ts'
 import { GROUPS, type Scenario } from '../lab/scenario.ts'
 import { LabText } from '../lab/text.ts'
 import { CaptureFile } from '../node/capture-file.ts'
+import { ip } from '../wire/address.ts'
 import { Failure } from './failure.ts'
 
 /** `netglass lab`: the catalogue's scenarios, to be watched. */
@@ -34,7 +34,12 @@ export const addLabCommand = (program: Command): void => {
     .option('--seed <number>', 'where chance begins: the same seed gives the same bytes', '1')
     .option('--json', 'print the run as JSON')
     .option('--pcap <file>', 'write what passes the links to a pcapng file')
-    .option('--set <name=value>', 'a setting of every host, as sysctl -w takes it', (value: string, all: string[]) => [...all, value], [])
+    .option(
+      '--set <name=value>',
+      'a setting of every host, as sysctl -w takes it',
+      (value: string, all: string[]) => [...all, value],
+      [],
+    )
     .option('--personality <name>', 'linux or bsd', 'linux')
     .option('--step', 'wait for Enter after each step')
     .option('--ascii', 'draw with ASCII characters only')
@@ -62,7 +67,8 @@ const lab = async (row: string | undefined, options: LabCommandOptions): Promise
 /** The options that go to the scenario as they are. */
 const parseCommon = (options: LabCommandOptions): LabOptions => {
   const seed = Number(options.seed)
-  if (!Number.isSafeInteger(seed) || seed < 0) throw new Failure(`--seed ${options.seed}: a seed is a whole number from 0 on`)
+  if (!Number.isSafeInteger(seed) || seed < 0)
+    throw new Failure(`--seed ${options.seed}: a seed is a whole number from 0 on`)
   const settings: Record<string, string> = {}
   for (const text of options.set) {
     const equals = text.indexOf('=')
@@ -86,7 +92,9 @@ const runOne = async (scenario: Scenario, options: LabCommandOptions, common: La
       onLink(link, a, b, network) {
         if (options.pcap === undefined) return
         capture ??= new CaptureFile(network.world, options.pcap, { application: `netglass lab ${scenario.name}` })
-        capture.capture.add(link.a.port, `${a.name}-${b.name}`, { description: `${link.a.name} of ${a.name}, to ${b.name}` })
+        capture.capture.add(link.a.port, `${a.name}-${b.name}`, {
+          description: `${link.a.name} of ${a.name}, to ${b.name}`,
+        })
         capture.capture.names(
           [a, b].flatMap((host) =>
             host.ip.interfaces

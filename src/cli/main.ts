@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander'
-import { netstat } from '../inspect/netstat.ts'
-import { ss } from '../inspect/ss.ts'
 import type { PrintOptions } from '../inspect/names.ts'
+import { netstat } from '../inspect/netstat.ts'
 import type { Snapshot } from '../inspect/snapshot.ts'
+import { ss } from '../inspect/ss.ts'
 import { fetchSnapshot, splitStackOption } from './attach.ts'
 import { errorLine } from './failure.ts'
 import { addFetchCommand } from './fetch.ts'
@@ -17,7 +17,10 @@ type Printer = (snapshot: Snapshot, args: readonly string[], print?: PrintOption
 
 /** Tools that look at a running stack, with the options of the tool of the same name. */
 const TOOLS: Readonly<Record<string, { summary: string; print: Printer }>> = {
-  netstat: { summary: 'sockets, counters, routes and interfaces of a running stack, as netstat prints them', print: netstat },
+  netstat: {
+    summary: 'sockets, counters, routes and interfaces of a running stack, as netstat prints them',
+    print: netstat,
+  },
   ss: { summary: 'sockets of a running stack, as ss prints them', print: ss },
 }
 
@@ -25,7 +28,9 @@ const addTool = (program: Command, name: string, summary: string, print: Printer
   program
     .command(name)
     .summary(summary)
-    .description(`Prints what ${name} would print on the running stack. Options are those of ${name}; --stack NAME chooses a stack when several run.`)
+    .description(
+      `Prints what ${name} would print on the running stack. Options are those of ${name}; --stack NAME chooses a stack when several run.`,
+    )
     .argument('[options...]', `options of ${name}, like -ant`)
     .helpOption('--help', 'show this')
     .allowUnknownOption()

@@ -1,12 +1,12 @@
-import type { Command } from 'commander'
 import { existsSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
+import type { Command } from 'commander'
+import type { Host } from '../host/host.ts'
 import { snapshot } from '../inspect/snapshot.ts'
 import { ControlServer } from '../node/control.ts'
 import { Directory } from '../node/directory.ts'
 import { httpServer } from '../services/http.ts'
 import { meteredServer, SMALL_SERVICES } from '../services/small.ts'
-import type { Host } from '../host/host.ts'
 import { addDeviceOptions, type DeviceCommandOptions, LiveHost } from './device.ts'
 import { Failure } from './failure.ts'
 import { VERSION } from './version.ts'
@@ -37,7 +37,9 @@ export const parseServices = (text: string): Service[] =>
       if (name === 'http') return httpService(part, rest)
       const known = SMALL_SERVICES[name]
       if (known === undefined) {
-        throw new Failure(`--serve ${part}: there is no such service; choose from http:DIR, ${Object.keys(SMALL_SERVICES).join(', ')}`)
+        throw new Failure(
+          `--serve ${part}: there is no such service; choose from http:DIR, ${Object.keys(SMALL_SERVICES).join(', ')}`,
+        )
       }
       return { name, port: rest[0] === undefined ? known.port : portOf(part, rest[0]), directory: null }
     })

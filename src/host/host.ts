@@ -70,7 +70,12 @@ export class Host {
    * @param addresses with prefix lengths: `10.0.0.1/24`
    * @throws TypeError for an address that is none
    */
-  addInterface(name: string, port: LinkPort, addresses: readonly string[] = [], options: InterfaceOptions = {}): NetworkInterface {
+  addInterface(
+    name: string,
+    port: LinkPort,
+    addresses: readonly string[] = [],
+    options: InterfaceOptions = {},
+  ): NetworkInterface {
     const prefixes = addresses.map((text) => {
       const prefix = parseIpPrefix(text)
       if (prefix === undefined) throw new TypeError(`${text} is no address with a prefix length, like 10.0.0.1/24`)

@@ -3,7 +3,7 @@ import { SystemError } from '../core/errno.ts'
 import type { BlockedCall } from './blocking.ts'
 import { Wakeup } from './blocking.ts'
 import { Sys } from './calls.ts'
-import { FileTable } from './files.ts'
+import type { FileTable } from './files.ts'
 import type { Host } from './host.ts'
 import {
   endsByDefault,
@@ -105,7 +105,12 @@ export class Process {
     }
     if (!this.isAlive) return
     this.error = error
-    const text = error instanceof SystemError ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error)
+    const text =
+      error instanceof SystemError
+        ? error.message
+        : error instanceof Error
+          ? (error.stack ?? error.message)
+          : String(error)
     this.print(`${this.name}: ${text}`, true)
     this.exit(1)
     this.host.programFailed(this, error)

@@ -68,7 +68,8 @@ export class Sysctl {
       object[field] = text.trim()
     } else {
       if (!areNumbers || numbers.length !== 1) throw new TypeError(`${name} takes a number, not "${text}"`)
-      if (numbers[0]! < least || numbers[0]! > most) throw new TypeError(`${name} is from ${least} to ${most}, not ${text}`)
+      if (numbers[0]! < least || numbers[0]! > most)
+        throw new TypeError(`${name} is from ${least} to ${most}, not ${text}`)
       object[field] = typeof before === 'boolean' ? numbers[0] !== 0 : numbers[0]
     }
   }

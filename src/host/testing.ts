@@ -1,10 +1,5 @@
-import { SystemError } from '../core/errno.ts'
 import type { Sockaddr } from '../socket/address.ts'
 import * as C from '../socket/constants.ts'
-import type { EpollEvent } from '../socket/epoll.ts'
-import type { OptionValue } from '../socket/socket.ts'
-import type { Sys } from './calls.ts'
-import { NullInput } from './stdio.ts'
 
 /**
  * Scripts of system calls, which tests run on this stack and on a kernel to compare what comes of them. A line is a
@@ -68,6 +63,7 @@ const parseStep = (text: string): Step => {
 const parseArgument = (word: string): Argument => {
   if (/^-?(\d+|0x[0-9a-f]+)$/.test(word)) return Number(word)
   if (/^".*"$/.test(word)) return word.slice(1, -1)
+  if (/^net\.|^\d+,\d+$/.test(word)) return word
   if (/^[A-Z][A-Z0-9_|]*$/.test(word)) return word.split('|').reduce((sum, name) => (sum | constant(name)) >>> 0, 0)
   const address = /^(?:(\w+)@)?(?:\[([^\]]*)\]|(\d+\.\d+\.\d+\.\d+)):(\d+)$/.exec(word)
   if (address !== null) {

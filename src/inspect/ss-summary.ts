@@ -10,7 +10,7 @@ export const printSsSummary = (snapshot: Snapshot): string => {
   const closed = tcp.filter(({ kind }) => kind === 'closed').length
   const orphans = tcp.filter(({ kind, owner }) => kind === 'connection' && owner === 'nobody').length
   const whole = tcp.filter(({ kind }) => kind === 'connection' || kind === 'listener')
-  const estab = counters.Tcp['CurrEstab'] ?? 0
+  const { CurrEstab: estab = 0 } = counters.Tcp
   const total = sockets.filter((socket) => socket.inode !== 0).length
   const counts = [
     ['RAW', ofKind(sockets, 'raw')],

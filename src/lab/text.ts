@@ -70,7 +70,12 @@ export class LabText {
     return `\n${directions
       .map(({ from, to, sends, sendQ, recvQ, delivered, window, cwnd }) => {
         const head = `  ${from} ${this.ascii ? '->' : '→'} ${to}: advertised window ${window}, congestion window ${cwnd}\n`
-        return head + indent(drawQueues({ sends: [...sends], sendQ, recvQ, delivered }, { width: this.width - 4, ascii: this.ascii }))
+        return (
+          head +
+          indent(
+            drawQueues({ sends: [...sends], sendQ, recvQ, delivered }, { width: this.width - 4, ascii: this.ascii }),
+          )
+        )
       })
       .join('')}`
   }

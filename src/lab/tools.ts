@@ -1,6 +1,6 @@
 import type { Host } from '../host/host.ts'
 import { netstat } from '../inspect/netstat.ts'
-import { snapshot, type Snapshot } from '../inspect/snapshot.ts'
+import { type Snapshot, snapshot } from '../inspect/snapshot.ts'
 import { ss } from '../inspect/ss.ts'
 
 /** Tools by their names, as a scenario asks for them: `netstat -ant`. */

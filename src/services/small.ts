@@ -113,7 +113,8 @@ export const smallServer = (name: string, port?: number): Program => {
 /** As `smallServer`, and tells of each connection that carried something: how much each way, and how fast. */
 export const meteredServer = (name: string, port: number, tell: (line: string) => void): Program => {
   const service = SMALL_SERVICES[name]
-  if (service === undefined) throw new TypeError(`there is no service ${name}: ${Object.keys(SMALL_SERVICES).join(', ')}`)
+  if (service === undefined)
+    throw new TypeError(`there is no service ${name}: ${Object.keys(SMALL_SERVICES).join(', ')}`)
   return threadedServer(port, async (sys, fd, peer) => {
     const start = sys.clock(true)
     try {

@@ -1,4 +1,4 @@
-import { type Micros, MILLISECOND, VirtualClock } from '../core/clock.ts'
+import { MILLISECOND, type Micros, VirtualClock } from '../core/clock.ts'
 import { SeededRandom } from '../core/random.ts'
 import { Timer, type TimerOwner } from '../core/timer.ts'
 import { World } from '../core/world.ts'

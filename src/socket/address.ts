@@ -1,5 +1,5 @@
 import { Errno } from '../core/errno.ts'
-import { IPV4_ANY, IPV4_LOOPBACK, IPV6_ANY, IPV6_LOOPBACK, type IpAddress, parseIpAddress } from '../wire/address.ts'
+import { IPV4_ANY, IPV6_ANY, type IpAddress, parseIpAddress } from '../wire/address.ts'
 import { AF_INET, AF_INET6, AF_UNSPEC } from './constants.ts'
 
 /** `struct sockaddr_in` and `sockaddr_in6`, as programs write them. */
@@ -20,19 +20,20 @@ export interface Endpoint {
   readonly port: number
   /** Interface index of a link-local address; 0 for none. */
   readonly scope: number
+  /** AF_INET or AF_INET6: which structure it came in, whatever family that named. */
+  readonly written: number
+  /** The family that it named. */
+  readonly said: number
 }
 
-/** An IPv4 address as IPv6 sockets see it is the same value: four words, mapped. */
-const isMappedText = (text: string): boolean => text.includes(':')
-
-/** Reads an interface's index from a zone's text. */
+/** Reads an interface's index from a zone's text; 0 when there is none such. */
 export type ZoneIndex = (zone: string) => number
 
 /**
- * Checks an address that a program gave against its socket's family.
- * @returns the endpoint, or a negative `Errno`: -EINVAL, -EAFNOSUPPORT
+ * Reads an address that a program gave. Whether its family suits is another question: see `checkFamily`.
+ * @returns the endpoint, or a negative `Errno`: -EINVAL for what is no address, -ENODEV for a zone that is none
  */
-export const parseSockaddr = (given: Sockaddr, family: 4 | 6, zoneIndex: ZoneIndex): Endpoint | number => {
+export const readSockaddr = (given: Sockaddr, family: 4 | 6, zoneIndex: ZoneIndex): Endpoint | number => {
   const port = given.port ?? 0
   if (!Number.isInteger(port) || port < 0 || port > 65_535) return -Errno.EINVAL
   let text = given.address ?? (family === 4 ? '0.0.0.0' : '::')
@@ -45,14 +46,16 @@ export const parseSockaddr = (given: Sockaddr, family: 4 | 6, zoneIndex: ZoneInd
   }
   const address = parseIpAddress(text)
   if (address === undefined) return -Errno.EINVAL
-  const writtenAs = isMappedText(text) ? AF_INET6 : AF_INET
-  const said = given.family ?? writtenAs
-  if (said !== AF_INET && said !== AF_INET6) return -Errno.EAFNOSUPPORT
-  if (said !== writtenAs) return -Errno.EINVAL
-  if (family === 4 && said !== AF_INET) return -Errno.EAFNOSUPPORT
-  // An IPv6 socket wants a sockaddr_in6; a shorter one is refused before its family is looked at.
-  if (family === 6 && said !== AF_INET6) return -Errno.EINVAL
-  return { address, port, scope }
+  const written = text.includes(':') ? AF_INET6 : AF_INET
+  const said = given.family ?? written
+  if (said !== written && (said === AF_INET || said === AF_INET6)) return -Errno.EINVAL
+  return { address, port, scope, written, said }
+}
+
+/** Is an address of the family that a socket has? @returns 0, -EAFNOSUPPORT, or -EINVAL for a structure that is too short */
+export const checkFamily = ({ written, said }: Endpoint, family: 4 | 6): number => {
+  if (family === 6 && written === AF_INET) return -Errno.EINVAL
+  return said === (family === 4 ? AF_INET : AF_INET6) ? 0 : -Errno.EAFNOSUPPORT
 }
 
 /** Does a program ask to undo a connection: AF_UNSPEC? */
@@ -61,15 +64,18 @@ export const isUnspec = (given: Sockaddr): boolean => given.family === AF_UNSPEC
 /** An endpoint as a program reads it, in the terms of its socket's family. */
 export const formatSockaddr = (address: IpAddress, port: number, family: 4 | 6, scope = 0): Required<Sockaddr> => {
   if (family === 4) return { family: AF_INET, address: address.toString(), port, flowinfo: 0, scopeId: 0 }
-  const text = address.isIpv4 ? `::ffff:${address.toString()}` : address.toString()
-  return { family: AF_INET6, address: text, port, flowinfo: 0, scopeId: address.isLinkLocal ? scope : 0 }
+  return { family: AF_INET6, address: formatAs6(address), port, flowinfo: 0, scopeId: hasScope(address) ? scope : 0 }
+}
+
+/** An address as IPv6 sockets tell it: IPv4 in its mapped form. */
+export const formatAs6 = (address: IpAddress): string =>
+  address.isIpv4 ? `::ffff:${address.toString()}` : address.toString()
+
+/** Does an IPv6 address mean nothing without its link: link-local ones, and groups of a link's scope or less? */
+export const hasScope = (address: IpAddress): boolean => {
+  if (address.isIpv4) return false
+  return address.isMulticast ? ((address.w0 >>> 16) & 0xf) <= 2 : address.isLinkLocal
 }
 
 /** The wildcard of a family. */
 export const anyAddress = (family: 4 | 6): IpAddress => (family === 4 ? IPV4_ANY : IPV6_ANY)
-
-/** The loopback address that connecting to the wildcard leads to. */
-export const loopbackFor = (address: IpAddress): IpAddress => {
-  if (!address.isUnspecified) return address
-  return address.isIpv4 ? IPV4_LOOPBACK : IPV6_LOOPBACK
-}

@@ -13,6 +13,8 @@ export const SOCK_DGRAM = 2
 export const SOCK_RAW = 3
 export const SOCK_RDM = 4
 export const SOCK_SEQPACKET = 5
+export const SOCK_DCCP = 6
+export const SOCK_PACKET = 10
 export const SOCK_NONBLOCK = 0o4000
 export const SOCK_CLOEXEC = 0o2000000
 
@@ -23,6 +25,7 @@ export const IPPROTO_IGMP = 2
 export const IPPROTO_TCP = 6
 export const IPPROTO_UDP = 17
 export const IPPROTO_IPV6 = 41
+export const IPPROTO_UDPLITE = 136
 export const IPPROTO_ICMPV6 = 58
 export const IPPROTO_RAW = 255
 export const SOL_SOCKET = 1
@@ -30,6 +33,8 @@ export const SOL_IP = 0
 export const SOL_TCP = 6
 export const SOL_UDP = 17
 export const SOL_IPV6 = 41
+export const SOL_ICMPV6 = 58
+export const SOL_RAW = 255
 
 // Options at SOL_SOCKET.
 export const SO_DEBUG = 1
@@ -42,6 +47,7 @@ export const SO_SNDBUF = 7
 export const SO_RCVBUF = 8
 export const SO_KEEPALIVE = 9
 export const SO_OOBINLINE = 10
+export const SO_NO_CHECK = 11
 export const SO_PRIORITY = 12
 export const SO_LINGER = 13
 export const SO_REUSEPORT = 15
@@ -53,11 +59,15 @@ export const SO_RCVTIMEO = 20
 export const SO_SNDTIMEO = 21
 export const SO_BINDTODEVICE = 25
 export const SO_TIMESTAMP = 29
+/** The type of the control message that SO_TIMESTAMP makes. */
+export const SCM_TIMESTAMP = SO_TIMESTAMP
 export const SO_ACCEPTCONN = 30
 export const SO_SNDBUFFORCE = 32
 export const SO_RCVBUFFORCE = 33
+export const SO_MARK = 36
 export const SO_PROTOCOL = 38
 export const SO_DOMAIN = 39
+export const SO_RXQ_OVFL = 40
 export const SO_BUSY_POLL = 46
 export const SO_MAX_PACING_RATE = 47
 export const SO_INCOMING_CPU = 49
@@ -103,6 +113,9 @@ export const IP_RECVTOS = 13
 export const IP_MTU = 14
 export const IP_FREEBIND = 15
 export const IP_TRANSPARENT = 19
+export const IP_RECVORIGDSTADDR = 20
+export const IP_ORIGDSTADDR = IP_RECVORIGDSTADDR
+export const IP_MINTTL = 21
 export const IP_BIND_ADDRESS_NO_PORT = 24
 export const IP_MULTICAST_IF = 32
 export const IP_MULTICAST_TTL = 33
@@ -113,15 +126,26 @@ export const IP_UNBLOCK_SOURCE = 37
 export const IP_BLOCK_SOURCE = 38
 export const IP_ADD_SOURCE_MEMBERSHIP = 39
 export const IP_DROP_SOURCE_MEMBERSHIP = 40
+export const IP_MSFILTER = 41
+export const MCAST_JOIN_GROUP = 42
+export const MCAST_BLOCK_SOURCE = 43
+export const MCAST_UNBLOCK_SOURCE = 44
+export const MCAST_LEAVE_GROUP = 45
+export const MCAST_JOIN_SOURCE_GROUP = 46
+export const MCAST_LEAVE_SOURCE_GROUP = 47
 export const IP_MULTICAST_ALL = 49
+export const IP_UNICAST_IF = 50
 export const IP_LOCAL_PORT_RANGE = 51
 /** Values of IP_MTU_DISCOVER. */
 export const IP_PMTUDISC_DONT = 0
 export const IP_PMTUDISC_WANT = 1
 export const IP_PMTUDISC_DO = 2
 export const IP_PMTUDISC_PROBE = 3
+export const IP_PMTUDISC_INTERFACE = 4
+export const IP_PMTUDISC_OMIT = 5
 
 // Options at IPPROTO_IPV6.
+export const IPV6_CHECKSUM = 7
 export const IPV6_UNICAST_HOPS = 16
 export const IPV6_MULTICAST_IF = 17
 export const IPV6_MULTICAST_HOPS = 18
@@ -132,11 +156,28 @@ export const IPV6_MTU_DISCOVER = 23
 export const IPV6_MTU = 24
 export const IPV6_RECVERR = 25
 export const IPV6_V6ONLY = 26
+export const IPV6_MULTICAST_ALL = 29
+export const IPV6_HDRINCL = 36
 export const IPV6_RECVPKTINFO = 49
 export const IPV6_PKTINFO = 50
 export const IPV6_RECVHOPLIMIT = 51
+export const IPV6_HOPLIMIT = 52
+export const IPV6_DONTFRAG = 62
 export const IPV6_RECVTCLASS = 66
 export const IPV6_TCLASS = 67
+
+/** Options at IPPROTO_UDP. */
+export const UDP_CORK = 1
+
+// Options at SOL_RAW and SOL_ICMPV6.
+export const ICMP_FILTER = 1
+export const ICMPV6_FILTER = 1
+
+/** Where an extended error comes from (IP_RECVERR). */
+export const SO_EE_ORIGIN_NONE = 0
+export const SO_EE_ORIGIN_LOCAL = 1
+export const SO_EE_ORIGIN_ICMP = 2
+export const SO_EE_ORIGIN_ICMP6 = 3
 
 // Flags of send(2) and recv(2).
 export const MSG_OOB = 0x1
@@ -156,6 +197,11 @@ export const MSG_ZEROCOPY = 0x400_0000
 export const MSG_FASTOPEN = 0x2000_0000
 export const MSG_CMSG_CLOEXEC = 0x4000_0000
 
+/** The most buffers of one readv(2) or sendmsg(2), and the most messages of one sendmmsg(2). */
+export const IOV_MAX = 1024
+/** Bytes that are written to a pipe in one piece. */
+export const PIPE_BUF = 4096
+
 // How to shut down.
 export const SHUT_RD = 0
 export const SHUT_WR = 1
@@ -173,6 +219,7 @@ export const F_SETFL = 4
 export const F_SETOWN = 8
 export const F_GETOWN = 9
 export const F_DUPFD_CLOEXEC = 1030
+export const F_GETPIPE_SZ = 1032
 export const FD_CLOEXEC = 1
 export const O_RDONLY = 0
 export const O_WRONLY = 1
@@ -180,6 +227,7 @@ export const O_RDWR = 2
 export const O_NONBLOCK = 0o4000
 export const O_ASYNC = 0o20000
 export const O_CLOEXEC = 0o2000000
+export const O_DIRECT = 0o40000
 
 // ioctl(2).
 export const FIONREAD = 0x541b
@@ -222,3 +270,6 @@ export const EPOLL_CTL_ADD = 1
 export const EPOLL_CTL_DEL = 2
 export const EPOLL_CTL_MOD = 3
 export const EPOLL_CLOEXEC = O_CLOEXEC
+
+/** waitpid(2): return at once when no child has ended. */
+export const WNOHANG = 1

@@ -1,6 +1,18 @@
 import { Errno } from '../core/errno.ts'
 import { Readiness } from '../core/readiness.ts'
-import { EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLET, EPOLLEXCLUSIVE, EPOLLONESHOT } from './constants.ts'
+import {
+  EPOLL_CTL_ADD,
+  EPOLL_CTL_DEL,
+  EPOLL_CTL_MOD,
+  EPOLLERR,
+  EPOLLET,
+  EPOLLEXCLUSIVE,
+  EPOLLHUP,
+  EPOLLIN,
+  EPOLLONESHOT,
+  EPOLLOUT,
+  EPOLLWAKEUP,
+} from './constants.ts'
 import { OpenFile } from './open-file.ts'
 import { Waiter } from './wait.ts'
 
@@ -15,7 +27,11 @@ export interface EpollEvent {
 /** Readiness bits that an interest always includes. */
 const ALWAYS = Readiness.Err | Readiness.Hup
 /** Bits of `events` that say how, not what. */
-const MODES = EPOLLET | EPOLLONESHOT | EPOLLEXCLUSIVE
+const MODES = EPOLLET | EPOLLONESHOT | EPOLLEXCLUSIVE | EPOLLWAKEUP
+/** What EPOLLEXCLUSIVE may stand with. */
+const EXCLUSIVE_OK = (EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE) >>> 0
+/** How many epoll instances there may be in a row, each watching the next. */
+const MOST_NESTED = 5
 /** Read and write readiness have second names, as POLLRDNORM and POLLWRNORM. */
 const RDNORM = 0x40
 const WRNORM = 0x100
@@ -30,8 +46,6 @@ class Interest extends Waiter {
   readonly fd: number
   readonly file: OpenFile
   event: EpollEvent
-  /** In the list of those that may be ready. */
-  queued = false
   /** EPOLLONESHOT has fired. */
   disabled = false
 
@@ -48,8 +62,13 @@ class Interest extends Waiter {
     return this.disabled ? 0 : (this.event.events & ~MODES) | ALWAYS
   }
 
+  /** What of it is ready now. */
+  get events(): number {
+    return withNormBits(this.file.poll()) & this.wanted
+  }
+
   wake(events: number): boolean {
-    if (events !== 0 && (withNormBits(events) & this.wanted) === 0) return false
+    if (this.disabled || (events !== 0 && (withNormBits(events) & this.wanted) === 0)) return false
     return this.epoll.mayBeReady(this)
   }
 
@@ -58,37 +77,45 @@ class Interest extends Waiter {
   }
 }
 
-/** An epoll instance (epoll(7)): descriptors that are watched, and the list of those that may be ready. */
+/**
+ * An epoll instance (epoll(7)): descriptors that are watched, and the list of those that may be ready. What is watched
+ * is the open file under a number, so that closing the number alone, while a copy of it is open, changes nothing.
+ */
 export class Epoll extends OpenFile {
-  private readonly interests = new Map<number, Interest>()
-  private ready: Interest[] = []
+  private readonly interests = new Map<OpenFile, Interest[]>()
+  /** Those that may be ready, in the order in which they became so. */
+  private readonly ready = new Set<Interest>()
 
   /** epoll_ctl(2). @returns 0 or a negative `Errno` */
   control(operation: number, fd: number, file: OpenFile, event: EpollEvent | null): number {
+    if (!file.canPoll) return -Errno.EPERM
     if ((file as OpenFile) === this) return -Errno.EINVAL
-    const known = this.interests.get(fd)
-    const present = known !== undefined && known.file === file
-    if (operation !== EPOLL_CTL_ADD && !present) return -Errno.ENOENT
-    if (operation === EPOLL_CTL_DEL) {
-      this.forget(known!)
-      return 0
+    const exclusive = event !== null && (event.events & EPOLLEXCLUSIVE) !== 0
+    if (exclusive && operation === EPOLL_CTL_MOD) return -Errno.EINVAL
+    if (exclusive && operation === EPOLL_CTL_ADD) {
+      if (file instanceof Epoll || (event.events & ~EXCLUSIVE_OK) !== 0) return -Errno.EINVAL
     }
-    if (event === null) return -Errno.EFAULT
-    if (operation === EPOLL_CTL_ADD) {
-      if (present) return -Errno.EEXIST
-      if (file instanceof Epoll && file.reaches(this)) return -Errno.ELOOP
-      const interest = new Interest(this, fd, file, { ...event })
-      this.interests.set(fd, interest)
-      file.wait(interest)
-      this.check(interest)
-      return 0
+    const known = this.interests.get(file)?.find((interest) => interest.fd === fd)
+    switch (operation) {
+      case EPOLL_CTL_ADD:
+        if (file instanceof Epoll && (file.reaches(this) || file.depth + this.height > MOST_NESTED)) return -Errno.ELOOP
+        if (known !== undefined) return -Errno.EEXIST
+        this.add(new Interest(this, fd, file, { ...event! }))
+        return 0
+      case EPOLL_CTL_DEL:
+        if (known === undefined) return -Errno.ENOENT
+        this.forget(known)
+        return 0
+      case EPOLL_CTL_MOD:
+        if (known === undefined) return -Errno.ENOENT
+        if (known.exclusive) return -Errno.EINVAL
+        known.event = { ...event! }
+        known.disabled = false
+        this.check(known)
+        return 0
+      default:
+        return -Errno.EINVAL
     }
-    if (operation !== EPOLL_CTL_MOD) return -Errno.EINVAL
-    if (known!.exclusive || (event.events & EPOLLEXCLUSIVE) !== 0) return -Errno.EINVAL
-    known!.event = { ...event }
-    known!.disabled = false
-    this.check(known!)
-    return 0
   }
 
   /**
@@ -99,64 +126,92 @@ export class Epoll extends OpenFile {
   harvest(into: EpollEvent[], most: number): number {
     let count = 0
     const again: Interest[] = []
-    let taken = 0
-    for (; taken < this.ready.length && count < most; taken++) {
-      const interest = this.ready[taken]!
-      interest.queued = false
-      const events = withNormBits(interest.file.poll()) & interest.wanted
-      if (events === 0 || this.interests.get(interest.fd) !== interest) continue
+    for (const interest of this.ready) {
+      if (count >= most) break
+      this.ready.delete(interest)
+      const { events } = interest
+      if (events === 0) continue
       into[count++] = { events, data: interest.event.data }
       if ((interest.event.events & EPOLLONESHOT) !== 0) interest.disabled = true
       else if ((interest.event.events & EPOLLET) === 0) again.push(interest)
     }
-    // Those that were not reached come first next time, so that none starves.
-    this.ready = this.ready.slice(taken)
-    for (const interest of again) {
-      interest.queued = true
-      this.ready.push(interest)
-    }
     into.length = count
+    // Those that were not reached come first next time, so that none starves.
+    for (const interest of again) this.ready.add(interest)
+    // Another thread that waits here may take what is left.
+    if (count > 0 && this.ready.size > 0) this.wake(Readiness.In)
     return count
   }
 
   poll(): number {
-    for (const interest of this.ready) {
-      if ((withNormBits(interest.file.poll()) & interest.wanted) !== 0) return Readiness.In
-    }
+    for (const interest of this.ready) if (interest.events !== 0) return Readiness.In
     return 0
   }
 
-  /** Notes that something has happened to a watched descriptor. @returns whether it was news */
+  /** Descriptors that are watched. */
+  get size(): number {
+    let count = 0
+    for (const interests of this.interests.values()) count += interests.length
+    return count
+  }
+
+  /** Notes that something has happened to a watched descriptor. @returns whether it will be looked at */
   mayBeReady(interest: Interest): boolean {
-    if (!interest.queued) {
-      interest.queued = true
-      this.ready.push(interest)
-    }
+    this.ready.add(interest)
     this.wake(Readiness.In)
     return true
   }
 
   forget(interest: Interest): void {
     interest.leave()
-    if (this.interests.get(interest.fd) === interest) this.interests.delete(interest.fd)
-    if (interest.queued) this.ready = this.ready.filter((other) => other !== interest)
-    interest.queued = false
+    this.ready.delete(interest)
+    const { file } = interest
+    const left = this.interests.get(file)?.filter((other) => other !== interest) ?? []
+    if (left.length > 0) this.interests.set(file, left)
+    else this.interests.delete(file)
+    if (file instanceof Epoll) file.watchers.delete(this)
   }
 
   protected release(): void {
-    for (const interest of [...this.interests.values()]) this.forget(interest)
+    for (const interests of [...this.interests.values()]) for (const interest of interests) this.forget(interest)
+  }
+
+  private add(interest: Interest): void {
+    const { file } = interest
+    const others = this.interests.get(file)
+    if (others === undefined) this.interests.set(file, [interest])
+    else others.push(interest)
+    if (file instanceof Epoll) file.watchers.add(this)
+    file.wait(interest)
+    this.check(interest)
   }
 
   private check(interest: Interest): void {
-    if ((withNormBits(interest.file.poll()) & interest.wanted) !== 0) this.mayBeReady(interest)
+    if (interest.events !== 0) this.mayBeReady(interest)
   }
 
   /** Does this instance watch `other`, itself or through further ones? */
   private reaches(other: Epoll): boolean {
-    for (const interest of this.interests.values()) {
-      if (interest.file === other) return true
-      if (interest.file instanceof Epoll && interest.file.reaches(other)) return true
+    for (const file of this.interests.keys()) {
+      if (file === other || (file instanceof Epoll && file.reaches(other))) return true
     }
     return false
+  }
+
+  /** The epoll instances that watch this one. */
+  private readonly watchers = new Set<Epoll>()
+
+  /** How many instances in a row there are from this one down. */
+  private get depth(): number {
+    let deepest = 0
+    for (const file of this.interests.keys()) if (file instanceof Epoll) deepest = Math.max(deepest, file.depth)
+    return deepest + 1
+  }
+
+  /** How many instances in a row there are from this one up. */
+  private get height(): number {
+    let highest = 0
+    for (const watcher of this.watchers) highest = Math.max(highest, watcher.height)
+    return highest + 1
   }
 }

@@ -1,8 +1,9 @@
 import type { Random } from '../core/random.ts'
 import type { IpStack } from '../ip/stack.ts'
 import type { TcpSettings } from '../tcp/settings.ts'
+import { IpOptions } from './ip-options.ts'
 import { PortTable, tcpConflict, udpConflict } from './ports.ts'
-import type { Socket } from './socket.ts'
+import { KeptOptions, type Socket } from './socket.ts'
 import { TcpDemux } from './tcp-demux.ts'
 
 /** Settings of sockets in general, under Linux's names (net.core, net.ipv4). */
@@ -31,9 +32,14 @@ export class SocketLayer {
   readonly udpPorts = new PortTable(udpConflict)
   /** Every socket that a descriptor refers to. */
   readonly sockets = new Set<Socket>()
+  /** The options of sockets that have set none. */
+  readonly defaultKept = new KeptOptions()
+  readonly defaultIpOptions = new IpOptions()
   private inodes = 0
   /** Told when urgent data is announced to a socket: whoever owns it gets SIGURG. */
   onUrgent: ((socket: Socket) => void) | null = null
+  /** Told when something has happened to a socket with O_ASYNC: whoever owns it gets SIGIO. */
+  onAsync: ((socket: Socket) => void) | null = null
 
   constructor(ip: IpStack, tcpSettings: TcpSettings, random: Random) {
     this.ip = ip
@@ -49,14 +55,18 @@ export class SocketLayer {
   /**
    * Tries the ports that may be chosen, each once, from a random one on (RFC 6056 section 3.3.1).
    * @param take takes a port if it can be had
+   * @param range IP_LOCAL_PORT_RANGE: first and last, 0 for the host's own bound
    * @returns what `take` returned for the first that could; null when none can
    */
-  chooseEphemeral<T>(take: (port: number) => T | null): T | null {
-    const [low, high] = this.settings.ip_local_port_range
+  chooseEphemeral<T>(take: (port: number) => T | null, range: readonly [number, number] = NO_RANGE): T | null {
+    const [first, last] = this.settings.ip_local_port_range
+    const low = Math.max(first, range[0])
+    const high = range[1] === 0 ? last : Math.min(last, range[1])
+    if (low > high) return null
     const count = high - low + 1
-    const first = this.random.below(count)
+    const start = this.random.below(count)
     for (let i = 0; i < count; i++) {
-      const taken = take(low + ((first + i) % count))
+      const taken = take(low + ((start + i) % count))
       if (taken !== null) return taken
     }
     return null
@@ -76,3 +86,5 @@ export class SocketLayer {
     for (const claim of this.tcp.listeners.all()) this.tcp.listeners.remove(claim)
   }
 }
+
+const NO_RANGE: readonly [number, number] = [0, 0]

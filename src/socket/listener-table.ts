@@ -14,8 +14,9 @@ export interface Claimant {
   readonly v6only: boolean
   /** SO_BINDTODEVICE, or the scope of a link-local address; null for any. */
   readonly boundInterface: NetworkInterface | null
-  /** SO_REUSEPORT: one of several with equal claims is chosen by hash. */
+  /** SO_REUSEPORT: one of several with equal claims, of one user, is chosen by hash. */
   readonly reusePort: boolean
+  readonly uid: number
 }
 
 const MAPPED = 0xffff
@@ -75,20 +76,6 @@ export class ListenerTable<T extends Claimant> {
     return any6 === undefined ? null : choose(any6, header, from, flow)
   }
 
-  /** Every claimant of a packet to `port`, for what goes to all: multicast and broadcast. */
-  *matching(header: IpHeader, port: number, from: NetworkInterface): Iterable<T> {
-    const { destination0, destination1, destination2, destination3 } = header
-    const keys: (T[] | undefined)[] = [
-      this.groups.get(destination0, destination1, destination2, destination3, port),
-      header.version === 4 ? this.groups.get(0, 0, MAPPED, 0, port) : undefined,
-      this.groups.get(0, 0, 0, 0, port),
-    ]
-    for (const group of keys) {
-      if (group === undefined) continue
-      for (const claimant of [...group]) if (score(claimant, header, from) >= 0) yield claimant
-    }
-  }
-
   /** Every claimant, in no order; a copy. */
   all(): T[] {
     return this.groups.values().flat()
@@ -107,24 +94,35 @@ const score = (claimant: Claimant, header: IpHeader, from: NetworkInterface): nu
   return points
 }
 
-/** The best of a group; of several equal ones with SO_REUSEPORT the one that the flow's hash falls to, else the last that came. */
+/**
+ * The best of a group: of equal ones the last that came, or, if it has SO_REUSEPORT, the one of those which have it too
+ * that the flow's hash falls to.
+ */
 const choose = <T extends Claimant>(group: T[], header: IpHeader, from: NetworkInterface, flow: number): T | null => {
   let best: T | null = null
   let bestScore = -1
-  let equals = 0
   for (let i = 0; i < group.length; i++) {
-    const claimant = group[i]!
-    const points = score(claimant, header, from)
+    const points = score(group[i]!, header, from)
     if (points < 0 || points < bestScore) continue
-    equals = points === bestScore ? equals + 1 : 1
     bestScore = points
-    best = claimant
+    best = group[i]!
   }
-  if (equals < 2 || !best!.reusePort) return best
+  if (best === null || !best.reusePort) return best
+  let equals = 0
+  for (let i = 0; i < group.length; i++) if (sharesWith(group[i]!, best, bestScore, header, from)) equals++
+  if (equals < 2) return best
   // Spread evenly by the upper bits of the hash (Lemire's reduction).
   let chosen = Math.floor(((flow >>> 0) * equals) / 0x1_0000_0000)
   for (let i = 0; i < group.length; i++) {
-    if (score(group[i]!, header, from) === bestScore && chosen-- === 0) return group[i]!
+    if (sharesWith(group[i]!, best, bestScore, header, from) && chosen-- === 0) return group[i]!
   }
   return best
 }
+
+const sharesWith = (
+  other: Claimant,
+  best: Claimant,
+  points: number,
+  header: IpHeader,
+  from: NetworkInterface,
+): boolean => other.reusePort && other.uid === best.uid && score(other, header, from) === points

@@ -1,4 +1,5 @@
 import { Errno } from '../core/errno.ts'
+import { O_RDWR } from './constants.ts'
 import { type Waiter, WaitQueue } from './wait.ts'
 
 /**
@@ -8,6 +9,8 @@ import { type Waiter, WaitQueue } from './wait.ts'
 export abstract class OpenFile {
   /** Descriptors that refer to it, and calls in progress on it. */
   references = 0
+  /** O_RDONLY, O_WRONLY or O_RDWR. */
+  readonly access: number = O_RDWR
   /** O_NONBLOCK. */
   nonBlocking = false
   /** O_ASYNC, and whom SIGIO and SIGURG go to: a process's id, 0 for nobody. */
@@ -36,6 +39,11 @@ export abstract class OpenFile {
     return -Errno.ENOTTY
   }
 
+  /** Can it be waited for: has its kind of file poll(2)? Those that have not are always ready. */
+  get canPoll(): boolean {
+    return true
+  }
+
   retain(): void {
     this.references++
   }
@@ -57,5 +65,9 @@ export abstract class OpenFile {
   /** Tells those who wait that one of `events` may have come true; 0 tells all. */
   wake(events: number): void {
     this.queue?.wake(events)
+    if (this.async && this.owner !== 0) this.notifyOwner()
   }
+
+  /** O_ASYNC: its owner is to get SIGIO. */
+  protected notifyOwner(): void {}
 }

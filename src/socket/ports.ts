@@ -40,6 +40,14 @@ export class PortOwner implements PortHold {
     if (--this.count === 0) this.bucket.remove(this)
   }
 
+  /** The same hold on other terms: SO_REUSEADDR or SO_REUSEPORT was set. This one is released. */
+  withFlags(reuseAddress: boolean, reusePort: boolean): PortOwner {
+    const claim = { ...derive(this.claim, this.claim.local, this.claim.isTimeWait), reuseAddress, reusePort }
+    const owner = this.bucket.share(claim)
+    this.release()
+    return owner
+  }
+
   forChild(local: IpAddress): PortHold {
     return this.bucket.share(derive(this.claim, local, false))
   }
@@ -152,8 +160,14 @@ export class PortTable {
     this.conflicts = conflicts
   }
 
-  find(port: number): PortBucket | undefined {
-    return this.buckets.get(port)
+  /** Has anybody this port? */
+  has(port: number): boolean {
+    return this.buckets.has(port)
+  }
+
+  /** May connections have it whose pairs of endpoints are their own: has nobody bound it? */
+  mayShare(port: number): boolean {
+    return this.buckets.get(port)?.automatic !== false
   }
 
   /** Is anybody in the way of `claim` having `port`? `self`, who holds it already, is not. */
@@ -166,7 +180,21 @@ export class PortTable {
 
   /** Takes `port` for a socket that binds it; null when somebody is in the way. */
   bind(port: number, claim: PortClaim): PortOwner | null {
-    if (this.isTaken(port, claim)) return null
+    return this.isTaken(port, claim) ? null : this.take(port, claim)
+  }
+
+  /** Takes `port` for a socket that asked for any: null when somebody has it for an address in common, on whatever terms. */
+  bindAlone(port: number, claim: PortClaim): PortOwner | null {
+    const bucket = this.buckets.get(port)
+    if (bucket !== undefined) {
+      for (const { claim: other } of bucket.owners) {
+        if (!differentInterfaces(claim, other) && addressesOverlap(claim, other)) return null
+      }
+    }
+    return this.take(port, claim)
+  }
+
+  private take(port: number, claim: PortClaim): PortOwner {
     const bucket = this.obtain(port, false)
     bucket.automatic = false
     return bucket.add(claim)

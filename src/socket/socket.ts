@@ -3,24 +3,10 @@ import { Errno } from '../core/errno.ts'
 import type { NetworkInterface } from '../ip/interface.ts'
 import type { Sockaddr } from './address.ts'
 import * as C from './constants.ts'
+import type { ControlMessage } from './control.ts'
 import type { SocketLayer } from './layer.ts'
 import { OpenFile } from './open-file.ts'
-
-/** `struct linger`. */
-export interface Linger {
-  l_onoff: number
-  /** Seconds. */
-  l_linger: number
-}
-
-/** `struct timeval`. */
-export interface Timeval {
-  tv_sec: number
-  tv_usec: number
-}
-
-/** The value of a socket option: a number, or the structure that it takes. */
-export type OptionValue = number | string | Linger | Timeval | object
+import { getSocketOption, type OptionFailure, type OptionValue, setSocketOption } from './socket-options.ts'
 
 /** What a receive call learns beside the data. One object a call. */
 export class Received {
@@ -28,6 +14,8 @@ export class Received {
   from: Required<Sockaddr> | null = null
   /** MSG_TRUNC, MSG_OOB, MSG_CTRUNC …: what became of the message. */
   flags = 0
+  /** Control messages, for those who ask for them; null for others. */
+  control: ControlMessage[] | null = null
 }
 
 /**
@@ -42,16 +30,19 @@ export abstract class Socket extends OpenFile {
   readonly protocol: number
   reuseAddress = false
   reusePort = false
-  /** SO_SNDTIMEO and SO_RCVTIMEO, microseconds; 0 for no limit. */
+  /** SO_SNDTIMEO and SO_RCVTIMEO, microseconds; 0 for no limit, less for not to wait at all. */
   sendTimeout: Micros = 0
   receiveTimeout: Micros = 0
-  /** SO_BINDTODEVICE. */
+  /** SO_BINDTODEVICE, or the scope of a link-local address. */
   boundInterface: NetworkInterface | null = null
   /** SO_LINGER: seconds, -1 when it is off. */
   lingerSeconds = -1
-  /** Who made it. */
+  /** Options at SOL_SOCKET that are only kept, or that few look at. Not to be written: see `ownKept`. */
+  kept: KeptOptions
+  private keepsOwn = false
+  /** Who made it: 0 is the superuser. */
   uid = 0
-  /** Names the socket for those who look: netstat, ss, lsof. */
+  /** Names it among the host's sockets. */
   readonly inode: number
 
   constructor(layer: SocketLayer, domain: number, type: number, protocol: number) {
@@ -60,6 +51,7 @@ export abstract class Socket extends OpenFile {
     this.domain = domain
     this.type = type
     this.protocol = protocol
+    this.kept = layer.defaultKept
     this.inode = layer.newInode()
     layer.sockets.add(this)
   }
@@ -69,15 +61,49 @@ export abstract class Socket extends OpenFile {
     return this.domain === C.AF_INET6 ? 6 : 4
   }
 
+  /** `kept`, made this socket's own so that it may be written. */
+  ownKept(): KeptOptions {
+    if (!this.keepsOwn) this.kept = Object.assign(new KeptOptions(), this.kept)
+    this.keepsOwn = true
+    return this.kept
+  }
+
+  /** Begins with what the socket that it was accepted from was set to. */
+  protected inheritOptions(from: Socket): void {
+    this.reuseAddress = from.reuseAddress
+    this.reusePort = from.reusePort
+    this.sendTimeout = from.sendTimeout
+    this.receiveTimeout = from.receiveTimeout
+    this.boundInterface = from.boundInterface
+    this.lingerSeconds = from.lingerSeconds
+    this.uid = from.uid
+    this.kept = from.kept
+    from.keepsOwn = false
+  }
+
   abstract bind(address: Sockaddr): number
   /** @returns 0, -EINPROGRESS when it has begun and is not over, or another negative `Errno` */
   abstract connect(address: Sockaddr): number
-  abstract send(source: Uint8Array, at: number, length: number, flags: number, to: Sockaddr | null): number
+  /** @param control what sendmsg(2) has beside the data */
+  abstract send(
+    source: Uint8Array,
+    at: number,
+    length: number,
+    flags: number,
+    to: Sockaddr | null,
+    control?: readonly ControlMessage[] | null,
+  ): number
   abstract receive(target: Uint8Array, at: number, length: number, flags: number, received: Received | null): number
   abstract shutdown(how: number): number
   /** getsockname(2) and getpeername(2). @returns the address, or a negative `Errno` */
   abstract localAddress(): Required<Sockaddr> | number
   abstract peerAddress(): Required<Sockaddr> | number
+
+  /** SO_SNDBUF and SO_RCVBUF as they are, bytes. */
+  abstract get sendBuffer(): number
+  abstract get receiveBuffer(): number
+  /** @param asked bytes, cut to what is allowed, and not yet doubled */
+  abstract setBuffer(which: 'send' | 'receive', asked: number): void
 
   listen(_backlog: number): number {
     return -Errno.EOPNOTSUPP
@@ -86,6 +112,16 @@ export abstract class Socket extends OpenFile {
   /** The next connection; -EAGAIN when none waits, or another negative `Errno`. */
   accept(): Socket | number {
     return -Errno.EOPNOTSUPP
+  }
+
+  /** How a connect that was begun stands: 0, -EINPROGRESS, or why it failed. @param _again is it another connect(2) asking? */
+  connectResult(_again: boolean): number {
+    return 0
+  }
+
+  /** The peer of a connection just accepted, which may have ended already. */
+  acceptedPeer(): Required<Sockaddr> | number {
+    return this.peerAddress()
   }
 
   /** The error that waits to be reported (SO_ERROR), taken; 0 for none. */
@@ -98,13 +134,32 @@ export abstract class Socket extends OpenFile {
     return 1
   }
 
+  /** Bytes that a receive could take now, on a stream. */
+  get receivable(): number {
+    return 0
+  }
+
+  /** Has the last receive ended where no more may be added to it: at the urgent mark? */
+  get endsRun(): boolean {
+    return false
+  }
+
   /** Must send(2) go on until everything is taken: is it a stream? */
   get isStream(): boolean {
     return this.type === C.SOCK_STREAM
   }
 
+  get isListening(): boolean {
+    return false
+  }
+
   /** Does a close with SO_LINGER still have to wait? */
   get isLingering(): boolean {
+    return false
+  }
+
+  /** What close(2) does before it waits with SO_LINGER. @returns whether there is something to wait for */
+  beginLingeringClose(): boolean {
     return false
   }
 
@@ -116,100 +171,43 @@ export abstract class Socket extends OpenFile {
     return this.send(source, at, length, 0, null)
   }
 
-  /** Sets an option at SOL_SOCKET; the kinds of sockets add theirs. @returns 0 or a negative `Errno` */
+  /** Sets an option. @returns 0 or a negative `Errno` */
   setOption(level: number, name: number, value: OptionValue): number {
-    if (level !== C.SOL_SOCKET) return -Errno.ENOPROTOOPT
-    if (name === C.SO_LINGER) return this.setLinger(value as Linger)
-    if (name === C.SO_RCVTIMEO || name === C.SO_SNDTIMEO) return this.setTimeout(name, value as Timeval)
-    if (name === C.SO_BINDTODEVICE) return this.bindToDevice(value)
-    if (typeof value !== 'number') return -Errno.EINVAL
-    switch (name) {
-      case C.SO_REUSEADDR:
-        this.reuseAddress = value !== 0
-        return 0
-      case C.SO_REUSEPORT:
-        if (this.type === C.SOCK_RAW) return -Errno.EOPNOTSUPP
-        this.reusePort = value !== 0
-        return 0
-      case C.SO_TYPE:
-      case C.SO_PROTOCOL:
-      case C.SO_DOMAIN:
-      case C.SO_ERROR:
-      case C.SO_ACCEPTCONN:
-        return -Errno.ENOPROTOOPT
-      default:
-        return this.setSocketOption(name, value)
-    }
+    return level === C.SOL_SOCKET ? setSocketOption(this, name, value) : -Errno.ENOPROTOOPT
   }
 
-  /** Options at SOL_SOCKET that depend on the kind of socket. */
-  protected abstract setSocketOption(name: number, value: number): number
-  protected abstract getSocketOption(name: number): number
+  /** Reads an option. */
+  getOption(level: number, name: number): OptionValue | OptionFailure {
+    return level === C.SOL_SOCKET ? getSocketOption(this, name) : { errno: Errno.EOPNOTSUPP }
+  }
 
-  /** Reads an option. @returns its value, or a negative `Errno` */
-  getOption(level: number, name: number): OptionValue {
-    if (level !== C.SOL_SOCKET) return -Errno.ENOPROTOOPT
-    switch (name) {
-      case C.SO_REUSEADDR:
-        return Number(this.reuseAddress)
-      case C.SO_REUSEPORT:
-        return Number(this.reusePort)
-      case C.SO_TYPE:
-        return this.type
-      case C.SO_PROTOCOL:
-        return this.protocol
-      case C.SO_DOMAIN:
-        return this.domain
-      case C.SO_ERROR:
-        return this.takeError()
-      case C.SO_LINGER:
-        return { l_onoff: Number(this.lingerSeconds >= 0), l_linger: Math.max(0, this.lingerSeconds) }
-      case C.SO_RCVTIMEO:
-        return timeval(this.receiveTimeout)
-      case C.SO_SNDTIMEO:
-        return timeval(this.sendTimeout)
-      case C.SO_BINDTODEVICE:
-        return this.boundInterface?.name ?? ''
-      default:
-        return this.getSocketOption(name)
-    }
+  /** An option at SOL_SOCKET was set that a kind of socket may have to follow. @returns 0 or a negative `Errno` */
+  optionChanged(_name: number, _value: number): number {
+    return 0
   }
 
   protected override release(): void {
     this.layer.sockets.delete(this)
   }
 
-  private setLinger(value: Linger): number {
-    if (typeof value !== 'object' || typeof value.l_onoff !== 'number') return -Errno.EINVAL
-    this.lingerSeconds = value.l_onoff === 0 ? -1 : Math.max(0, value.l_linger)
-    return 0
-  }
-
-  private setTimeout(name: number, value: Timeval): number {
-    if (typeof value !== 'object' || typeof value.tv_sec !== 'number') return -Errno.EINVAL
-    const usec = value.tv_usec ?? 0
-    if (usec < 0 || usec >= 1_000_000) return -Errno.EDOM
-    // A negative time-out means not to wait at all; the least that can be told from none is taken.
-    const limit = value.tv_sec < 0 ? 1 : value.tv_sec * 1_000_000 + usec
-    if (name === C.SO_RCVTIMEO) this.receiveTimeout = limit
-    else this.sendTimeout = limit
-    return 0
-  }
-
-  private bindToDevice(value: OptionValue): number {
-    if (typeof value !== 'string') return -Errno.EINVAL
-    if (value === '') {
-      this.boundInterface = null
-      return 0
-    }
-    const found = this.layer.ip.interfaceNamed(value)
-    if (found === null) return -Errno.ENODEV
-    this.boundInterface = found
-    return 0
+  protected override notifyOwner(): void {
+    this.layer.onAsync?.(this)
   }
 }
 
-const timeval = (limit: Micros): Timeval => ({
-  tv_sec: Math.floor(limit / 1_000_000),
-  tv_usec: limit % 1_000_000,
-})
+/** What `Socket.kept` has. One object serves all sockets that left it alone. */
+export class KeptOptions {
+  debug = false
+  dontRoute = false
+  broadcast = false
+  keepAlive = false
+  outOfBandInline = false
+  noCheck = false
+  priority = 0
+  mark = 0
+  timestamp = false
+  dropCount = false
+  receiveLowat = 1
+  /** l_linger while SO_LINGER is off. */
+  idleLinger = 0
+}

@@ -1,5 +1,6 @@
 import { type Frame, FrameChecksum } from '../core/frame.ts'
 import type { Random } from '../core/random.ts'
+import { addressHash } from '../ip/address-map.ts'
 import type { NetworkInterface } from '../ip/interface.ts'
 import type { IcmpError, TransportProtocol } from '../ip/protocol.ts'
 import type { IpStack } from '../ip/stack.ts'
@@ -36,11 +37,14 @@ export class TcpDemux implements TransportProtocol {
   readonly listeners: ListenerTable<ListenerClaim>
   readonly layer: TcpLayer
   private readonly ip: IpStack
+  /** Which of several listeners with SO_REUSEPORT gets whom is no stranger's choice. */
+  private readonly seed: number
 
   constructor(ip: IpStack, settings: TcpSettings, random: Random) {
     this.ip = ip
     this.table = new TupleTable(random.next32())
     this.listeners = new ListenerTable(random.next32())
+    this.seed = random.next32()
     this.layer = new TcpLayer(ip.world, ip, this.table, settings, random)
     ip.register(IpProtocol.Tcp, this)
   }
@@ -82,19 +86,35 @@ export class TcpDemux implements TransportProtocol {
   /** @returns `Verdict.Done`, `Verdict.Reset`, or why the segment was dropped */
   private dispatch(segment: Segment, header: IpHeader, from: NetworkInterface): number {
     const entry = this.table.find(header, segment.sourcePort, segment.destinationPort, from)
+    let old: TimeWait | null = null
     if (entry !== null) {
       if (entry.kind === TupleKind.Connection) return receiveSegment(entry as TcpConnection, segment)
       if (entry.kind === TupleKind.Request) return (entry as Request).receive(segment)
-      const verdict = (entry as TimeWait).receive(segment)
+      old = entry as TimeWait
+      const verdict = old.receive(segment)
       if (verdict !== TimeWaitVerdict.Reopen) return verdict
     }
-    const flow = Math.imul(header.source3 ^ (segment.sourcePort << 16) ^ header.source0, 0x9e37_79b1)
+    const { source0, source1, source2, source3 } = header
+    const flow = addressHash(
+      source0,
+      source1,
+      source2,
+      source3,
+      (segment.sourcePort << 16) | segment.destinationPort,
+      this.seed,
+    )
     const claim = this.listeners.find(header, segment.destinationPort, from, flow)
-    if (claim === null) {
-      this.ip.mib.drops[Drop['tcp-no-socket']]!++
-      return Verdict.Reset
+    if (claim !== null) {
+      old?.end()
+      return claim.listener.receive(segment, header, from)
     }
-    return claim.listener.receive(segment, header, from)
+    if (old !== null) {
+      // Nobody listens any more: for TIME_WAIT the SYN is a segment out of window like any other.
+      old.acknowledge(segment)
+      return Drop['tcp-time-wait']
+    }
+    this.ip.mib.drops[Drop['tcp-no-socket']]!++
+    return Verdict.Reset
   }
 
   icmpError(error: IcmpError): void {

@@ -1,15 +1,16 @@
 import { Errno } from '../core/errno.ts'
-import { AckPending, BufferLock, Nagle } from '../tcp/connection.ts'
+import { Readiness } from '../core/readiness.ts'
+import { AckPending, BufferLock, Nagle, type TcpConnection } from '../tcp/connection.ts'
 import { acknowledgeRead, allowQuickAcks, MAX_QUICK_ACKS } from '../tcp/delayed-ack.ts'
 import { tcpInfo } from '../tcp/info.ts'
 import { pushPending } from '../tcp/output.ts'
 import { TcpState } from '../tcp/state.ts'
 import { armKeepalive, keepIdle, stopKeepalive } from '../tcp/timers.ts'
 import * as C from './constants.ts'
-import type { OptionValue } from './socket.ts'
+import type { OptionFailure, OptionValue } from './socket-options.ts'
 import type { TcpSocket } from './tcp.ts'
 
-/** The options of TCP sockets: what setsockopt(2) and getsockopt(2) take and give, with Linux's limits. */
+/** The options of TCP sockets: what setsockopt(2) and getsockopt(2) take and give, with Linux's limits (tcp(7)). */
 
 /** The least sizes of queues, where they are doubled. */
 const MIN_SEND_BUFFER = 4608
@@ -21,63 +22,53 @@ const MAX_KEEP_COUNT = 127
 const MAX_SYN_COUNT = 127
 const MAX_LINGER2 = 120
 
-/** @returns 0 or a negative `Errno` */
-export const setTcpOption = (socket: TcpSocket, level: number, name: number, value: OptionValue): number => {
-  if (level === C.SOL_TCP && name === C.TCP_CONGESTION) return setCongestion(socket, value)
+/** Sets an option at IPPROTO_TCP. @returns 0 or a negative `Errno` */
+export const setTcpOption = (socket: TcpSocket, name: number, value: OptionValue): number => {
+  if (name === C.TCP_CONGESTION) return setCongestion(socket, value)
   if (typeof value !== 'number' || !Number.isInteger(value)) return -Errno.EINVAL
-  if (level === C.SOL_TCP) return setAtTcp(socket, name, value)
-  if (level === C.SOL_SOCKET) return setAtSocket(socket, name, value)
-  if (level === C.SOL_IP) return setAtIp(socket, name, value)
-  if (level === C.SOL_IPV6) return socket.family === 6 ? setAtIpv6(socket, name, value) : -Errno.ENOPROTOOPT
-  return -Errno.ENOPROTOOPT
+  return setAtTcp(socket, name, value)
 }
 
-const setAtSocket = (socket: TcpSocket, name: number, value: number): number => {
+/** SO_SNDBUF and SO_RCVBUF: doubled, for the overhead of packets, where that is counted (socket(7)). */
+export const setTcpBuffer = (socket: TcpSocket, which: 'send' | 'receive', asked: number): void => {
   const { c } = socket
-  switch (name) {
-    case C.SO_SNDBUF:
-    case C.SO_SNDBUFFORCE: {
-      const limited = name === C.SO_SNDBUF ? Math.min(value, socket.layer.settings.wmem_max) : value
-      c.bufferLocks |= BufferLock.Send
-      c.sendBuffer = bufferSize(socket, limited, MIN_SEND_BUFFER)
-      socket.wake(socket.poll())
-      return 0
-    }
-    case C.SO_RCVBUF:
-    case C.SO_RCVBUFFORCE: {
-      const limited = name === C.SO_RCVBUF ? Math.min(value, socket.layer.settings.rmem_max) : value
-      c.bufferLocks |= BufferLock.Receive
-      c.receiveBuffer = bufferSize(socket, limited, MIN_RECEIVE_BUFFER)
-      return 0
-    }
-    case C.SO_KEEPALIVE:
-      c.ownOptions().keepalive = value !== 0
-      if (c.state === TcpState.Closed || c.state === TcpState.SynSent) return 0
-      if (value === 0) stopKeepalive(c)
-      else armKeepalive(c, keepIdle(c))
-      return 0
-    case C.SO_OOBINLINE:
-      c.ownOptions().oobInline = value !== 0
-      return 0
-    case C.SO_RCVLOWAT:
-      c.ownOptions().receiveLowat = value <= 0 ? (value < 0 ? 0x7fff_ffff : 1) : value
-      return 0
-    case C.SO_SNDLOWAT:
-      return -Errno.ENOPROTOOPT
-    case C.SO_BROADCAST:
-    case C.SO_DONTROUTE:
-    case C.SO_DEBUG:
-    case C.SO_PRIORITY:
-    case C.SO_TIMESTAMP:
-      return 0
-    default:
-      return -Errno.ENOPROTOOPT
+  const least = which === 'send' ? MIN_SEND_BUFFER : MIN_RECEIVE_BUFFER
+  const isPlain = c.layer.settings.personality.bufferAccounting === 'data'
+  const size = isPlain ? Math.max(1, asked) : Math.max(asked * 2, least)
+  if (which === 'receive') {
+    c.bufferLocks |= BufferLock.Receive
+    c.receiveBuffer = size
+    return
   }
+  c.bufferLocks |= BufferLock.Send
+  c.sendBuffer = size
+  // There may be room now.
+  socket.wake(socket.poll() & Readiness.Out)
 }
 
-/** The size of a queue for what was asked: doubled, for the overhead of packets, where that is counted (socket(7)). */
-const bufferSize = (socket: TcpSocket, asked: number, least: number): number =>
-  socket.c.layer.settings.personality.bufferAccounting === 'data' ? Math.max(1, asked) : Math.max(asked * 2, least)
+/** SO_RCVLOWAT: no more than half of what RecvQ may grow to, and RecvQ grows so that it can be met. */
+export const setReceiveLowat = (socket: TcpSocket): number => {
+  const { c } = socket
+  const { settings } = c.layer
+  const locked = (c.bufferLocks & BufferLock.Receive) !== 0
+  const most = (locked ? c.receiveBuffer : settings.tcp_rmem[2]) >> 1
+  const lowat = Math.max(1, Math.min(socket.kept.receiveLowat, most))
+  c.ownOptions().receiveLowat = lowat
+  const isPlain = settings.personality.bufferAccounting === 'data'
+  if (!locked) c.receiveBuffer = Math.max(c.receiveBuffer, isPlain ? lowat : lowat * 2)
+  socket.wake(socket.poll() & Readiness.In)
+  return lowat
+}
+
+/** An option at SOL_SOCKET that the connection follows was set. */
+export const tcpOptionChanged = (c: TcpConnection, name: number, on: boolean): void => {
+  if (name === C.SO_OOBINLINE) c.ownOptions().oobInline = on
+  if (name !== C.SO_KEEPALIVE) return
+  c.ownOptions().keepalive = on
+  if (c.state === TcpState.Closed || c.state === TcpState.SynSent) return
+  if (on) armKeepalive(c, keepIdle(c))
+  else stopKeepalive(c)
+}
 
 const setAtTcp = (socket: TcpSocket, name: number, value: number): number => {
   const { c } = socket
@@ -119,7 +110,7 @@ const setAtTcp = (socket: TcpSocket, name: number, value: number): number => {
       c.ownOptions().synRetries = value
       return 0
     case C.TCP_LINGER2:
-      c.ownOptions().linger2 = value < 0 ? -1 : value > MAX_LINGER2 ? MAX_LINGER2 : value
+      c.ownOptions().linger2 = value < 0 ? -1 : Math.min(value, MAX_LINGER2)
       return 0
     case C.TCP_DEFER_ACCEPT:
       c.ownOptions().deferAccept = retransmissionsIn(value)
@@ -203,108 +194,8 @@ const setCongestion = (socket: TcpSocket, value: OptionValue): number => {
   return 0
 }
 
-const setAtIp = (socket: TcpSocket, name: number, value: number): number => {
-  const { c } = socket
-  switch (name) {
-    case C.IP_TOS:
-      if (value < 0 || value > 255) return -Errno.EINVAL
-      // The ECN bits are TCP's own.
-      c.ownOptions().trafficClass = value & ~3
-      return 0
-    case C.IP_TTL:
-      if (value !== -1 && (value < 1 || value > 255)) return -Errno.EINVAL
-      c.ownOptions().hopLimit = value === -1 ? 0 : value
-      return 0
-    case C.IP_FREEBIND:
-    case C.IP_TRANSPARENT:
-      socket.freeBind = value !== 0
-      return 0
-    case C.IP_BIND_ADDRESS_NO_PORT:
-      socket.bindAddressNoPort = value !== 0
-      return 0
-    case C.IP_MTU_DISCOVER:
-      return value < C.IP_PMTUDISC_DONT || value > 5 ? -Errno.EINVAL : 0
-    case C.IP_RECVERR:
-      return 0
-    default:
-      return -Errno.ENOPROTOOPT
-  }
-}
-
-const setAtIpv6 = (socket: TcpSocket, name: number, value: number): number => {
-  const { c } = socket
-  switch (name) {
-    case C.IPV6_V6ONLY:
-      if (socket.localPort !== 0) return -Errno.EINVAL
-      socket.v6only = value !== 0
-      return 0
-    case C.IPV6_UNICAST_HOPS:
-      if (value < -1 || value > 255) return -Errno.EINVAL
-      c.ownOptions().hopLimit = value === -1 ? 0 : value
-      return 0
-    case C.IPV6_TCLASS:
-      if (value < -1 || value > 255) return -Errno.EINVAL
-      c.ownOptions().trafficClass = value === -1 ? 0 : value & ~3
-      return 0
-    case C.IPV6_RECVERR:
-    case C.IPV6_MTU_DISCOVER:
-      return 0
-    default:
-      return -Errno.ENOPROTOOPT
-  }
-}
-
-/** @returns the option's value, or a negative `Errno` */
-export const getTcpOption = (socket: TcpSocket, level: number, name: number): OptionValue => {
-  if (level === C.SOL_SOCKET) return getAtSocket(socket, name)
-  if (level === C.SOL_TCP) return getAtTcp(socket, name)
-  const { options } = socket.c
-  if (level === C.SOL_IP) {
-    if (name === C.IP_TOS) return options.trafficClass
-    if (name === C.IP_TTL) return options.hopLimit || socket.layer.ip.settings.ip_default_ttl
-    if (name === C.IP_FREEBIND || name === C.IP_TRANSPARENT) return Number(socket.freeBind)
-    if (name === C.IP_BIND_ADDRESS_NO_PORT) return Number(socket.bindAddressNoPort)
-    if (name === C.IP_MTU) return socket.c.destination?.mtu ?? -Errno.ENOTCONN
-    return -Errno.ENOPROTOOPT
-  }
-  if (level === C.SOL_IPV6 && socket.family === 6) {
-    if (name === C.IPV6_V6ONLY) return Number(socket.v6only)
-    if (name === C.IPV6_UNICAST_HOPS) return options.hopLimit || 64
-    if (name === C.IPV6_TCLASS) return options.trafficClass
-    if (name === C.IPV6_MTU) return socket.c.destination?.mtu ?? -Errno.ENOTCONN
-  }
-  return -Errno.ENOPROTOOPT
-}
-
-const getAtSocket = (socket: TcpSocket, name: number): number => {
-  const { c } = socket
-  switch (name) {
-    case C.SO_SNDBUF:
-      return c.sendBuffer
-    case C.SO_RCVBUF:
-      return c.receiveBuffer
-    case C.SO_KEEPALIVE:
-      return Number(c.options.keepalive)
-    case C.SO_OOBINLINE:
-      return Number(c.options.oobInline)
-    case C.SO_RCVLOWAT:
-      return c.options.receiveLowat
-    case C.SO_SNDLOWAT:
-      return 1
-    case C.SO_ACCEPTCONN:
-      return Number(socket.isListening)
-    case C.SO_BROADCAST:
-    case C.SO_DONTROUTE:
-    case C.SO_DEBUG:
-    case C.SO_PRIORITY:
-    case C.SO_TIMESTAMP:
-      return 0
-    default:
-      return -Errno.ENOPROTOOPT
-  }
-}
-
-const getAtTcp = (socket: TcpSocket, name: number): OptionValue => {
+/** Reads an option at IPPROTO_TCP. */
+export const getTcpOption = (socket: TcpSocket, name: number): OptionValue | OptionFailure => {
   const { c } = socket
   const { settings } = c.layer
   switch (name) {
@@ -343,6 +234,6 @@ const getAtTcp = (socket: TcpSocket, name: number): OptionValue => {
     case C.TCP_THIN_DUPACK:
       return 0
     default:
-      return -Errno.ENOPROTOOPT
+      return { errno: Errno.ENOPROTOOPT }
   }
 }

@@ -5,118 +5,98 @@ import { abort, closeConnection, shutdownSend } from '../tcp/close.ts'
 import { startConnect } from '../tcp/connect.ts'
 import { BufferLock, Shutdown, TcpConnection, type TcpObserver } from '../tcp/connection.ts'
 import { isWritable } from '../tcp/flow.ts'
-import { TcpListener } from '../tcp/listener.ts'
+import { type Inherited, TcpListener } from '../tcp/listener.ts'
 import { isAtMark, ReadEnd, read, readEnd, readUrgent } from '../tcp/read.ts'
 import { stateIn, stateSet, TcpState } from '../tcp/state.ts'
 import { TimeWait } from '../tcp/time-wait.ts'
 import { WriteFlag, write, writeError } from '../tcp/write.ts'
 import type { IpAddress } from '../wire/address.ts'
-import {
-  anyAddress,
-  type Endpoint,
-  formatSockaddr,
-  isUnspec,
-  loopbackFor,
-  parseSockaddr,
-  type Sockaddr,
-} from './address.ts'
+import { anyAddress, type Endpoint, formatSockaddr, isUnspec, type Sockaddr } from './address.ts'
 import * as C from './constants.ts'
+import { InetSocket } from './inet.ts'
 import type { SocketLayer } from './layer.ts'
-import type { Claimant } from './listener-table.ts'
-import type { PortClaim, PortOwner } from './ports.ts'
-import { type OptionValue, type Received, Socket } from './socket.ts'
+import { type PortClaim, PortOwner } from './ports.ts'
+import type { Received } from './socket.ts'
+import type { OptionFailure, OptionValue } from './socket-options.ts'
 import type { ListenerClaim } from './tcp-demux.ts'
-import { getTcpOption, setTcpOption } from './tcp-options.ts'
+import { getTcpOption, setReceiveLowat, setTcpBuffer, setTcpOption, tcpOptionChanged } from './tcp-options.ts'
 
-const CONNECTED = stateSet(
-  TcpState.Established,
-  TcpState.FinWait1,
-  TcpState.FinWait2,
-  TcpState.CloseWait,
-  TcpState.Closing,
-  TcpState.LastAck,
-  TcpState.TimeWait,
-)
+const HAS_NO_PEER = stateSet(TcpState.SynSent, TcpState.Closed)
 const OPENING = stateSet(TcpState.SynSent, TcpState.SynReceived)
 const LINGERS = stateSet(TcpState.FinWait1, TcpState.Closing, TcpState.LastAck)
 
+/** How far connect(2) has come, whatever has become of the connection since: Linux's `socket_state`. */
+const Phase = { Unconnected: 0, Connecting: 1, Connected: 2, Disconnecting: 3 } as const
+
 /** A stream socket of the Internet families. */
-export class TcpSocket extends Socket implements TcpObserver, PortClaim, Claimant {
+export class TcpSocket extends InetSocket implements TcpObserver {
   /** Its connection: made with the socket, and made anew when it is connected again. Queues and options live there. */
   c: TcpConnection
   listener: TcpListener | null = null
-  /** The address and port that it is bound to; unspecified and 0 for none. */
-  local: IpAddress
-  localPort = 0
-  v6only: boolean
-  /** IP_BIND_ADDRESS_NO_PORT, IP_FREEBIND. */
-  bindAddressNoPort = false
-  freeBind = false
-  readonly isTimeWait = false
   private hold: PortOwner | null = null
   private claim: ListenerClaim | null = null
-  /** connect(2) has begun and its end was not reported yet. */
-  private connecting = false
+  private phase: number = Phase.Unconnected
+  /** Where sequence numbers are to begin, when the pair of endpoints was in TIME_WAIT; 0 for anywhere. */
+  private reopenSequence = 0
 
   /** @param connection one that was accepted; a fresh socket makes its own */
   constructor(layer: SocketLayer, domain: number, connection: TcpConnection | null = null) {
     super(layer, domain, C.SOCK_STREAM, C.IPPROTO_TCP)
-    this.v6only = domain === C.AF_INET6 && layer.settings.bindv6only !== 0
-    this.local = anyAddress(this.family)
     this.c = connection ?? this.newConnection()
     if (connection !== null) {
-      this.local = connection.local
       this.localPort = connection.localPort
+      this.phase = Phase.Connected
     }
     this.c.observer = this
   }
 
-  get isListening(): boolean {
+  override get isListening(): boolean {
     return this.listener !== null
   }
 
+  get pathMtu(): number {
+    return this.c.destination?.mtu ?? 0
+  }
+
+  get local(): IpAddress {
+    return this.c.localPort !== 0 ? this.c.local : this.boundAddress
+  }
+
   bind(given: Sockaddr): number {
-    const endpoint = parseSockaddr(given, this.family, (zone) => this.layer.zoneIndex(zone))
+    const { c } = this
+    const endpoint = this.checkBind(given, this.isNumbered || c.state !== TcpState.Closed || this.listener !== null)
     if (typeof endpoint === 'number') return endpoint
-    if (this.localPort !== 0 || this.c.state !== TcpState.Closed || this.listener !== null) return -Errno.EINVAL
-    const problem = this.checkBindAddress(endpoint)
-    if (problem !== 0) return problem
-    const { settings } = this.layer
-    if (endpoint.port > 0 && endpoint.port < settings.ip_unprivileged_port_start && this.uid !== 0) return -Errno.EACCES
-    const before = this.local
-    this.local = endpoint.address
-    if (endpoint.scope !== 0) this.c.scope = this.layer.ip.interfaceAt(endpoint.scope)
-    if (endpoint.port === 0 && this.bindAddressNoPort) return 0
-    const hold = this.takePort(endpoint.port)
-    if (hold === null) {
-      this.local = before
-      return -Errno.EADDRINUSE
+    // The address of a connection that is over counts no more.
+    c.localPort = 0
+    if (endpoint.port === 0 && this.bindAddressNoPort) {
+      this.noteBound(endpoint)
+      return 0
     }
-    this.hold = hold
-    this.localPort = hold.port
-    this.c.keepsPort = true
+    const hold = this.bindTo(endpoint, (port) => this.takePort(port))
+    if (hold === null) return -Errno.EADDRINUSE
+    this.keepPort(hold, endpoint.port !== 0)
     return 0
+  }
+
+  get isNumbered(): boolean {
+    return this.hold !== null || this.c.hold !== null
   }
 
   /** Takes a port for this socket, any that may be chosen for 0; null when it cannot be had. */
   private takePort(port: number): PortOwner | null {
     const { tcpPorts } = this.layer
     if (port !== 0) return tcpPorts.bind(port, this)
+    // One that nobody has, if there is one.
     return (
-      this.layer.chooseEphemeral((candidate) =>
-        // A port of its own, if there is one: SO_REUSEADDR alone is no reason to share.
-        tcpPorts.find(candidate) === undefined ? tcpPorts.bind(candidate, this) : null,
-      ) ?? this.layer.chooseEphemeral((candidate) => tcpPorts.bind(candidate, this))
+      this.chooseEphemeral((candidate) => (tcpPorts.has(candidate) ? null : tcpPorts.bindAlone(candidate, this))) ??
+      this.chooseEphemeral((candidate) => tcpPorts.bindAlone(candidate, this))
     )
   }
 
-  private checkBindAddress({ address, scope }: Endpoint): number {
-    if (address.isUnspecified) return 0
-    if (this.family === 6 && address.isIpv4 && this.v6only) return -Errno.EINVAL
-    if (address.isMulticast || address.isLimitedBroadcast) return -Errno.EADDRNOTAVAIL
-    if (!address.isIpv4 && address.isLinkLocal && scope === 0 && this.boundInterface === null) return -Errno.EINVAL
-    if (this.freeBind || this.layer.settings.ip_nonlocal_bind !== 0) return 0
-    return this.layer.ip.isLocal(address) ? 0 : -Errno.EADDRNOTAVAIL
+  private keepPort(hold: PortOwner, isFixed: boolean): void {
+    this.hold = hold
+    this.localPort = hold.port
+    this.portIsFixed = isFixed
   }
 
   override listen(backlog: number): number {
@@ -124,40 +104,36 @@ export class TcpSocket extends Socket implements TcpObserver, PortClaim, Claiman
       this.listener.setBacklog(backlog < 0 ? C.SOMAXCONN : backlog)
       return 0
     }
-    if (this.c.state !== TcpState.Closed || this.connecting) return -Errno.EINVAL
-    if (this.localPort === 0) {
-      this.hold = this.takePort(0)
-      if (this.hold === null) return -Errno.EADDRINUSE
-      this.localPort = this.hold.port
+    if (this.phase !== Phase.Unconnected || this.c.state !== TcpState.Closed) return -Errno.EINVAL
+    if (this.hold === null) {
+      const hold = this.takePort(0)
+      if (hold === null) return -Errno.EADDRINUSE
+      this.keepPort(hold, false)
     }
-    const { c, layer } = this
-    const listener = new TcpListener(c.layer, this.localPort, this.hold, {
-      options: c.options,
-      sendBuffer: c.sendBuffer,
-      receiveBuffer: c.receiveBuffer,
-      bufferLocks: c.bufferLocks,
-      nagle: c.nagle,
-      control: c.control,
-    })
+    const listener = new TcpListener(this.c.layer, this.localPort, this.hold, this.inheritance())
     // With SO_REUSEADDR two may be bound to one port, but only one may listen on it.
     this.listener = listener
-    if (layer.tcpPorts.isTaken(this.localPort, this, this.hold)) {
+    if (this.layer.tcpPorts.isTaken(this.localPort, this, this.hold)) {
       this.listener = null
       return -Errno.EADDRINUSE
     }
     listener.setBacklog(backlog < 0 ? C.SOMAXCONN : backlog)
     listener.observer = this
-    this.claim = {
-      listener,
-      local: this.local,
-      localPort: this.localPort,
-      family: this.family,
-      v6only: this.v6only,
-      boundInterface: this.boundInterface ?? c.scope,
-      reusePort: this.reusePort,
-    }
-    layer.tcp.listeners.add(this.claim)
+    this.enlist(listener)
     return 0
+  }
+
+  /** Enters a listener where packets are looked up. */
+  private enlist(listener: TcpListener): void {
+    const { boundAddress: local, localPort, family, v6only, boundInterface, reusePort, uid } = this
+    this.claim = { listener, local, localPort, family, v6only, boundInterface, reusePort, uid }
+    this.layer.tcp.listeners.add(this.claim)
+  }
+
+  /** What connections get from the listener that they come through. */
+  private inheritance(): Inherited {
+    const { options, sendBuffer, receiveBuffer, bufferLocks, nagle, control } = this.c
+    return { options, sendBuffer, receiveBuffer, bufferLocks, nagle, control }
   }
 
   override accept(): TcpSocket | number {
@@ -166,118 +142,86 @@ export class TcpSocket extends Socket implements TcpObserver, PortClaim, Claiman
     const connection = listener.accept()
     if (connection === undefined) return -Errno.EAGAIN
     const socket = new TcpSocket(this.layer, this.domain, connection)
-    socket.inherit(this)
+    socket.inheritOptions(this)
     return socket
   }
 
-  /** Takes over what accept(2) hands down from the listening socket; the rest the connection has already. */
-  private inherit(from: TcpSocket): void {
-    this.reuseAddress = from.reuseAddress
-    this.reusePort = from.reusePort
-    this.sendTimeout = from.sendTimeout
-    this.receiveTimeout = from.receiveTimeout
-    this.boundInterface = from.boundInterface
-    this.lingerSeconds = from.lingerSeconds
-    this.v6only = from.v6only
-    this.uid = from.uid
-  }
-
   connect(given: Sockaddr): number {
-    if (isUnspec(given)) return this.disconnect()
-    const endpoint = parseSockaddr(given, this.family, (zone) => this.layer.zoneIndex(zone))
-    if (typeof endpoint === 'number') return endpoint
-    const { c } = this
-    if (this.listener !== null) return -Errno.EISCONN
-    if (this.connecting) return this.connectResult(true)
-    if (c.state !== TcpState.Closed) return -Errno.EISCONN
-    if (c.error !== 0) return -this.takeError()
-    return this.open(endpoint)
+    if (isUnspec(given)) {
+      this.disconnect()
+      return 0
+    }
+    if (this.phase === Phase.Connected) return -Errno.EISCONN
+    if (this.phase === Phase.Connecting) return this.connectResult(true)
+    if (this.phase === Phase.Disconnecting) return -Errno.EINVAL
+    if (this.listener !== null || this.c.state !== TcpState.Closed) return -Errno.EISCONN
+    const endpoint = this.readOwnEndpoint(given)
+    return typeof endpoint === 'number' ? endpoint : this.open(endpoint)
   }
 
-  /** How a connect that had begun has ended. @param again is another connect(2) asking */
-  connectResult(again: boolean): number {
+  override connectResult(again: boolean): number {
     const { c } = this
     if (stateIn(c.state, OPENING)) return again ? -Errno.EALREADY : -Errno.EINPROGRESS
-    this.connecting = false
-    if (c.state === TcpState.Closed && !c.wasEstablished) return -(this.takeError() || Errno.ECONNABORTED)
-    const error = this.takeError()
-    return error === 0 ? 0 : -error
+    if (c.state !== TcpState.Closed) {
+      this.phase = Phase.Connected
+      return 0
+    }
+    // It was refused, has timed out, or was reset since.
+    const errno = this.takeError() || Errno.ECONNABORTED
+    this.disconnect()
+    return -errno
   }
 
   /** Chooses what the endpoints lack, enters them, and sends the SYN. */
   private open(endpoint: Endpoint): number {
-    const { layer } = this
-    const remote = loopbackFor(endpoint.address)
-    if (remote.isMulticast || remote.isLimitedBroadcast) return -Errno.ENETUNREACH
-    if (this.family === 6 && remote.isIpv4 && this.v6only) return -Errno.ENETUNREACH
-    if (!remote.isIpv4 && remote.isLinkLocal && endpoint.scope === 0 && this.boundInterface === null) {
-      return -Errno.EINVAL
-    }
-    const scope = this.boundInterface ?? (endpoint.scope !== 0 ? layer.ip.interfaceAt(endpoint.scope) : null)
-    const source = this.local.isUnspecified ? null : this.local
-    if (source !== null && source.isIpv4 !== remote.isIpv4) return -Errno.ENETUNREACH
-    const destination = layer.ip.resolve(remote, source, scope)
+    const destination = this.resolveRemote(endpoint)
     if (typeof destination === 'number') return destination
-    if (destination.kind === 'broadcast') return -Errno.EACCES
-    const c = this.freshConnection()
-    c.local = source ?? destination.source
-    c.remote = remote
+    if (destination.kind === 'broadcast' || destination.kind === 'multicast') return -Errno.ENETUNREACH
+    const scope = destination.requestedInterface
+    const { c } = this
+    c.local = this.boundAddress.isUnspecified ? destination.source : this.boundAddress
+    c.remote = destination.address
     c.remotePort = endpoint.port
     c.scope = scope
     const problem = this.enter(c, destination)
     if (problem !== 0) {
+      c.localPort = 0
       c.remotePort = 0
       return problem
     }
-    this.connecting = true
-    const errno = startConnect(c, destination, this.reopenSequence)
-    if (errno !== 0) {
-      abort(c)
-      this.connecting = false
-      return -errno
-    }
+    c.error = 0
+    this.ipOptionsChanged()
+    startConnect(c, destination, this.reopenSequence)
+    this.phase = Phase.Connecting
     return -Errno.EINPROGRESS
   }
 
-  private reopenSequence = 0
-
   /** Finds a local port that makes the pair of endpoints unique, if there is none yet, and enters the pair. */
   private enter(c: TcpConnection, destination: Destination): number {
-    const { layer } = this
+    const { layer, hold } = this
     this.reopenSequence = 0
-    if (this.localPort !== 0) {
-      c.localPort = this.localPort
-      return this.insert(c, destination) ? 0 : -Errno.EADDRNOTAVAIL
+    if (hold !== null) {
+      c.localPort = hold.port
+      if (!this.insert(c, destination)) return -Errno.EADDRNOTAVAIL
+      // The connection may outlive the socket, and is to keep the port as long.
+      c.hold = hold.forChild(c.local)
+      return 0
     }
-    const claim: PortClaim = {
-      local: c.local,
-      family: this.family,
-      v6only: this.v6only,
-      boundInterface: this.boundInterface,
-      reuseAddress: this.reuseAddress,
-      reusePort: this.reusePort,
-      uid: this.uid,
-      isListening: false,
-      isTimeWait: false,
-    }
-    const hold = layer.chooseEphemeral((port) => {
-      const bucket = layer.tcpPorts.find(port)
-      if (bucket !== undefined && !bucket.automatic) return null
+    const { family, v6only, boundInterface, reuseAddress, reusePort, uid } = this
+    const terms = { family, v6only, boundInterface, reuseAddress, reusePort, uid }
+    const claim: PortClaim = { ...terms, local: c.local, isListening: false, isTimeWait: false }
+    c.hold = this.chooseEphemeral((port) => {
+      if (!layer.tcpPorts.mayShare(port)) return null
       c.localPort = port
       return this.insert(c, destination) ? layer.tcpPorts.share(port, claim) : null
     })
-    if (hold === null) {
+    if (c.hold === null) {
       c.localPort = 0
       return -Errno.EADDRNOTAVAIL
     }
-    c.hold = hold
-    this.localPort = hold.port
-    this.portIsAutomatic = true
+    this.localPort = c.localPort
     return 0
   }
-
-  /** The port was chosen by connect(2): it goes with the connection. */
-  private portIsAutomatic = false
 
   /** Enters the pair of endpoints; one in TIME_WAIT gives way where that is allowed (tcp_tw_reuse). */
   private insert(c: TcpConnection, destination: Destination): boolean {
@@ -291,41 +235,42 @@ export class TcpSocket extends Socket implements TcpObserver, PortClaim, Claiman
     return table.insert(c)
   }
 
-  /** A connection that was never opened: this socket's own, or, after one has ended, a new one with the same options. */
-  private freshConnection(): TcpConnection {
-    const old = this.c
-    if (old.snd.iss === 0 && old.remotePort === 0) return old
-    const c = this.newConnection()
-    c.options = old.options
-    c.control = old.control
-    c.nagle = old.nagle
-    c.bufferLocks = old.bufferLocks
-    c.keepsPort = old.keepsPort
-    if ((old.bufferLocks & BufferLock.Send) !== 0) c.sendBuffer = old.sendBuffer
-    if ((old.bufferLocks & BufferLock.Receive) !== 0) c.receiveBuffer = old.receiveBuffer
-    closeConnection(old, false)
-    if (this.portIsAutomatic) {
-      this.localPort = 0
-      this.portIsAutomatic = false
-    }
-    this.c = c
-    c.observer = this
-    return c
-  }
-
   private newConnection(): TcpConnection {
     const any = anyAddress(this.family)
     return new TcpConnection(this.layer.tcp.layer, any, 0, any, 0)
   }
 
-  /** connect(2) to AF_UNSPEC: ends the connection, or stops listening; the socket may be used anew. */
-  private disconnect(): number {
+  /** Ends the connection, or stops listening: the socket may be used anew. A connection that was open leaves ECONNRESET. */
+  private disconnect(): void {
     if (this.listener !== null) this.stopListening()
     else if (this.c.state !== TcpState.Closed) abort(this.c)
-    this.connecting = false
-    this.freshConnection()
-    this.c.error = 0
-    return 0
+    this.phase = Phase.Unconnected
+    this.dropPort()
+    this.reset()
+  }
+
+  /** Takes a connection that was never opened in place of one that was, with the same options. */
+  private reset(): void {
+    const old = this.c
+    if (old.localPort === 0 && old.remotePort === 0 && old.shutdown === 0) return
+    const c = this.newConnection()
+    c.options = old.options
+    c.control = old.control
+    c.nagle = old.nagle
+    c.bufferLocks = old.bufferLocks
+    c.error = old.error
+    if ((old.bufferLocks & BufferLock.Send) !== 0) c.sendBuffer = old.sendBuffer
+    if ((old.bufferLocks & BufferLock.Receive) !== 0) c.receiveBuffer = old.receiveBuffer
+    closeConnection(old, false)
+    this.c = c
+    c.observer = this
+  }
+
+  /** Gives up the port, unless it was asked for by number. */
+  private dropPort(): void {
+    if (this.portIsFixed) return
+    this.hold?.release()
+    this.hold = null
   }
 
   send(source: Uint8Array, at: number, length: number, flags: number, _to: Sockaddr | null): number {
@@ -346,6 +291,7 @@ export class TcpSocket extends Socket implements TcpObserver, PortClaim, Claiman
 
   receive(target: Uint8Array, at: number, length: number, flags: number, received: Received | null): number {
     const { c } = this
+    if ((flags & C.MSG_ERRQUEUE) !== 0) return -Errno.EAGAIN
     if (this.listener !== null) return -Errno.ENOTCONN
     if ((flags & C.MSG_OOB) !== 0) return this.receiveUrgent(target, at, length, flags, received)
     if (stateIn(c.state, OPENING)) return -Errno.EAGAIN
@@ -366,11 +312,13 @@ export class TcpSocket extends Socket implements TcpObserver, PortClaim, Claiman
     flags: number,
     received: Received | null,
   ): number {
-    const byte = readUrgent(this.c, (flags & C.MSG_PEEK) !== 0)
-    if (byte < 0) {
-      const over = this.c.state === TcpState.Closed || (this.c.shutdown & Shutdown.Receive) !== 0
-      return byte === -Errno.EAGAIN && over ? 0 : byte
-    }
+    const { c } = this
+    const isOver = c.state === TcpState.Closed
+    let byte = readUrgent(c, true)
+    if (byte === -Errno.EINVAL) return byte
+    if (isOver && !c.receivedFin) return -Errno.ENOTCONN
+    if (byte === -Errno.EAGAIN) return isOver || (c.shutdown & Shutdown.Receive) !== 0 ? 0 : byte
+    byte = readUrgent(c, (flags & C.MSG_PEEK) !== 0)
     if (received !== null) received.flags |= length > 0 ? C.MSG_OOB : C.MSG_TRUNC
     if (length > 0) target[at] = byte
     return Math.min(1, length)
@@ -380,26 +328,32 @@ export class TcpSocket extends Socket implements TcpObserver, PortClaim, Claiman
     return Math.max(1, Math.min(this.c.options.receiveLowat, length))
   }
 
+  override get receivable(): number {
+    return this.c.receiveRing === null ? 0 : this.c.receiveRing.length
+  }
+
+  override get endsRun(): boolean {
+    return isAtMark(this.c)
+  }
+
   shutdown(how: number): number {
     if (how < C.SHUT_RD || how > C.SHUT_RDWR) return -Errno.EINVAL
     const bits = how + 1
     const { c } = this
-    if (this.listener !== null) {
-      // Stops listening and wakes whoever waits in accept(2).
-      if ((bits & Shutdown.Receive) !== 0) this.stopListening()
+    if (this.phase === Phase.Connecting) {
+      this.phase = stateIn(c.state, OPENING) || c.state === TcpState.Closed ? Phase.Disconnecting : Phase.Connected
+    }
+    if (this.listener !== null || c.state === TcpState.SynSent) {
+      // Stops listening and wakes whoever waits in accept(2); or stops connecting.
+      if (c.state === TcpState.SynSent || (bits & Shutdown.Receive) !== 0) this.disconnect()
       this.wake(0)
       return 0
     }
-    if (c.state === TcpState.Closed) return -Errno.ENOTCONN
-    if (c.state === TcpState.SynSent) {
-      abort(c)
-      this.connecting = false
-      return 0
-    }
-    if ((bits & Shutdown.Receive) !== 0) c.shutdown |= Shutdown.Receive
-    if ((bits & Shutdown.Send) !== 0) shutdownSend(c)
+    const wasOver = c.state === TcpState.Closed
+    if ((bits & Shutdown.Send) !== 0 && !wasOver) shutdownSend(c)
+    c.shutdown |= wasOver ? bits : bits & Shutdown.Receive
     this.wake(0)
-    return 0
+    return wasOver ? -Errno.ENOTCONN : 0
   }
 
   private stopListening(): void {
@@ -410,13 +364,16 @@ export class TcpSocket extends Socket implements TcpObserver, PortClaim, Claiman
   }
 
   localAddress(): Required<Sockaddr> {
-    const bound = this.c.localPort !== 0 ? this.c.local : this.local
-    return formatSockaddr(bound, this.localPort, this.family, this.c.scope?.index)
+    return formatSockaddr(this.local, this.localPort, this.family, (this.c.scope ?? this.boundInterface)?.index)
   }
 
   peerAddress(): Required<Sockaddr> | number {
+    return stateIn(this.c.state, HAS_NO_PEER) ? -Errno.ENOTCONN : this.acceptedPeer()
+  }
+
+  override acceptedPeer(): Required<Sockaddr> | number {
     const { c } = this
-    if (!stateIn(c.state, CONNECTED) || c.remotePort === 0) return -Errno.ENOTCONN
+    if (c.remotePort === 0) return -Errno.ENOTCONN
     return formatSockaddr(c.remote, c.remotePort, this.family, c.scope?.index)
   }
 
@@ -439,61 +396,139 @@ export class TcpSocket extends Socket implements TcpObserver, PortClaim, Claiman
   }
 
   ready(events: number): void {
+    if (this.c.state === TcpState.Closed && this.listener === null) this.dropPort()
     this.wake(events)
   }
 
   urgent(): void {
     this.layer.onUrgent?.(this)
+    this.wake(Readiness.Pri)
   }
 
   override takeError(): number {
-    const { error } = this.c
-    this.c.error = 0
+    const { c } = this
+    const { error } = c
+    c.error = 0
     return error
+  }
+
+  /** SO_ERROR: an error that did not end the connection is told too. */
+  takeAnyError(): number {
+    const error = this.takeError()
+    if (error !== 0) return error
+    const { softError } = this.c
+    this.c.softError = 0
+    return softError
   }
 
   override get isLingering(): boolean {
     return stateIn(this.c.state, LINGERS)
   }
 
-  /** What close(2) does before it waits with SO_LINGER: the FIN leaves, and the socket stays to be told of its ACK. */
-  beginLingeringClose(): void {
-    shutdownSend(this.c)
-    this.c.shutdown = Shutdown.Both
+  /** The FIN leaves, and the socket stays to be told of its ACK. */
+  override beginLingeringClose(): boolean {
+    const { c } = this
+    // What was not read, and a connection that is not open, is a matter of a moment.
+    if (this.listener !== null || this.receivable > 0 || this.lingerSeconds <= 0) return false
+    shutdownSend(c)
+    c.shutdown = Shutdown.Both
+    return this.isLingering
   }
 
-  override ioctl(request: number, _value: number): number {
+  override ioctl(request: number, value: number): number {
     const { c } = this
+    const listens = this.listener !== null
     switch (request) {
       case C.FIONREAD:
-        if (this.listener !== null) return -Errno.EINVAL
-        return c.receiveRing === null ? 0 : c.receiveRing.length
+        return listens ? -Errno.EINVAL : this.readableBytes
       case C.TIOCOUTQ:
-        if (this.listener !== null) return -Errno.EINVAL
-        return c.state === TcpState.SynSent || c.state === TcpState.Closed ? 0 : c.sendQueueBytes
+        if (listens) return -Errno.EINVAL
+        return stateIn(c.state, OPENING) ? 0 : c.sendQueueBytes
       case C.SIOCOUTQNSD:
-        return this.listener !== null ? -Errno.EINVAL : (c.snd.writeSeq - c.snd.nxt) | 0
+        if (listens) return -Errno.EINVAL
+        return stateIn(c.state, OPENING) ? 0 : (c.snd.writeSeq - c.snd.nxt) | 0
       case C.SIOCATMARK:
         return Number(isAtMark(c))
       default:
-        return super.ioctl(request, _value)
+        return super.ioctl(request, value)
     }
   }
 
+  /** Bytes that can be read before the urgent mark, or in all. */
+  private get readableBytes(): number {
+    const { c } = this
+    if (stateIn(c.state, OPENING)) return 0
+    if (c.urgent === null || c.options.oobInline) return this.receivable
+    const distance = (c.urgent.seq - c.rcv.copied) | 0
+    return distance >= 0 && distance < this.receivable ? distance : this.receivable
+  }
+
+  override get sendBuffer(): number {
+    return this.c.sendBuffer
+  }
+
+  override get receiveBuffer(): number {
+    return this.c.receiveBuffer
+  }
+
+  override setBuffer(which: 'send' | 'receive', asked: number): void {
+    setTcpBuffer(this, which, asked)
+    this.optionsChanged()
+  }
+
   override setOption(level: number, name: number, value: OptionValue): number {
-    return level === C.SOL_SOCKET ? super.setOption(level, name, value) : setTcpOption(this, level, name, value)
+    const result = level === C.SOL_TCP ? setTcpOption(this, name, value) : super.setOption(level, name, value)
+    if (result === 0) this.optionsChanged()
+    return result
   }
 
-  override getOption(level: number, name: number): OptionValue {
-    return level === C.SOL_SOCKET ? super.getOption(level, name) : getTcpOption(this, level, name)
+  override getOption(level: number, name: number): OptionValue | OptionFailure {
+    if (level === C.SOL_TCP) return getTcpOption(this, name)
+    return level === C.SOL_SOCKET && name === C.SO_ERROR ? this.takeAnyError() : super.getOption(level, name)
   }
 
-  protected setSocketOption(name: number, value: number): number {
-    return setTcpOption(this, C.SOL_SOCKET, name, value)
+  ipOptionsChanged(): number {
+    const { c, ipOptions } = this
+    const is4 = this.family === 4 || c.remote.isIpv4
+    const hops = is4 ? ipOptions.ttl : Math.max(0, ipOptions.hops)
+    const trafficClass = is4 ? ipOptions.tos : ipOptions.trafficClass
+    if (c.options.hopLimit === hops && c.options.trafficClass === trafficClass) return 0
+    const options = c.ownOptions()
+    options.hopLimit = hops
+    options.trafficClass = trafficClass
+    return 0
   }
 
-  protected getSocketOption(name: number): number {
-    return getTcpOption(this, C.SOL_SOCKET, name) as number
+  override optionChanged(name: number, value: number): number {
+    switch (name) {
+      case C.SO_REUSEADDR:
+      case C.SO_REUSEPORT: {
+        const { hold } = this.c
+        if (hold instanceof PortOwner) this.c.hold = hold.withFlags(this.reuseAddress, this.reusePort)
+        return 0
+      }
+      case C.SO_BINDTODEVICE:
+        if (this.listener !== null && this.claim !== null) {
+          this.layer.tcp.listeners.remove(this.claim)
+          this.enlist(this.listener)
+        }
+        return 0
+      case C.SO_RCVLOWAT:
+        this.ownKept().receiveLowat = setReceiveLowat(this)
+        return 0
+      default:
+        tcpOptionChanged(this.c, name, value !== 0)
+        return 0
+    }
+  }
+
+  /** What connections are to inherit from now on. */
+  private optionsChanged(): void {
+    if (this.listener !== null) Object.assign(this.listener.inherited, this.inheritance())
+  }
+
+  private chooseEphemeral<T>(take: (port: number) => T | null): T | null {
+    return this.layer.chooseEphemeral(take, this.portRange)
   }
 
   protected override release(): void {

@@ -6,7 +6,7 @@ export abstract class Waiter {
   next: Waiter | null = null
   /** `Readiness` bits that it wants to hear of; errors and the end are always told. */
   readonly mask: number
-  /** One of those of whom only the first is to be woken: accept(2), EPOLLEXCLUSIVE. */
+  /** One of those of whom only the first is to be woken: accept(2), epoll_wait(2), EPOLLEXCLUSIVE. */
   readonly exclusive: boolean
 
   constructor(mask: number, exclusive = false) {
@@ -33,6 +33,8 @@ const ALWAYS = 0x0008 | 0x0010
 export class WaitQueue {
   private head: Waiter | null = null
   private tail: Waiter | null = null
+  /** While the queue is gone through: whose turn is next. It moves on when that one leaves meanwhile. */
+  private cursor: Waiter | null = null
 
   get isEmpty(): boolean {
     return this.head === null
@@ -49,6 +51,7 @@ export class WaitQueue {
 
   remove(waiter: Waiter): void {
     if (waiter.queue !== this) return
+    if (this.cursor === waiter) this.cursor = waiter.next
     if (waiter.previous === null) this.head = waiter.next
     else waiter.previous.next = waiter.next
     if (waiter.next === null) this.tail = waiter.previous
@@ -59,27 +62,27 @@ export class WaitQueue {
   }
 
   /**
-   * Wakes everybody who wants to hear of one of `events`, but of the exclusive ones only the first that takes it.
-   * 0 wakes all: something has changed that is no readiness.
+   * Wakes everybody who wants to hear of one of `events`, but of the exclusive ones only the first that takes it. All of
+   * those hear of errors and of the end, and of 0: something has changed that is no readiness.
    */
   wake(events: number): void {
+    const toAll = events === 0 || (events & ALWAYS) !== 0
     let taken = false
-    for (let waiter = this.head; waiter !== null; ) {
-      const { next } = waiter as Waiter
-      if (events === 0 || (events & (waiter.mask | ALWAYS)) !== 0) {
-        if (!waiter.exclusive) waiter.wake(events)
-        else if (!taken) taken = waiter.wake(events)
-      }
-      waiter = next
+    this.cursor = this.head
+    for (let waiter = this.cursor; waiter !== null; waiter = this.cursor) {
+      this.cursor = waiter.next
+      if (!toAll && (events & waiter.mask) === 0) continue
+      if (toAll || !waiter.exclusive) waiter.wake(events)
+      else if (!taken) taken = waiter.wake(events)
     }
   }
 
   /** Tells everybody that the last descriptor is closed. */
   closed(): void {
-    for (let waiter = this.head; waiter !== null; ) {
-      const { next } = waiter as Waiter
+    this.cursor = this.head
+    for (let waiter = this.cursor; waiter !== null; waiter = this.cursor) {
+      this.cursor = waiter.next
       waiter.closed()
-      waiter = next
     }
   }
 }

@@ -1,4 +1,3 @@
-import { Errno } from '../core/errno.ts'
 import type { Destination } from '../ip/destination.ts'
 import { IpProtocol, pseudoHeaderSum } from '../wire/ip.ts'
 import { TCP_MIN_HEADER, TcpFlag } from '../wire/tcp.ts'
@@ -25,20 +24,16 @@ export const prepareEndpoints = (c: TcpConnection, destination: Destination): vo
 /**
  * Sends the SYN. The connection is in the table, with its endpoints and options set.
  * @param reopenSequence where sequence numbers must begin, when the pair of endpoints was in TIME_WAIT; 0 otherwise
- * @returns 0, or the `Errno` with which it failed before anything was sent
  */
-export const startConnect = (c: TcpConnection, destination: Destination, reopenSequence = 0): number => {
+export const startConnect = (c: TcpConnection, destination: Destination, reopenSequence = 0): void => {
   const { layer, snd } = c
   const { settings } = layer
   prepareEndpoints(c, destination)
   snd.headerLength = TCP_MIN_HEADER + (settings.tcp_timestamps ? ALIGNED_TIMESTAMPS_LENGTH : 0)
   snd.mssClamp = c.options.maxSegment > 0 ? c.options.maxSegment : 65_535
   syncMss(c, destination.mtu)
-  setInitialWindow(
-    c,
-    c.rcv.advertisedMss - (settings.tcp_timestamps ? ALIGNED_TIMESTAMPS_LENGTH : 0),
-    settings.tcp_window_scaling !== 0,
-  )
+  setInitialWindow(c, c.rcv.advertisedMss, settings.tcp_window_scaling !== 0)
+  c.offeredScale = c.rcv.wndScale
   snd.iss = reopenSequence || layer.initialSequence(c.local, c.localPort, c.remote, c.remotePort)
   snd.una = snd.iss
   snd.nxt = snd.iss
@@ -49,10 +44,14 @@ export const startConnect = (c: TcpConnection, destination: Destination, reopenS
   c.retransmits = 0
   c.rtt.rto = 1_000_000
   c.synSentMs = layer.loop.nowMs32
+  // What is given up after some time counts from the first SYN.
+  c.retransmitStamp = c.synSentMs || 1
   setState(c, nextState(c.state, 'open actively'))
 
   const queue = c.sendQueue()
   const cc = c.ownCongestionState()
+  // The SYN counts when it is acknowledged; on the passive side, where it is no record, from the start.
+  cc.delivered = 0
   c.ecnOffered = settings.tcp_ecn === 1
   const flags = TcpFlag.Syn | (c.ecnOffered ? TcpFlag.Ece | TcpFlag.Cwr : 0)
   const syn = layer.records.take(snd.iss, (snd.iss + 1) | 0, flags)
@@ -63,10 +62,8 @@ export const startConnect = (c: TcpConnection, destination: Destination, reopenS
   stampRecord(c, syn)
   cc.packetsOut = 1
   layer.mib.tcp.ActiveOpens++
-  const errno = transmitRecord(c, syn, snd.mss)
-  // ECONNREFUSED here is the answer of a peer that a loopback reached at once; anything else is retried by the timer.
-  if (errno === Errno.EPERM) return errno
+  // If it cannot leave now, the timer tries again.
+  transmitRecord(c, syn, snd.mss)
   snd.nxt = snd.writeSeq
   armRetransmit(c, Pending.Retransmit, c.rtt.rto)
-  return 0
 }

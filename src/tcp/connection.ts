@@ -7,6 +7,7 @@ import type { CongestionControl } from './congestion/control.ts'
 import type { CongestionState } from './congestion/state.ts'
 import type { TcpLayer } from './layer.ts'
 import type { TcpListener } from './listener.ts'
+import { updatePacingRate } from './rate.ts'
 import type { Reassembly } from './reassembly.ts'
 import type { RttEstimator } from './rtt.ts'
 import { SendQueue } from './send-queue.ts'
@@ -76,6 +77,8 @@ export const Pending = {
 
 /** What an application can set on a connection and most leave alone. One object serves all that left it alone. */
 export class TcpOptions {
+  /** Does it serve several, so that it may not be written? */
+  isShared = false
   keepalive = false
   /** TCP_KEEPIDLE and TCP_KEEPINTVL in seconds, TCP_KEEPCNT; 0 stands for the host's setting. */
   keepIdle = 0
@@ -273,6 +276,8 @@ export class TcpConnection extends TupleEntry implements TimerOwner {
   /** When the first SYN left: milliseconds modulo 2^32. Did it ask for ECN? */
   synSentMs = 0
   ecnOffered = false
+  /** The shift of our windows that our SYN offers, whether or not the peer agrees to it. */
+  offeredScale = 0
   /** Was it ever in ESTABLISHED? */
   wasEstablished = false
   /** The peer's FIN has come, in order. */
@@ -313,13 +318,18 @@ export class TcpConnection extends TupleEntry implements TimerOwner {
     if (this.cc === this.layer.pristineCongestion) {
       this.cc = this.layer.newCongestionState()
       this.control.init(this)
+      // So far there was the handshake's round-trip time at most.
+      if (this.rtt.srtt8 !== 0) {
+        this.cc.minRtt.reset(this.layer.loop.nowMs32, this.rtt.srtt)
+        updatePacingRate(this)
+      }
     }
     return this.cc
   }
 
   /** The options, made the connection's own so that they may be written. */
   ownOptions(): TcpOptions {
-    if (this.options === this.layer.defaultOptions) this.options = new TcpOptions()
+    if (this.options.isShared) this.options = Object.assign(new TcpOptions(), this.options, { isShared: false })
     return this.options
   }
 

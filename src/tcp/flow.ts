@@ -39,7 +39,8 @@ export const pushData = (c: TcpConnection): void => {
   const cc = c.cc
   const locked = (c.bufferLocks & BufferLock.Send) !== 0
   // The queue grows with the window, unless the window was not filled for want of data.
-  if (!locked && !c.layer.underPressure && cc.inFlight < cc.cwnd) expandSendBuffer(c)
+  const isShort = c.layer.queuedBytes >= c.layer.settings.tcp_mem[0] * 4096
+  if (!locked && !isShort && cc.inFlight < cc.cwnd) expandSendBuffer(c)
   if (isWritable(c)) {
     c.wantsSpace = false
     c.ready(Readiness.Out)

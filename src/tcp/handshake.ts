@@ -4,15 +4,15 @@ import { seqGt, seqLt } from '../core/seq.ts'
 import { Timer } from '../core/timer.ts'
 import { Drop } from '../wire/drop.ts'
 import { TCP_MIN_HEADER, TcpFlag } from '../wire/tcp.ts'
-import { AckResult, processAck } from './ack.ts'
-import { CaState } from './congestion/state.ts'
+import { AckResult, announcedWindow, processAck } from './ack.ts'
+import { CaState, INFINITE_SSTHRESH } from './congestion/state.ts'
 import { AckPending, Feature, Pending, type TcpConnection, TcpTimer } from './connection.ts'
 import { enterQuickAckMode, MAX_QUICK_ACKS, sendAck } from './delayed-ack.ts'
 import { peerReset, setState } from './finish.ts'
 import { pushData } from './flow.ts'
-import { ALIGNED_TIMESTAMPS_LENGTH, DEFAULT_MSS, DEFAULT_MSS_IPV6, syncMss } from './mss.ts'
+import { ALIGNED_TIMESTAMPS_LENGTH, advertisedMss, DEFAULT_MSS, DEFAULT_MSS_IPV6, syncMss } from './mss.ts'
 import { updatePacingRate } from './rate.ts'
-import { receiveText, receiveUrgent } from './receive.ts'
+import { receiveUrgent } from './receive.ts'
 import type { Segment } from './segment.ts'
 import { nextState } from './state.ts'
 import { armKeepalive, armRetransmit, keepIdle } from './timers.ts'
@@ -40,7 +40,8 @@ export const receiveInSynSent = (c: TcpConnection, segment: Segment): number => 
     if (c.retransmits === 0) armRetransmit(c, Pending.Retransmit, SOON)
     return isReset ? Drop['tcp-invalid-ack'] : RESET
   }
-  if (segment.hasTimestamps && segment.timestampEcho !== 0 && !isEchoOfSyn(c, segment.timestampEcho)) {
+  const echo = segment.hasTimestamps && c.layer.settings.tcp_timestamps ? segment.timestampEcho : 0
+  if (echo !== 0 && !isEchoOfSyn(c, echo)) {
     c.layer.mib.tcpExt.PAWSActive++
     return isReset ? Drop['tcp-paws'] : RESET
   }
@@ -50,9 +51,9 @@ export const receiveInSynSent = (c: TcpConnection, segment: Segment): number => 
   }
   if (!segment.has(TcpFlag.Syn)) return Drop['tcp-flags']
   acceptPeerSyn(c, segment, TcpFlag.Ece)
+  // The time-out of a SYN whose answer was on its way is no reason to begin with a small window.
+  if (echo !== 0 && echo === ((c.synSentMs + c.timestampOffset) | 0)) c.ownCongestionState().undoable = false
   if (processAck(c, segment, 0) !== AckResult.Ok) return Drop['tcp-invalid-ack']
-  snd.wnd = segment.window
-  snd.wl1 = segment.seq
   finishConnect(c)
   if (mayAcknowledgeLater(c)) {
     c.rcv.pending |= AckPending.Scheduled | AckPending.Timer
@@ -60,7 +61,8 @@ export const receiveInSynSent = (c: TcpConnection, segment: Segment): number => 
     c.ackTimer ??= new Timer(c, TcpTimer.DelayedAck)
     c.layer.loop.timers.schedule(c.ackTimer, c.layer.loop.now + DELAYED_ACK_MAX)
   } else sendAck(c)
-  receiveRestOfSyn(c, segment)
+  // What else it carries is not taken, as on Linux: the peer sends it again. Its urgent pointer is heeded.
+  if (segment.has(TcpFlag.Urg)) receiveUrgent(c, segment)
   pushData(c)
   return Drop.none
 }
@@ -75,14 +77,6 @@ const isEchoOfSyn = (c: TcpConnection, echo: number): boolean => {
 /** The handshake's last ACK can ride on data that waits already. */
 const mayAcknowledgeLater = (c: TcpConnection): boolean =>
   c.queue?.hasUnsent === true || c.options.deferAccept > 0 || c.rcv.pingpong > 0
-
-/** A SYN may carry data and a FIN (RFC 9293 section 3.10.7.4, MUST-30 leaves it to later): take them in order now. */
-const receiveRestOfSyn = (c: TcpConnection, segment: Segment): void => {
-  if (segment.dataLength === 0 && !segment.has(TcpFlag.Fin)) return
-  segment.trimFront(1)
-  if (segment.has(TcpFlag.Urg)) receiveUrgent(c, segment)
-  receiveText(c, segment)
-}
 
 /**
  * Takes over what the peer's SYN says: sequence number, window, options (RFC 7323, 2018).
@@ -111,7 +105,7 @@ const acceptPeerSyn = (c: TcpConnection, segment: Segment, ecn: number): void =>
   if (segment.hasTimestamps && settings.tcp_timestamps) {
     c.features |= Feature.Timestamps
     snd.headerLength += ALIGNED_TIMESTAMPS_LENGTH
-    rcv.advertisedMss -= ALIGNED_TIMESTAMPS_LENGTH
+    rcv.advertisedMss = advertisedMss(c) - ALIGNED_TIMESTAMPS_LENGTH
     rcv.tsRecent = segment.timestamp
     rcv.tsRecentAt = layer.nowSeconds
   }
@@ -154,11 +148,17 @@ export const startTransfer = (c: TcpConnection): void => {
   const now = layer.loop.nowMs32
   // No measurement from the handshake: it was resent (RFC 6298 section 5.7).
   if (c.rtt.srtt8 === 0) c.rtt.distrust()
+  c.backoff = 0
+  c.retransmitStamp = 0
   const cc = c.cc
   if (cc !== layer.pristineCongestion) {
-    // One segment only, if the SYN had to be sent more than twice (RFC 5681 section 3.1).
-    cc.cwnd = cc.totalRetransmitted > 1 ? 1 : layer.settings.initial_cwnd
+    // One segment only, if the SYN or its answer had to be sent more than twice (RFC 5681 section 3.1). Beyond that, what
+    // was lost of the handshake says nothing about the path.
+    cc.cwnd = cc.totalRetransmitted > 1 && cc.undoable ? 1 : layer.settings.initial_cwnd
+    cc.ssthresh = INFINITE_SSTHRESH
     cc.state = CaState.Open
+    cc.undoable = false
+    cc.frto = false
     cc.cwndStampMs = now
     updatePacingRate(c)
   }
@@ -172,7 +172,8 @@ export const startTransfer = (c: TcpConnection): void => {
 export const establish = (c: TcpConnection, segment: Segment): void => {
   const { snd } = c
   setState(c, nextState(c.state, 'receive ACK of SYN'))
-  snd.wnd = segment.window * 2 ** snd.wndScale
+  snd.una = segment.ack
+  snd.wnd = announcedWindow(c, segment)
   snd.maxWnd = Math.max(snd.maxWnd, snd.wnd)
   snd.wl1 = segment.seq
   startTransfer(c)

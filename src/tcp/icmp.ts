@@ -1,13 +1,15 @@
 import { Errno } from '../core/errno.ts'
 import { seqGt, seqLt } from '../core/seq.ts'
 import type { IcmpError } from '../ip/protocol.ts'
+import { IcmpType, IcmpUnreachable } from '../wire/icmp.ts'
+import { Icmpv6Type, Icmpv6Unreachable } from '../wire/icmpv6.ts'
 import { CaState } from './congestion/state.ts'
-import { Pending, type TcpConnection } from './connection.ts'
+import { Feature, Pending, type TcpConnection } from './connection.ts'
 import { failConnection } from './finish.ts'
 import { markLost } from './loss.ts'
 import { currentMss, refreshDestination, syncMss } from './mss.ts'
 import { currentSsthresh } from './output.ts'
-import { setCaState } from './recovery.ts'
+import { limitDuplicates, setCaState } from './recovery.ts'
 import { retransmitLost } from './retransmit.ts'
 import { stateIn, stateSet, TcpState } from './state.ts'
 import { armRetransmit, mostRto } from './timers.ts'
@@ -35,9 +37,22 @@ export const receiveIcmpError = (c: TcpConnection, error: IcmpError, seq: number
     failConnection(c, error.errno)
     return
   }
-  if (error.errno === Errno.ENETUNREACH || error.errno === Errno.EHOSTUNREACH) revertBackoff(c, seq)
+  if (isNoRoute(error)) revertBackoff(c, seq)
   // An established connection goes on, and remembers the error for when it gives up.
   c.softError = error.errno
+}
+
+/** Does a router say that it has no way to the peer: the codes that RFC 6069 section 4 names, as far as Linux takes them? */
+const isNoRoute = (error: IcmpError): boolean =>
+  error.version === 4
+    ? error.type === IcmpType.DestinationUnreachable &&
+      (error.code === IcmpUnreachable.Net || error.code === IcmpUnreachable.Host)
+    : error.type === Icmpv6Type.DestinationUnreachable && error.code === Icmpv6Unreachable.NoRoute
+
+/** Does the error mean that a half-open connection comes to nothing (Linux's rules, which differ between ICMP and ICMPv6)? */
+export const endsRequest = (error: IcmpError): boolean => {
+  if (error.version === 6) return error.hard
+  return isNoRoute(error) || error.type === IcmpType.TimeExceeded || error.type === IcmpType.ParameterProblem
 }
 
 /** The path has become narrower: cut smaller segments, and send again what was too large (RFC 1191, RFC 8201). */
@@ -64,6 +79,7 @@ const retransmitTooLarge = (c: TcpConnection): void => {
   }
   cc.hasRetransmitHint = false
   if (cc.lostOut === 0) return
+  if (!c.has(Feature.Sack)) limitDuplicates(c)
   if (cc.state !== CaState.Loss) {
     cc.highSeq = c.snd.nxt
     cc.ssthresh = currentSsthresh(c)

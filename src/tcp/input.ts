@@ -10,7 +10,7 @@ import { finishConnection, peerReset, setState } from './finish.ts'
 import { pushData } from './flow.ts'
 import { establish, receiveInSynSent } from './handshake.ts'
 import { receiveText, receiveUrgent, reportDuplicate } from './receive.ts'
-import type { Segment } from './segment.ts'
+import { isLikelyData, type Segment } from './segment.ts'
 import { nextState, stateIn, stateSet, TcpState } from './state.ts'
 import { enterTimeWait } from './time-wait.ts'
 import { finWait2Time } from './timeouts.ts'
@@ -181,8 +181,7 @@ const refuseOldTimestamp = (c: TcpConnection, segment: Segment): number => {
 }
 
 /** Has an ACK for an unacceptable segment been sent a moment ago? Segments with data or FIN are always answered. */
-const isRateLimited = (c: TcpConnection, segment: Segment): boolean =>
-  segment.length > 0 && !segment.has(TcpFlag.Syn) ? false : answeredJustNow(c)
+const isRateLimited = (c: TcpConnection, segment: Segment): boolean => !isLikelyData(segment) && answeredJustNow(c)
 
 const answeredJustNow = (c: TcpConnection): boolean => {
   const now = c.layer.loop.nowMs32

@@ -67,6 +67,7 @@ export class TcpLayer {
     this.settings = settings
     this.random = random
     this.pristineCongestion = this.newCongestionState()
+    this.defaultOptions.isShared = true
     this.hasher = new SipHasher(random.next32(), random.next32(), random.next32(), random.next32())
     this.offsetHasher = new SipHasher(random.next32(), random.next32(), random.next32(), random.next32())
   }
@@ -106,7 +107,7 @@ export class TcpLayer {
     if (second !== this.challengeSecond) {
       this.challengeSecond = second
       // Half fixed, half by chance, so that an outsider cannot count what others use up.
-      this.challengesLeft = (limit >> 1) + this.random.below(Math.max(1, limit - (limit >> 1)))
+      this.challengesLeft = ((limit + 1) >> 1) + this.random.below(Math.max(1, limit))
     }
     if (this.challengesLeft === 0) return false
     this.challengesLeft--

@@ -75,7 +75,8 @@ export class TcpListener {
       const limit = settings.tcp_max_syn_backlog
       if (limit - this.requests < limit >> 2) return true
     }
-    return this.requests >= this.backlog
+    // One at least: with cookies, Linux takes connections in even where the backlog is 0.
+    return this.requests >= Math.max(this.backlog, settings.tcp_syncookies === 0 ? 0 : 1)
   }
 
   /** A segment arrives that no connection and no half-open one has claimed. @returns as `receiveSegment` does */
@@ -134,7 +135,6 @@ export class TcpListener {
     for (const request of [...this.pending]) request.drop()
     for (let c = this.accept(); c !== undefined; c = this.accept()) {
       sendReset(c)
-      this.layer.mib.tcpExt.TCPAbortOnClose++
       destroyConnection(c)
     }
   }
@@ -142,6 +142,7 @@ export class TcpListener {
   /** Lets `c` begin with the listener's options and queue sizes. */
   bequeath(c: TcpConnection): void {
     const { inherited } = this
+    inherited.options.isShared = true
     c.options = inherited.options
     c.nagle = inherited.nagle
     c.control = inherited.control

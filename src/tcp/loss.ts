@@ -1,5 +1,5 @@
 import { seqGt } from '../core/seq.ts'
-import { CaState, type CongestionState } from './congestion/state.ts'
+import { CaState } from './congestion/state.ts'
 import { Feature, Pending, type TcpConnection } from './connection.ts'
 import { sentAfter } from './rate.ts'
 import { splitRecord, unlinkSent } from './records.ts'
@@ -13,9 +13,16 @@ import { armRetransmit } from './timers.ts'
 
 /** Settling time is given in whole ticks that make sure it has passed, microseconds. */
 const SETTLING_SLACK = 2000
-const RACK = 1
+/** Bits of tcp_recovery. */
+const Recovery = {
+  Rack: 1,
+  /** The reordering window does not follow D-SACKs. */
+  StaticWindow: 2,
+  /** Three SACKed segments are no reason to give up the reordering window. */
+  NoThreshold: 4,
+} as const
 
-export const usesRack = (c: TcpConnection): boolean => (c.layer.settings.tcp_recovery & RACK) !== 0
+export const usesRack = (c: TcpConnection): boolean => (c.layer.settings.tcp_recovery & Recovery.Rack) !== 0
 
 /** Takes a record for lost: the first time, or again when its retransmission is lost too. */
 export const markLost = (c: TcpConnection, record: SendRecord): void => {
@@ -43,7 +50,7 @@ export const markLost = (c: TcpConnection, record: SendRecord): void => {
 export const rackAdvance = (c: TcpConnection, sacked: number, end: number, sentAt: number): void => {
   const cc = c.cc
   const rtt = (c.layer.loop.now32 - sentAt) | 0
-  if (rtt < cc.minRtt.value && (sacked & (Sacked.Retransmitted | Sacked.EverRetransmitted)) !== 0 && hasMinRtt(cc)) {
+  if (rtt < cc.minRtt.value && (sacked & (Sacked.Retransmitted | Sacked.EverRetransmitted)) !== 0) {
     // Which of the two copies was delivered is not known; it was hardly the one just sent.
     return
   }
@@ -56,13 +63,12 @@ export const rackAdvance = (c: TcpConnection, sacked: number, end: number, sentA
   }
 }
 
-const hasMinRtt = (cc: CongestionState): boolean => cc.minRtt.value !== 0x7fff_ffff
-
 /** The reordering window, microseconds (step 4): none until reordering was seen, then a quarter of the least RTT and more after DSACKs. */
 const reorderingWindow = (c: TcpConnection): number => {
   const cc = c.cc
   if (cc.reorderingSeen === 0) {
-    if (cc.state >= CaState.Recovery || cc.sackedOut >= cc.reordering) return 0
+    if (cc.state >= CaState.Recovery) return 0
+    if (cc.sackedOut >= cc.reordering && (c.layer.settings.tcp_recovery & Recovery.NoThreshold) === 0) return 0
   }
   return Math.min((cc.minRtt.value >>> 2) * cc.rackWindowSteps, c.rtt.srtt8 >> 3)
 }
@@ -110,7 +116,7 @@ const rackMark = (c: TcpConnection): boolean => {
 /** A DSACK shows that the reordering window was too small: enlarge it for the next sixteen recoveries (step 4). */
 export const updateReorderingWindow = (c: TcpConnection, priorDelivered: number): void => {
   const cc = c.cc
-  if (priorDelivered < 0) return
+  if (priorDelivered < 0 || (c.layer.settings.tcp_recovery & Recovery.StaticWindow) !== 0) return
   // One step a round trip is enough.
   if (priorDelivered < cc.rackRoundDelivered) cc.rackDsackSeen = false
   if (cc.rackDsackSeen) {

@@ -52,9 +52,10 @@ export const sendPending = (c: TcpConnection, mss: number, nagle: number, mode: 
       if (mode !== SendMode.Probe) break
       quota = 1
     }
+    quota = Math.min(quota, most)
+    fillRecord(c, queue, index, quota * mss)
     if (record.segments === 0 || (record.segments > 1 && record.segmentSize !== mss)) countSegments(record, mss)
     if (!fitsWindow(c, record, mss)) break
-    quota = Math.min(quota, most)
     const isLast = index === queue.length - 1
     if (record.segments === 1) {
       if (!nagleAllows(c, record, mss, isLast ? nagle : Nagle.Push)) break
@@ -80,6 +81,30 @@ export const sendPending = (c: TcpConnection, mss: number, nagle: number, mode: 
     return false
   }
   return cc.packetsOut === 0 && queue.hasUnsent
+}
+
+/**
+ * Fills an unsent record up to `most` bytes with those behind it: what was written with another MSS in mind, or bit by
+ * bit, need not leave in small segments.
+ */
+const fillRecord = (c: TcpConnection, queue: SendQueue, index: number, most: number): void => {
+  const record = queue.at(index)
+  const missing = most - record.dataLength
+  if (missing <= 0 || index + 1 >= queue.length || record.marks !== 0) return
+  const next = queue.at(index + 1)
+  const length = next.dataLength
+  record.segments = 0
+  if (length > missing) {
+    record.end = (record.end + missing) | 0
+    next.seq = record.end
+    next.segments = 0
+    return
+  }
+  record.end = next.end
+  record.flags |= next.flags
+  record.marks |= next.marks
+  queue.removeAt(index + 1)
+  c.layer.records.give(next)
 }
 
 /** Segments that the congestion window has room for, at most half of it at a time, so that ACKs keep coming. */
@@ -162,7 +187,7 @@ const splitPoint = (
 }
 
 /** Sends a record for the first time and moves SND.NXT over it. @returns false when it could not leave */
-const sendNew = (c: TcpConnection, queue: SendQueue, record: SendRecord, mss: number): boolean => {
+export const sendNew = (c: TcpConnection, queue: SendQueue, record: SendRecord, mss: number): boolean => {
   const { snd } = c
   const cc = c.cc
   const hadNoneOut = cc.packetsOut === 0

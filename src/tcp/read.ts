@@ -66,7 +66,8 @@ const readAroundUrgent = (
   return count
 }
 
-const dropUrgentByte = (c: TcpConnection): void => {
+/** Takes the urgent byte out of the stream, which the reader has come to. */
+export const dropUrgentByte = (c: TcpConnection): void => {
   c.receiveRing!.drop(1)
   c.layer.queuedBytes -= 1
   c.rcv.copied = (c.rcv.copied + 1) | 0

@@ -1,25 +1,37 @@
 import { seqGeq, seqGt, seqLeq, seqLt } from '../core/seq.ts'
 
 /**
- * Which bytes beyond RCV.NXT have arrived: ranges of sequence numbers, in order, with gaps between them. The bytes lie
- * in the receive ring at their places already; when the gap in front closes, they only have to be counted.
+ * What of the sequence space beyond RCV.NXT has arrived: ranges, in order, with gaps between them. The bytes lie in the
+ * receive ring at their places already; when the gap in front closes, they only have to be counted. A FIN takes its
+ * number like a byte, though none lies there.
  *
  * New ranges nearly always lie at or behind the last one, which is looked at first; else the place is found by halving.
  */
 export class Reassembly {
   /** Ranges held. */
   count = 0
-  /** Bytes in all ranges. */
+  /** Sequence numbers in all ranges. */
   bytes = 0
   /** The range that the last `insert` made or widened: what the first SACK block reports (RFC 2018 section 4). */
   lastStart = 0
   lastEnd = 0
-  /** Sequence number of a FIN that has arrived ahead of the data before it. */
+  /** Sequence number of a FIN that has arrived ahead of the data before it, of the first if the peer knows no better. */
   finSeq = 0
   hasFin = false
 
   private starts = new Int32Array(4)
   private ends = new Int32Array(4)
+
+  /** Bytes of data in all ranges. */
+  get dataBytes(): number {
+    return this.bytes - (this.hasFin ? 1 : 0)
+  }
+
+  /** Takes note of a FIN with number `seq`, which belongs to a range. */
+  noteFin(seq: number): void {
+    if (!this.hasFin || seqLt(seq, this.finSeq)) this.finSeq = seq
+    this.hasFin = true
+  }
 
   startAt(index: number): number {
     return this.starts[index]!
@@ -88,14 +100,6 @@ export class Reassembly {
       this.count -= gone
     }
     return end
-  }
-
-  /** Forgets the last range, for want of memory. @returns its length in bytes */
-  dropLast(): number {
-    this.count--
-    const length = (this.ends[this.count]! - this.starts[this.count]!) | 0
-    this.bytes -= length
-    return length
   }
 
   /** Replaces `removed` ranges from `index` on by one. */

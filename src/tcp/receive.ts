@@ -7,6 +7,7 @@ import { EcnFlag } from './congestion/state.ts'
 import { AckPending, Feature, SackReport, Shutdown, type TcpConnection, UrgentState } from './connection.ts'
 import { dataArrived, enterQuickAckMode, MAX_QUICK_ACKS, sendAck } from './delayed-ack.ts'
 import { setState } from './finish.ts'
+import { dropUrgentByte, isAtMark } from './read.ts'
 import { Reassembly } from './reassembly.ts'
 import type { Segment } from './segment.ts'
 import { nextState, TcpState } from './state.ts'
@@ -31,9 +32,14 @@ import {
 export const receiveText = (c: TcpConnection, segment: Segment): number => {
   const { rcv } = c
   if (segment.length === 0) return Drop.none
-  if (segment.seq === rcv.nxt) return openWindow(c) === 0 ? zeroWindow(c) : receiveInOrder(c, segment)
+  if (segment.seq === rcv.nxt) {
+    // Some peers send nothing but FIN, over and over, into a window that is shut: it needs no room.
+    const needsRoom = segment.dataLength > 0 || !segment.has(TcpFlag.Fin)
+    return needsRoom && openWindow(c) === 0 ? zeroWindow(c) : receiveInOrder(c, segment)
+  }
   if (!seqGt(segment.end, rcv.nxt)) {
     // Known already: the peer has not seen our ACK.
+    c.layer.mib.tcpExt.DelayedACKLost++
     reportDuplicate(c, segment.seq, segment.end)
     enterQuickAckMode(c, MAX_QUICK_ACKS)
     rcv.pending |= AckPending.Scheduled
@@ -76,8 +82,7 @@ const receiveInOrder = (c: TcpConnection, segment: Segment): number => {
     rcv.nxt = segment.end
     receiveFin(c)
   }
-  if (c.reassembly !== null && c.reassembly.count > 0) closeGap(c)
-  else if (c.reassembly !== null && c.reassembly.hasFin) checkEarlyFin(c)
+  if (c.reassembly !== null) closeGap(c, c.reassembly)
   if (length > 0 && c.receiveQueueBytes >= Math.min(c.options.receiveLowat, windowOfSpace(c, c.receiveBuffer))) {
     c.ready(Readiness.In)
   }
@@ -101,45 +106,57 @@ const noteArrival = (c: TcpConnection, segment: Segment): void => {
 
 /** A router has marked the segment: tell the peer until it says that it has slowed down (RFC 3168 section 6.1.3). */
 const checkCongestionExperienced = (c: TcpConnection, segment: Segment): void => {
-  if (!c.has(Feature.Ecn) || segment.ecn === Ecn.NotEct) return
+  if (!c.has(Feature.Ecn)) return
+  if (segment.ecn === Ecn.NotEct) {
+    // Without the mark that the others carry it is probably a retransmission.
+    if ((c.cc.ecn & EcnFlag.Seen) !== 0) enterQuickAckMode(c, 2)
+    return
+  }
   const cc = c.ownCongestionState()
-  if (segment.ecn === Ecn.Ce) {
-    if ((cc.ecn & EcnFlag.DemandCwr) === 0) {
-      enterQuickAckMode(c, 2)
-      cc.ecn |= EcnFlag.DemandCwr
-    }
+  if (segment.ecn === Ecn.Ce && (cc.ecn & EcnFlag.DemandCwr) === 0) {
+    enterQuickAckMode(c, 2)
+    cc.ecn |= EcnFlag.DemandCwr
   }
   cc.ecn |= EcnFlag.Seen
 }
 
-/** The segment in front of what waits out of order has come: count what follows it without a gap. */
-const closeGap = (c: TcpConnection): void => {
+/** The segment in front of what waits out of order has come, or part of it: count what follows without a gap. */
+const closeGap = (c: TcpConnection, reassembly: Reassembly): void => {
   const { rcv } = c
-  const reassembly = c.reassembly!
   const before = rcv.nxt
-  const end = reassembly.advance(before)
+  if (reassembly.hasFin && seqLt(reassembly.finSeq, before)) {
+    // Data in the place of a FIN: the peer contradicts itself, and nothing that came early can be trusted.
+    dropOutOfOrder(c)
+    return
+  }
+  reportOverlap(c, reassembly, before)
+  let end = reassembly.advance(before)
+  const hasFin = reassembly.hasFin && seqLt(reassembly.finSeq, end)
+  // What the peer has sent beyond its FIN is nothing.
+  if (hasFin) end = reassembly.finSeq
   const moved = (end - before) | 0
   if (moved > 0) {
     c.receiveRing!.extend(moved)
     c.layer.queuedBytes += moved
     rcv.nxt = end
   }
-  if (reassembly.count === 0) {
-    // All gaps are closed: tell at once (RFC 5681 section 4.2).
-    rcv.pending |= AckPending.Now
-    if (reassembly.hasFin) checkEarlyFin(c)
-    if (reassembly.count === 0 && !reassembly.hasFin) c.reassembly = null
+  // All gaps are closed: tell at once (RFC 5681 section 4.2).
+  if (reassembly.count === 0 || hasFin) rcv.pending |= AckPending.Now
+  if (hasFin) {
+    rcv.nxt = (rcv.nxt + 1) | 0
+    receiveFin(c)
+    return
   }
+  if (reassembly.count === 0) c.reassembly = null
   pruneSackBlocks(c)
 }
 
-/** A FIN that came early takes effect when everything before it is there. */
-const checkEarlyFin = (c: TcpConnection): void => {
-  const reassembly = c.reassembly!
-  if (c.rcv.nxt !== reassembly.finSeq) return
-  reassembly.hasFin = false
-  c.rcv.nxt = (c.rcv.nxt + 1) | 0
-  receiveFin(c)
+/** What the segment in front had in common with what came early has come twice. */
+const reportOverlap = (c: TcpConnection, reassembly: Reassembly, next: number): void => {
+  for (let i = 0; i < reassembly.count && seqLt(reassembly.startAt(i), next); i++) {
+    const end = reassembly.endAt(i)
+    extendDuplicate(c, reassembly.startAt(i), seqLt(end, next) ? end : next)
+  }
 }
 
 const receiveOutOfOrder = (c: TcpConnection, segment: Segment): number => {
@@ -155,24 +172,33 @@ const receiveOutOfOrder = (c: TcpConnection, segment: Segment): number => {
   }
   c.reassembly ??= new Reassembly()
   const reassembly = c.reassembly
+  if (reassembly.count >= MAX_RANGES) {
+    layer.mib.tcpExt.TCPOFODrop++
+    return Drop['tcp-receive-buffer-full']
+  }
   layer.mib.tcpExt.TCPOFOQueue++
   c.outOfOrderIn += segment.segments
-  if (segment.has(TcpFlag.Fin)) {
-    reassembly.hasFin = true
-    reassembly.finSeq = end
+  if (length > 0 && !c.ownReceiveRing().place(segment.dataStart, length, (segment.seq - rcv.copied) | 0)) {
+    if (reassembly.count === 0) c.reassembly = null
+    return Drop['no-memory']
   }
-  if (length === 0) return Drop.none
-  if (reassembly.count > 0 && reassembly.overlaps(segment.seq, end)) {
-    reportDuplicate(c, reassembly.lastStart, reassembly.lastEnd, true)
+  if (reassembly.overlaps(segment.seq, segment.end)) {
+    reportDuplicate(c, reassembly.lastStart, reassembly.lastEnd)
     layer.mib.tcpExt.TCPOFOMerge++
   }
-  if (!c.ownReceiveRing().place(segment.dataStart, length, (segment.seq - rcv.copied) | 0)) return Drop['no-memory']
-  reassembly.insert(segment.seq, end)
-  estimateMss(c, segment)
-  if (c.has(Feature.Sack)) addSackBlock(c, reassembly.lastStart, reassembly.lastEnd)
-  if (length >= 128) growWindow(c, length)
+  reassembly.insert(segment.seq, segment.end)
+  if (segment.has(TcpFlag.Fin)) reassembly.noteFin(end)
+  if (length > 0) estimateMss(c, segment)
+  if (c.has(Feature.Sack)) {
+    addSackBlock(c, reassembly.lastStart, reassembly.lastEnd)
+    // Without SACK the window stays as it is, so that the ACKs are seen to be duplicates.
+    if (length > 0) growWindow(c, length)
+  }
   return Drop.none
 }
+
+/** Ranges kept beyond the first gap: each costs time when another is put among them. */
+const MAX_RANGES = 4096
 
 // SACK, receiving side (RFC 2018 section 4).
 
@@ -191,12 +217,21 @@ const addSackBlock = (c: TcpConnection, start: number, end: number): void => {
     blocks[kept * 2 + 1] = right
     kept++
   }
+  // A third block may not reach the peer beside what it has not heard of yet: tell it of that first.
+  if (kept >= EXPECTED_BLOCKS && sacks.compressed > 0) {
+    c.layer.mib.tcpExt.TCPAckCompressed += sacks.compressed - 1
+    sacks.compressed = 0
+    sendAck(c)
+    c.rcv.pending |= AckPending.Scheduled
+  }
   if (kept === 4) kept = 3
   blocks.copyWithin(2, 0, kept * 2)
   blocks[0] = start
   blocks[1] = end
   sacks.count = kept + 1
 }
+
+const EXPECTED_BLOCKS = 2
 
 /** Drops the blocks that RCV.NXT has passed. */
 const pruneSackBlocks = (c: TcpConnection): void => {
@@ -216,26 +251,29 @@ const pruneSackBlocks = (c: TcpConnection): void => {
   sacks.count = kept
 }
 
-/** Has the next ACK report a duplicate (RFC 2883). */
-export const reportDuplicate = (c: TcpConnection, start: number, end: number, outOfOrder = false): void => {
+/** Has the next ACK report a duplicate (RFC 2883), in place of one that was not reported yet. */
+export const reportDuplicate = (c: TcpConnection, start: number, end: number): void => {
   if (!c.has(Feature.Sack) || !c.layer.settings.tcp_dsack) return
   const counters = c.layer.mib.tcpExt
-  if (outOfOrder) counters.TCPDSACKOfoSent++
-  else {
-    counters.DelayedACKLost++
-    counters.TCPDSACKOldSent++
-  }
+  if (seqLt(start, c.rcv.nxt)) counters.TCPDSACKOldSent++
+  else counters.TCPDSACKOfoSent++
   c.sacks ??= new SackReport()
   const sacks = c.sacks
-  if (sacks.hasDuplicate && seqLeq(start, sacks.duplicateEnd) && seqLeq(sacks.duplicateStart, end)) {
-    // Extends the one not yet reported.
-    if (seqLt(start, sacks.duplicateStart)) sacks.duplicateStart = start
-    if (seqGt(end, sacks.duplicateEnd)) sacks.duplicateEnd = end
-    return
-  }
   sacks.hasDuplicate = true
   sacks.duplicateStart = start
   sacks.duplicateEnd = end
+}
+
+/** The same, but a duplicate that was not reported yet stays: it takes this one in if they touch, else this one is let go. */
+const extendDuplicate = (c: TcpConnection, start: number, end: number): void => {
+  const { sacks } = c
+  if (sacks === null || !sacks.hasDuplicate) {
+    reportDuplicate(c, start, end)
+    return
+  }
+  if (seqGt(start, sacks.duplicateEnd) || seqGt(sacks.duplicateStart, end)) return
+  if (seqLt(start, sacks.duplicateStart)) sacks.duplicateStart = start
+  if (seqGt(end, sacks.duplicateEnd)) sacks.duplicateEnd = end
 }
 
 // FIN.
@@ -297,10 +335,10 @@ const checkUrgentPointer = (c: TcpConnection, segment: Segment): void => {
   if (pointer > 0 && !c.layer.settings.tcp_stdurg) pointer--
   const seq = (segment.seq + pointer) | 0
   if (seqGt(rcv.copied, seq) || seqLt(seq, rcv.nxt)) return
-  if (c.urgent !== null && c.urgent.stage !== 'read' && !seqGt(seq, c.urgent.seq)) return
-  c.ready(Readiness.Pri)
+  if (c.urgent !== null && !seqGt(seq, c.urgent.seq)) return
   c.observer?.urgent()
-  // An urgent byte that was not read becomes ordinary data when the next is announced.
+  // At the mark of an urgent byte: it must not turn into ordinary data because another is announced. Elsewhere it does.
+  if (isAtMark(c) && !c.options.oobInline && c.receiveRing !== null && c.receiveRing.length > 0) dropUrgentByte(c)
   c.urgent ??= new UrgentState()
   c.urgent.seq = seq
   c.urgent.stage = 'announced'

@@ -39,7 +39,7 @@ const isNewReno = (c: TcpConnection): boolean => !c.has(Feature.Sack)
 // Duplicate ACKs without SACK: each says that some segment has arrived (RFC 5681 section 3.2, RFC 6582).
 
 /** No more can have arrived than is out, less the one that is missing. @returns whether the count had to be cut */
-const limitDuplicates = (c: TcpConnection): boolean => {
+export const limitDuplicates = (c: TcpConnection): boolean => {
   const cc = c.cc
   const holes = Math.min(Math.max(cc.lostOut, 1), cc.packetsOut)
   if (cc.sackedOut + holes <= cc.packetsOut) return false
@@ -146,7 +146,8 @@ const enterRecovery = (c: TcpConnection, ece: boolean): void => {
   const cc = c.cc
   if (isNewReno(c)) c.layer.mib.tcpExt.TCPRenoRecovery++
   else c.layer.mib.tcpExt.TCPSackRecovery++
-  c.retransmitStamp = 0
+  // The clock for undoing and for giving up starts with this recovery, unless retransmissions of the last are out.
+  if (!anyRetransmitted(c)) c.retransmitStamp = 0
   cc.priorSsthresh = 0
   prepareUndo(c)
   if (!cc.isReducing) {
@@ -206,7 +207,11 @@ const markAllLost = (c: TcpConnection): void => {
 
 /** Has what was sent again turned out to be only late: by an echoed time stamp from before, or because nothing was sent again? */
 const wasOnlyDelayed = (c: TcpConnection): boolean => {
-  if (c.retransmitStamp === 0) return c.state !== TcpState.SynSent
+  if (c.retransmitStamp === 0) {
+    // Nothing was sent again; but without SACK the stamp is cleared at the end of an episode (see `newRenoHoldsState`).
+    if (isNewReno(c) && seqGeq(c.snd.una, c.cc.highSeq)) return false
+    return c.state !== TcpState.SynSent
+  }
   const segment = c.layer.segment
   if (!c.has(Feature.Timestamps) || !segment.hasTimestamps || segment.timestampEcho === 0) return false
   return seqLt(segment.timestampEcho, (c.retransmitStamp + c.timestampOffset) | 0)

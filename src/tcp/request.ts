@@ -1,20 +1,21 @@
-import { SECOND } from '../core/clock.ts'
+import { MILLISECOND, SECOND } from '../core/clock.ts'
 import { seqGt, seqLt } from '../core/seq.ts'
 import { Timer, type TimerOwner } from '../core/timer.ts'
 import type { NetworkInterface } from '../ip/interface.ts'
 import type { IcmpError } from '../ip/protocol.ts'
 import { Drop } from '../wire/drop.ts'
-import type { IpHeader } from '../wire/ip.ts'
-import { TCP_MIN_HEADER, TcpFlag } from '../wire/tcp.ts'
+import { Ecn, type IpHeader } from '../wire/ip.ts'
+import { TCP_MIN_HEADER, TcpFlag, type TcpHeader } from '../wire/tcp.ts'
 import { prepareEndpoints } from './connect.ts'
 import { Feature, TcpConnection } from './connection.ts'
 import { setState } from './finish.ts'
 import { peerMss } from './handshake.ts'
+import { endsRequest } from './icmp.ts'
 import { receiveSegment, Verdict } from './input.ts'
 import type { TcpListener } from './listener.ts'
 import { ALIGNED_TIMESTAMPS_LENGTH, syncMss } from './mss.ts'
 import { replySegment, scopeOf } from './reply.ts'
-import type { Segment } from './segment.ts'
+import { isInWindow, isLikelyData, type Segment } from './segment.ts'
 import { TcpState } from './state.ts'
 import { TupleEntry, TupleKind } from './tuple.ts'
 import { initialMssEstimate, setInitialWindow } from './window.ts'
@@ -38,6 +39,10 @@ export class Request extends TupleEntry implements TimerOwner {
   private readonly timer: Timer
   private timeout = FIRST_TIMEOUT
   private readonly sentAt: number
+  /** How often the SYN+ACK was resent, by time-out or because the SYN came again; time stamps of the first and the last. */
+  private resent = 0
+  private firstStamp = 0
+  private lastStamp = 0
   private lastInvalidAckMs = 0
 
   constructor(listener: TcpListener, segment: Segment, header: IpHeader, from: NetworkInterface) {
@@ -67,26 +72,34 @@ export class Request extends TupleEntry implements TimerOwner {
     const { rcv, snd } = c
     const { mib } = this.listener.layer
     const flags = segment.flags & (TcpFlag.Rst | TcpFlag.Syn | TcpFlag.Ack)
-    const tooOld = segment.hasTimestamps && c.has(Feature.Timestamps) && ((rcv.tsRecent - segment.timestamp) | 0) > 0
+    const stamped = segment.hasTimestamps && c.has(Feature.Timestamps)
+    const tooOld = stamped && rcv.tsRecent !== 0 && ((rcv.tsRecent - segment.timestamp) | 0) > 0
     if (flags === TcpFlag.Syn && segment.seq === rcv.irs && !tooOld) {
       // The SYN again: so is our answer, and its timer starts anew.
-      if (!this.answeredJustNow() && this.sendSynAck()) {
+      if (!this.answeredJustNow() && this.resendSynAck()) {
         const { loop } = this.listener.layer
         loop.timers.schedule(this.timer, loop.now + this.timeout)
       }
       return Drop.none
     }
     if (segment.has(TcpFlag.Ack) && segment.ack !== snd.nxt) return Verdict.Reset
-    const outside = seqLt(segment.end, rcv.nxt) || seqGt(segment.seq, (rcv.nxt + rcv.wnd) | 0)
-    if (tooOld || outside) {
-      if (!segment.has(TcpFlag.Rst) && !this.answeredJustNow()) this.sendSynAck()
+    const impossible = stamped && segment.timestampEcho !== 0 && !this.hasSent(segment.timestampEcho)
+    if (tooOld || impossible || !isInWindow(segment, rcv.nxt, rcv.wnd)) {
+      if (!segment.has(TcpFlag.Rst) && (isLikelyData(segment) || !this.answeredJustNow())) this.sendAck()
       if (tooOld) mib.tcpExt.PAWSEstab++
-      return tooOld ? Drop['tcp-paws'] : Drop['tcp-out-of-window']
+      else if (impossible) mib.tcpExt.TSEcrRejected++
+      return tooOld || impossible ? Drop['tcp-paws'] : Drop['tcp-out-of-window']
     }
-    if (segment.hasTimestamps && c.has(Feature.Timestamps) && !seqGt(segment.seq, rcv.nxt)) {
+    if (stamped && !seqGt(segment.seq, rcv.nxt)) {
       rcv.tsRecent = segment.timestamp
+      rcv.tsRecentAt = this.listener.layer.nowSeconds
     }
     if (segment.seq === rcv.irs) segment.flags &= ~TcpFlag.Syn
+    // Only a RST at exactly RCV.NXT is the peer's for sure (RFC 5961 section 3.2).
+    if (segment.has(TcpFlag.Rst) && segment.seq !== rcv.nxt) {
+      if (!this.answeredJustNow()) this.sendAck()
+      return Drop['tcp-reset']
+    }
     if ((segment.flags & (TcpFlag.Rst | TcpFlag.Syn)) !== 0) {
       mib.tcp.AttemptFails++
       mib.tcpExt.EmbryonicRsts++
@@ -107,6 +120,8 @@ export class Request extends TupleEntry implements TimerOwner {
       this.listener.layer.ip.updatePathMtu(this.remote, error.mtu, this.scope)
       return
     }
+    // That the port or the protocol is not there proves nothing: the SYN came from it.
+    if (!endsRequest(error)) return
     this.listener.layer.mib.tcpExt.ListenDrops++
     this.drop()
   }
@@ -122,14 +137,10 @@ export class Request extends TupleEntry implements TimerOwner {
       expired = expired && (!this.acknowledged || this.timeouts >= deferral)
       resend = !this.acknowledged || this.timeouts >= deferral - 1
     }
-    if (expired) {
+    listener.layer.mib.tcpExt.TCPTimeouts++
+    if (expired || (resend && !this.resendSynAck() && !this.acknowledged)) {
       this.drop()
       return
-    }
-    if (resend) {
-      this.sendSynAck()
-      listener.layer.mib.tcpExt.TCPSynRetrans++
-      listener.layer.mib.tcp.RetransSegs++
     }
     if (this.timeouts++ === 0) listener.youngRequests--
     this.timeout = Math.min(this.timeout * 2, LONGEST_TIMEOUT)
@@ -187,10 +198,12 @@ export class Request extends TupleEntry implements TimerOwner {
     layer.table.replace(this, c)
     listener.requestEnded(this)
     c.hold = listener.hold?.forChild(c.local) ?? null
-    if (this.timeouts === 0) {
-      const rtt = (layer.loop.now32 - this.sentAt) | 0
-      c.rtt.measure(Math.max(1, rtt), c.snd.una, c.snd.nxt, layer.settings.tcp_rto_min_us)
-      c.rtt.updateRto(layer.settings.tcp_rto_max_ms * 1000)
+    this.measureRtt(segment)
+    if (this.timeouts > 0 && !this.isAnswerToFirst(segment)) {
+      // Remembered for the first congestion window (RFC 5681 section 3.1).
+      const cc = c.ownCongestionState()
+      cc.totalRetransmitted = this.timeouts
+      cc.undoable = true
     }
     setState(c, TcpState.SynReceived)
     layer.mib.tcp.PassiveOpens++
@@ -230,7 +243,8 @@ export class Request extends TupleEntry implements TimerOwner {
       rcv.tsRecent = segment.timestamp
       rcv.tsRecentAt = layer.nowSeconds
     }
-    const asksForEcn = segment.has(TcpFlag.Ece) && segment.has(TcpFlag.Cwr)
+    // A SYN must not be marked itself (RFC 3168 section 6.1.1): one that is was tampered with on the way.
+    const asksForEcn = segment.has(TcpFlag.Ece) && segment.has(TcpFlag.Cwr) && segment.ecn === Ecn.NotEct
     if (asksForEcn && settings.tcp_ecn !== 0) c.features |= Feature.Ecn
     setInitialWindow(c, announced - (snd.headerLength - TCP_MIN_HEADER), scaling)
     this.synAckMss = announced
@@ -254,32 +268,88 @@ export class Request extends TupleEntry implements TimerOwner {
 
   private synAckMss = 0
 
+  /** Takes the round-trip time of the handshake: by the clock, or, if the SYN+ACK had to be resent, by its time stamp. */
+  private measureRtt(segment: Segment): void {
+    const { connection: c, listener } = this
+    const { loop, settings } = listener.layer
+    let rtt = -1
+    if (this.resent === 0) rtt = (loop.now32 - this.sentAt) | 0
+    else if (segment.hasTimestamps && c.has(Feature.Timestamps) && segment.timestampEcho !== 0) {
+      rtt = ((loop.nowMs32 + c.timestampOffset - segment.timestampEcho) | 0) * MILLISECOND
+    }
+    if (rtt < 0) return
+    c.rtt.measure(Math.max(1, rtt), c.snd.una, c.snd.nxt, settings.tcp_rto_min_us)
+    c.rtt.updateRto(settings.tcp_rto_max_ms * MILLISECOND)
+  }
+
+  /** Does the segment echo the time stamp of the first SYN+ACK: was resending it a mistake? */
+  private isAnswerToFirst(segment: Segment): boolean {
+    return this.connection.has(Feature.Timestamps) && segment.hasTimestamps && segment.timestampEcho === this.firstStamp
+  }
+
+  /** Is `echo` a time stamp that one of our SYN+ACKs can have carried? */
+  private hasSent(echo: number): boolean {
+    return !seqLt(echo, this.firstStamp) && !seqGt(echo, this.lastStamp)
+  }
+
   private answeredJustNow(): boolean {
     const { loop, settings } = this.listener.layer
     const elapsed = (loop.nowMs32 - this.lastInvalidAckMs) | 0
-    if (this.lastInvalidAckMs !== 0 && elapsed >= 0 && elapsed < settings.tcp_invalid_ratelimit) return true
+    if (this.lastInvalidAckMs !== 0 && elapsed >= 0 && elapsed < settings.tcp_invalid_ratelimit) {
+      this.listener.layer.mib.tcpExt.TCPACKSkippedSynRecv++
+      return true
+    }
     this.lastInvalidAckMs = loop.nowMs32 || 1
     return false
   }
 
-  /** Sends the SYN+ACK, once more perhaps. @returns whether it left */
+  /** Sends the SYN+ACK. @returns whether it left */
   private sendSynAck(): boolean {
-    const { connection: c, listener } = this
-    const { layer } = listener
-    const { out } = layer
-    out.clearOptions()
+    const { connection: c } = this
+    const out = this.newHeader()
     out.seq = c.snd.iss
-    out.ack = c.rcv.nxt
     out.flags = TcpFlag.Syn | TcpFlag.Ack | (c.has(Feature.Ecn) ? TcpFlag.Ece : 0)
+    // The window of a SYN is never scaled (RFC 7323 section 2.2).
     out.window = Math.min(c.rcv.wnd, 65_535)
     out.mss = this.synAckMss
-    if (c.has(Feature.Timestamps)) {
-      out.hasTimestamps = true
-      out.timestamp = (layer.loop.nowMs32 + c.timestampOffset) | 0
-      out.timestampEcho = c.rcv.tsRecent
-    }
     out.sackPermitted = c.has(Feature.Sack)
     if (c.has(Feature.WindowScale)) out.windowScale = c.rcv.wndScale
-    return replySegment(layer, this, c.options) === 0
+    this.lastStamp = out.timestamp
+    if (this.resent === 0) this.firstStamp = out.timestamp
+    return replySegment(this.listener.layer, this, c.options) === 0
+  }
+
+  /** Sends it once more. @returns whether it left */
+  private resendSynAck(): boolean {
+    const { mib } = this.listener.layer
+    this.resent++
+    if (!this.sendSynAck()) return false
+    mib.tcp.RetransSegs++
+    mib.tcpExt.TCPSynRetrans++
+    return true
+  }
+
+  /** Answers a segment that cannot be accepted (RFC 9293 section 3.10.7.4, first step). */
+  private sendAck(): void {
+    const { connection: c } = this
+    const out = this.newHeader()
+    out.seq = c.snd.nxt
+    out.flags = TcpFlag.Ack
+    out.window = Math.min(Math.floor(c.rcv.wnd / 2 ** c.rcv.wndScale), 65_535)
+    replySegment(this.listener.layer, this, c.options)
+  }
+
+  /** The host's header, with what all segments of this connection carry. */
+  private newHeader(): TcpHeader {
+    const { connection: c, listener } = this
+    const { out, loop } = listener.layer
+    out.clearOptions()
+    out.ack = c.rcv.nxt
+    if (c.has(Feature.Timestamps)) {
+      out.hasTimestamps = true
+      out.timestamp = (loop.nowMs32 + c.timestampOffset) | 0
+      out.timestampEcho = c.rcv.tsRecent
+    }
+    return out
   }
 }

@@ -43,10 +43,11 @@ export const resend = (c: TcpConnection, queue: SendQueue, index: number, segmen
   cc.bytesRetransmitted += record.dataLength
   c.layer.mib.tcp.RetransSegs += record.segments
   if ((record.flags & TcpFlag.Syn) !== 0) c.layer.mib.tcpExt.TCPSynRetrans++
-  stampRecord(c, record)
   const errno = transmitRecord(c, record, mss)
+  // Marked in any case: a round-trip time must not be taken from a sending that never was.
   record.sacked |= Sacked.EverRetransmitted
-  if (errno !== 0) c.layer.mib.tcpExt.TCPRetransFail += record.segments
+  if (errno === 0) stampRecord(c, record)
+  else c.layer.mib.tcpExt.TCPRetransFail += record.segments
   return errno
 }
 

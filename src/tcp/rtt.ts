@@ -39,10 +39,12 @@ export class RttEstimator {
 
   /**
    * Takes a measurement of a segment that was sent once.
-   * @param measured microseconds
+   * @param sample microseconds
    * @param least the least RTO, microseconds
    */
-  measure(measured: number, una: number, nxt: number, least: number): void {
+  measure(sample: number, una: number, nxt: number, least: number): void {
+    // What is eight times as long still fits 31 bits.
+    const measured = Math.min(sample, LONGEST)
     if (this.srtt8 === 0) {
       this.srtt8 = Math.max(1, measured << 3)
       this.mdev4 = measured << 1
@@ -94,3 +96,6 @@ export class RttEstimator {
     this.rto = 3_000_000
   }
 }
+
+/** The longest round-trip time that is told from longer ones, microseconds. */
+const LONGEST = 120_000_000

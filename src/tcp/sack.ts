@@ -196,7 +196,8 @@ const coverRecord = (
     const whole = keep - (keep % size)
     keep = whole < keep ? whole + size : whole
   }
-  if (keep >= record.dataLength) return startsInside ? 1 : 0
+  // A FIN alone may be left over: it is not covered.
+  if (keep >= record.dataLength && !startsInside) return 0
   splitRecord(c, queue, index, keep, size)
   return startsInside ? 1 : 0
 }

@@ -1,3 +1,4 @@
+import { seqGt, seqLt } from '../core/seq.ts'
 import type { IpHeader } from '../wire/ip.ts'
 import { Ecn } from '../wire/ip.ts'
 import { TcpFlag, TcpHeader } from '../wire/tcp.ts'
@@ -60,3 +61,14 @@ export class Segment extends TcpHeader {
     this.end = (this.end - cut) | 0
   }
 }
+
+/** Does any of the segment lie in the window of `window` bytes from `next` on (RFC 9293 section 3.10.7.4, table 6)? */
+export const isInWindow = (segment: Segment, next: number, window: number): boolean => {
+  const end = (next + window) | 0
+  if (segment.seq === next) return true
+  if (seqGt(segment.end, next) && seqLt(segment.seq, end)) return true
+  return segment.seq === end && segment.length === 0
+}
+
+/** Is it no part of a loop of ACKs that two confused ends exchange: must it be answered however often it comes? */
+export const isLikelyData = (segment: Segment): boolean => segment.length > 0 && (segment.flags & TcpFlag.Syn) === 0

@@ -63,7 +63,7 @@ export class TcpSettings {
   /** Duplicate ACKs that mean loss, and how far that may grow with reordering. */
   tcp_reordering = 3
   tcp_max_reordering = 300
-  /** Bit 0: RACK (RFC 8985). 0 leaves loss detection to RFC 6675. */
+  /** Bit 0: RACK (RFC 8985), without which RFC 6675 finds losses; 1: its reordering window stays; 2: no limit of three SACKs. */
   tcp_recovery = 1
   /** 3 and 4: tail loss probes. */
   tcp_early_retrans = 3

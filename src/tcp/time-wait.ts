@@ -1,4 +1,4 @@
-import { MILLISECOND } from '../core/clock.ts'
+import { MILLISECOND, type Micros } from '../core/clock.ts'
 import { seqGt, seqLt } from '../core/seq.ts'
 import { Timer, type TimerOwner } from '../core/timer.ts'
 import { Drop } from '../wire/drop.ts'
@@ -8,15 +8,19 @@ import { Feature, type TcpConnection } from './connection.ts'
 import { finishConnection } from './finish.ts'
 import type { TcpLayer } from './layer.ts'
 import { replySegment } from './reply.ts'
-import type { Segment } from './segment.ts'
+import { isInWindow, isLikelyData, type Segment } from './segment.ts'
 import { TcpState } from './state.ts'
 import { TupleEntry, TupleKind } from './tuple.ts'
+import { openWindow } from './window.ts'
 
 /** What a segment in TIME_WAIT leads to, beside `Drop`'s reasons. */
 export const TimeWaitVerdict = {
   Done: 0,
   Reset: -1,
-  /** A new connection may take the place of the old one: give the SYN to a listener, `segment.reopenSequence` in hand. */
+  /**
+   * A new connection may take the place of the old one: give the SYN, with `segment.reopenSequence`, to a listener, after
+   * `end`; or, if there is none, to `acknowledge`.
+   */
   Reopen: -4,
 } as const
 
@@ -37,6 +41,7 @@ export class TimeWait extends TupleEntry implements TimerOwner {
   readonly timer = new Timer(this, 0)
   private rcvNxt: number
   private readonly sndNxt: number
+  private readonly enteredAt: Micros
   private readonly window: number
   private readonly windowField: number
   private tsRecent: number
@@ -54,8 +59,9 @@ export class TimeWait extends TupleEntry implements TimerOwner {
     this.layer = c.layer
     this.rcvNxt = c.rcv.nxt
     this.sndNxt = c.snd.nxt
-    this.window = c.rcv.wnd
-    this.windowField = Math.min(65_535, Math.floor(c.rcv.wnd / 2 ** c.rcv.wndScale))
+    this.window = openWindow(c)
+    this.windowField = Math.min(65_535, Math.floor(this.window / 2 ** c.rcv.wndScale))
+    this.enteredAt = c.layer.loop.now
     this.tsRecent = c.rcv.tsRecent
     this.tsRecentAt = c.rcv.tsRecentAt
     this.hasTimestamps = c.has(Feature.Timestamps)
@@ -73,6 +79,7 @@ export class TimeWait extends TupleEntry implements TimerOwner {
   }
 
   onTimer(): void {
+    this.layer.mib.tcpExt.TW++
     this.end()
   }
 
@@ -90,7 +97,7 @@ export class TimeWait extends TupleEntry implements TimerOwner {
     const { settings, loop } = this.layer
     const allowed = settings.tcp_tw_reuse === 1 || (settings.tcp_tw_reuse === 2 && isLoopback)
     if (!allowed || !this.hasTimestamps || this.state !== TcpState.TimeWait) return false
-    return loop.now - (this.timer.deadline - this.length) >= settings.tcp_tw_reuse_delay * MILLISECOND
+    return loop.now - this.enteredAt > settings.tcp_tw_reuse_delay * MILLISECOND
   }
 
   /** Where the sequence numbers of a connection that takes over begin. */
@@ -116,7 +123,6 @@ export class TimeWait extends TupleEntry implements TimerOwner {
     }
     if (this.isNewConnection(segment, tooOld)) {
       segment.reopenSequence = this.reopenSequence
-      this.end()
       return TimeWaitVerdict.Reopen
     }
     if (tooOld) this.layer.mib.tcpExt.PAWSTimewait++
@@ -133,11 +139,7 @@ export class TimeWait extends TupleEntry implements TimerOwner {
   }
 
   private receiveInFinWait2(segment: Segment, tooOld: boolean): number {
-    const inWindow =
-      segment.seq === segment.end
-        ? !seqLt(segment.seq, this.rcvNxt) && !seqGt(segment.seq, (this.rcvNxt + this.window) | 0)
-        : seqGt(segment.end, this.rcvNxt) && seqLt(segment.seq, (this.rcvNxt + this.window) | 0)
-    if (tooOld || !inWindow) {
+    if (tooOld || !isInWindow(segment, this.rcvNxt, this.window)) {
       this.acknowledge(segment)
       return Drop['tcp-out-of-window']
     }
@@ -183,16 +185,20 @@ export class TimeWait extends TupleEntry implements TimerOwner {
   }
 
   /** Answers a segment from outside the window, not too often. */
-  private acknowledge(segment: Segment): void {
-    const { loop, settings } = this.layer
-    const isData = segment.dataLength > 0 && !segment.has(TcpFlag.Syn)
+  acknowledge(segment: Segment): void {
+    if (isLikelyData(segment) || !this.answeredJustNow()) this.sendAck()
+  }
+
+  private answeredJustNow(): boolean {
+    const { loop, settings, mib } = this.layer
     const elapsed = (loop.nowMs32 - this.lastInvalidAckMs) | 0
-    if (!isData && this.lastInvalidAckMs !== 0 && elapsed >= 0 && elapsed < settings.tcp_invalid_ratelimit) {
-      this.layer.mib.tcpExt.TCPACKSkippedTimeWait++
-      return
+    if (this.lastInvalidAckMs !== 0 && elapsed >= 0 && elapsed < settings.tcp_invalid_ratelimit) {
+      if (this.state === TcpState.FinWait2) mib.tcpExt.TCPACKSkippedFinWait2++
+      else mib.tcpExt.TCPACKSkippedTimeWait++
+      return true
     }
     this.lastInvalidAckMs = loop.nowMs32 || 1
-    this.sendAck()
+    return false
   }
 
   private sendAck(): void {
@@ -227,7 +233,6 @@ export const enterTimeWait = (c: TcpConnection, state: number, delay: number): v
     const { rto } = c.rtt
     const length = settings.time_wait_ms * MILLISECOND
     rest.wait(state === TcpState.TimeWait ? length : Math.max(delay, (rto << 2) - (rto >> 1)))
-    layer.mib.tcpExt.TW++
   } else layer.mib.tcpExt.TCPTimeWaitOverflow++
   finishConnection(c)
 }

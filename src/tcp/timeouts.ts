@@ -7,7 +7,7 @@ import { Feature, Nagle, Pending, type TcpConnection, TcpTimer } from './connect
 import { onAckTimer } from './delayed-ack.ts'
 import { failConnection, resetAndFail } from './finish.ts'
 import { currentMss } from './mss.ts'
-import { SendMode, sendPending, windowEnd } from './output.ts'
+import { SendMode, sendNew, sendPending, windowEnd } from './output.ts'
 import { countSegments, splitRecord } from './records.ts'
 import { enterLoss, onSettled } from './recovery.ts'
 import { resend, retransmit } from './retransmit.ts'
@@ -305,9 +305,7 @@ const probe = (c: TcpConnection): number => {
   if (record.dataLength > size) splitRecord(c, queue, queue.sentCount, size, mss)
   else if (record.segments === 0) countSegments(record, mss)
   record.flags |= TcpFlag.Psh
-  const before = queue.sentCount
-  sendPending(c, mss, Nagle.Push, SendMode.Probe)
-  return queue.sentCount > before ? 0 : Errno.EAGAIN
+  return sendNew(c, queue, record, mss) ? 0 : Errno.EAGAIN
 }
 
 /** Keepalive (RFC 9293 section 3.8.4), and the end of an orphan's FIN_WAIT_2. */

@@ -26,6 +26,8 @@ export const transmitRecord = (c: TcpConnection, record: SendRecord, mss: number
   const ringAt = (record.seq - snd.ringSeq) | 0
   const isNew = !seqLt(record.seq, snd.nxt)
   let flags = record.flags | TcpFlag.Ack
+  // Whoever puts segments together again on the way must not wait for more behind the record's last (Linux does so).
+  if (record.segments > 1) flags |= TcpFlag.Psh
   if ((flags & TcpFlag.Syn) !== 0 && c.state === TcpState.SynSent) flags &= ~TcpFlag.Ack
   if (length > 0 && isNew && (c.cc.ecn & EcnFlag.QueueCwr) !== 0 && c.has(Feature.Ecn)) {
     c.cc.ecn &= ~EcnFlag.QueueCwr
@@ -204,18 +206,20 @@ const fillHeader = (c: TcpConnection, out: TcpHeader, flags: number, seq: number
   out.flags = flags
 }
 
-/** What a SYN offers, or in answer to one agrees to: MSS, window scale, SACK, timestamps (RFC 7323, 2018). */
+/**
+ * What a SYN offers: MSS, window scale, SACK, timestamps (RFC 7323, 2018). The SYN+ACK of a simultaneous open offers it
+ * again, whatever the peer's SYN has offered, as on Linux.
+ */
 const fillSynOptions = (c: TcpConnection, out: TcpHeader): void => {
   const { settings } = c.layer
   out.mss = advertisedMss(c)
-  const offering = c.state === TcpState.SynSent
-  if (offering ? settings.tcp_timestamps : c.has(Feature.Timestamps)) {
+  if (settings.tcp_timestamps) {
     out.hasTimestamps = true
     out.timestamp = (c.layer.loop.nowMs32 + c.timestampOffset) | 0
     out.timestampEcho = c.rcv.tsRecent
   }
-  if (offering ? settings.tcp_window_scaling : c.has(Feature.WindowScale)) out.windowScale = c.rcv.wndScale
-  if (offering ? settings.tcp_sack : c.has(Feature.Sack)) out.sackPermitted = true
+  if (settings.tcp_window_scaling) out.windowScale = c.offeredScale
+  if (settings.tcp_sack) out.sackPermitted = true
 }
 
 const fillSackBlocks = (c: TcpConnection, out: TcpHeader): void => {

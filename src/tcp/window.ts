@@ -21,7 +21,7 @@ export const spaceOfWindow = (c: TcpConnection, window: number): number =>
 
 /** Bytes of data in the receive queue, in order or not. */
 export const receiveQueued = (c: TcpConnection): number =>
-  (c.receiveRing === null ? 0 : c.receiveRing.length) + (c.reassembly === null ? 0 : c.reassembly.bytes)
+  (c.receiveRing === null ? 0 : c.receiveRing.length) + (c.reassembly === null ? 0 : c.reassembly.dataBytes)
 
 /** Room for data in the receive queue, bytes. */
 export const receiveSpace = (c: TcpConnection): number => windowOfSpace(c, c.receiveBuffer) - receiveQueued(c)
@@ -39,14 +39,16 @@ export const setInitialWindow = (c: TcpConnection, mss: number, scaling: boolean
   const offered = Math.min(space, clamp)
   // A whole number of segments, so that no window update is wasted on part of one.
   const whole = offered > mss ? offered - (offered % mss) : offered
-  rcv.wnd = Math.min(whole, settings.tcp_workaround_signed_windows ? MAX_SIGNED : MAX_UNSCALED)
+  const first = settings.tcp_workaround_signed_windows ? Math.min(whole, MAX_SIGNED) : whole
+  // No SYN can say more than that (RFC 7323 section 2.2); the next segment may.
+  rcv.wnd = Math.min(first, MAX_UNSCALED)
   rcv.wndScale = 0
   if (scaling) {
     const most = Math.min(Math.max(whole, settings.tcp_rmem[2], settings.rmem_max), clamp)
     rcv.wndScale = Math.min(Math.max(31 - Math.clz32(most) - 15, 0), TCP_MAX_WINDOW_SCALE)
   }
   rcv.windowClamp = Math.min(MAX_UNSCALED << rcv.wndScale, clamp)
-  rcv.ssthresh = rcv.wnd
+  rcv.ssthresh = first
 }
 
 /**
@@ -63,18 +65,18 @@ export const windowToOffer = (c: TcpConnection): number => {
     mss = full
     if (mss <= 0) return 0
   }
+  const unit = 2 ** rcv.wndScale
+  const mayShrink = shrinks(c)
+  // Rounding up below must not make a window of space that is not there.
+  if (mayShrink) free -= free % unit
   if (free < full >> 1) {
     rcv.quick = 0
     if (c.layer.underPressure) rcv.ssthresh = Math.min(rcv.ssthresh, 4 * rcv.advertisedMss)
-    // Rounding up below must not make a window of space that is not there.
-    free -= free % 2 ** rcv.wndScale
-    if (free < allowed >> 4 || free < mss) return 0
+    free -= free % unit
+    if (free < allowed >> 4 || free < mss || (mayShrink && free < unit)) return 0
   }
   if (free > rcv.ssthresh) free = rcv.ssthresh
-  if (rcv.wndScale > 0) {
-    const unit = 2 ** rcv.wndScale
-    return Math.ceil(free / unit) * unit
-  }
+  if (rcv.wndScale > 0) return Math.ceil(free / unit) * unit
   // Unscaled: keep what was announced while it is within a segment of the truth, else a multiple of the MSS.
   const announced = rcv.wnd
   if (announced <= free - mss || announced > free) return free - (free % mss)
@@ -82,13 +84,16 @@ export const windowToOffer = (c: TcpConnection): number => {
   return announced
 }
 
+/** May the window be taken back when memory runs short (tcp_shrink_window)? */
+const shrinks = (c: TcpConnection): boolean => c.layer.settings.tcp_shrink_window !== 0 && c.rcv.wndScale > 0
+
 /** Decides on the window that the segment now leaving announces. @returns the header's field */
 export const selectWindow = (c: TcpConnection): number => {
   const { rcv } = c
   const before = rcv.wnd
   const current = openWindow(c)
   let window = windowToOffer(c)
-  if (window < current) {
+  if (window < current && !shrinks(c)) {
     // What was announced is not taken back (RFC 9293 section 3.8.6, SHLD-14).
     if (window === 0) c.layer.mib.tcpExt.TCPWantZeroWindowAdv++
     const unit = 2 ** rcv.wndScale

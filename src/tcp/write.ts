@@ -39,7 +39,8 @@ export const writeError = (c: TcpConnection): number => {
 
 /**
  * Queues up to `length` bytes, as many as there is room for, and sends what may be sent.
- * @returns how many were taken: 0 when there is no room
+ * @returns how many were taken: 0 when there is no room yet; -ENOBUFS when there is no memory, and nothing queued whose
+ *   acknowledgment could bring some
  */
 export const write = (c: TcpConnection, source: Uint8Array, at: number, length: number, flags: number): number => {
   const { snd, layer } = c
@@ -74,7 +75,7 @@ export const write = (c: TcpConnection, source: Uint8Array, at: number, length: 
       pushPending(c, Nagle.Push)
     } else if (queue.firstUnsent === record) sendPending(c, mss, Nagle.Push, SendMode.One)
   }
-  if (taken === 0) return 0
+  if (taken === 0) return queue.length === 0 ? -Errno.ENOBUFS : 0
   finishWrite(c, flags, taken === length)
   if (taken < length) c.wantsSpace = true
   if ((flags & WriteFlag.Urgent) !== 0) snd.urgentSeq = snd.writeSeq
@@ -107,13 +108,16 @@ const markPush = (c: TcpConnection, record: SendRecord): void => {
   c.snd.pushedSeq = c.snd.writeSeq
 }
 
-/** The end of a write: PSH on its last segment, and out with what may go (RFC 9293 section 3.9.1.2). */
+/**
+ * The end of a write: PSH on its last segment, and out with what may go (RFC 9293 section 3.9.1.2). Where the queue is
+ * full, neither Nagle's rule nor a cork holds anything back: no more can be added to it.
+ */
 const finishWrite = (c: TcpConnection, flags: number, complete: boolean): void => {
   const more = (flags & WriteFlag.More) !== 0 && complete
   const record = c.sendQueue().last
   if (record !== null && (!more || mustPush(c))) markPush(c, record)
   if ((flags & WriteFlag.Urgent) !== 0) c.snd.urgentSeq = c.snd.writeSeq
-  pushPending(c, more ? Nagle.Cork : c.nagle)
+  pushPending(c, more ? Nagle.Cork : complete ? c.nagle : Nagle.Push)
 }
 
 /** Queues the FIN behind what was written, and sends what may be sent. */

@@ -27,9 +27,13 @@ class Failed(Exception):
     pass
 
 
+def code_of(number):
+    return "EOPNOTSUPP" if number == errno.EOPNOTSUPP else errno.errorcode.get(number, str(number))
+
+
 def check(result):
     if result < 0:
-        raise Failed(errno.errorcode.get(ctypes.get_errno(), str(ctypes.get_errno())))
+        raise Failed(code_of(ctypes.get_errno()))
     return result
 
 
@@ -137,12 +141,10 @@ class Runner:
         try:
             result = getattr(self, "do_" + step["call"])(*args)
         except Failed as problem:
-            waited = signal.getitimer(signal.ITIMER_REAL)[0] == 0
-            if str(problem) == "EINTR" and waited:
-                return "blocks"
             for name in step["out"]:
                 self.fds.setdefault(name, -1)
-            return str(problem)
+            waited = signal.getitimer(signal.ITIMER_REAL)[0] == 0
+            return "blocks" if str(problem) == "EINTR" and waited else str(problem)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
         if step["out"]:
@@ -160,7 +162,7 @@ class Runner:
 
     def do_sysctl(self, name, value):
         with open("/proc/sys/" + name.replace(".", "/"), "w") as f:
-            f.write(str(value))
+            f.write(str(value).replace(",", "\t"))
         return 0
 
     def do_wait(self, ms):
@@ -288,7 +290,7 @@ class Runner:
         try:
             r, w, e = select.select([fd], [fd], [fd], 0)
         except OSError as problem:
-            raise Failed(errno.errorcode[problem.errno])
+            raise Failed(code_of(problem.errno))
         except ValueError:
             raise Failed("EBADF")
         return ("r" if r else "") + ("w" if w else "") + ("e" if e else "") or "none"
@@ -375,6 +377,17 @@ def prepare():
         fcntl.ioctl(control6, 0x8916, struct.pack("16sIi", socket.inet_pton(socket.AF_INET6, text), 64, index))
     control.close()
     control6.close()
+    # An address is tentative for a moment, even where nobody checks it.
+    for text in ("fd00:1::1", "fd00:2::1", "fe80::1"):
+        while True:
+            probe = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+            try:
+                probe.bind((text, 0, 0, index))
+                break
+            except OSError:
+                time.sleep(0.001)
+            finally:
+                probe.close()
 
 
 def run(script):

@@ -225,17 +225,18 @@ export class TcpBench {
       v6only: false,
       boundInterface: null,
       reusePort: false,
+      uid: 0,
     })
     this.listener = listener
     return listener
   }
 
-  connect(configure?: (c: TcpConnection) => void): number {
+  connect(configure?: (c: TcpConnection) => void): void {
     const c = new TcpConnection(this.demux.layer, this.local, LOCAL_PORT, this.peer, PEER_PORT)
     this.hold(c)
     configure?.(c)
     this.demux.table.insert(c)
-    return startConnect(c, this.ip.resolve(this.peer, this.local) as Destination)
+    startConnect(c, this.ip.resolve(this.peer, this.local) as Destination)
   }
 
   /** Takes `c` as the connection under test. */

@@ -28,7 +28,7 @@ class CubicState {
   k = 0
   /** The least delay seen, microseconds; 0 before the first measurement. */
   delayMin = 0
-  /** When the present epoch began: microseconds modulo 2^32, and whether one has. */
+  /** When the present epoch began: milliseconds modulo 2^32 (microseconds would go round in 71 minutes), and whether one has. */
   epochStart = 0
   inEpoch = false
   ackCount = 0
@@ -103,8 +103,8 @@ export const cubic: CongestionControl = {
     if (event !== CwndEvent.TransmitStart) return
     const state = stateOf(c)
     // Time in which nothing was sent does not count: the epoch moves along (RFC 9438 section 5.8).
-    const now = c.layer.loop.now32
-    const idle = Math.max(0, (c.layer.loop.nowMs32 - c.snd.lastSentMs) | 0) * 1000
+    const now = c.layer.loop.nowMs32
+    const idle = Math.max(0, (now - c.snd.lastSentMs) | 0)
     if (!state.inEpoch || idle === 0) return
     state.epochStart = (state.epochStart + idle) | 0
     if (((state.epochStart - now) | 0) > 0) state.epochStart = now
@@ -114,7 +114,7 @@ export const cubic: CongestionControl = {
     if (rtt < 0) return
     const state = stateOf(c)
     // Delays right after a recovery tell of the recovery.
-    if (state.inEpoch && ((c.layer.loop.now32 - state.epochStart) | 0) < 1_000_000) return
+    if (state.inEpoch && ((c.layer.loop.nowMs32 - state.epochStart) | 0) < 1000) return
     const delay = Math.max(1, rtt)
     if (state.delayMin === 0 || state.delayMin > delay) state.delayMin = delay
     if (!state.found && c.cc.inSlowStart && c.cc.cwnd >= HYSTART_LOW_WINDOW) hystart(c, state, delay)
@@ -123,15 +123,15 @@ export const cubic: CongestionControl = {
 
 /** Computes how many segments have to be acknowledged for one more in the window (RFC 9438 sections 4.2 to 4.5). */
 const updateCount = (c: TcpConnection, state: CubicState, acked: number): void => {
-  const now = c.layer.loop.now32
+  const now = c.layer.loop.nowMs32
   const cwnd = c.cc.cwnd
   state.ackCount += acked
-  if (state.inEpoch && state.lastWindow === cwnd && ((now - state.lastTime) | 0) <= 31_250) return
+  if (state.inEpoch && state.lastWindow === cwnd && ((now - state.lastTime) | 0) <= 1000 / 32) return
   if (!state.inEpoch || now !== state.lastTime) {
     state.lastWindow = cwnd
     state.lastTime = now
     if (!state.inEpoch) beginEpoch(state, cwnd, acked, now)
-    const elapsed = (((now - state.epochStart) | 0) + state.delayMin) / 1e6
+    const elapsed = ((now - state.epochStart) | 0) / 1e3 + state.delayMin / 1e6
     const offset = elapsed - state.k
     const growth = Math.floor(C * Math.abs(offset) ** 3)
     const target = offset < 0 ? state.origin - growth : state.origin + growth

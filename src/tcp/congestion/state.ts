@@ -97,8 +97,8 @@ export class CongestionState {
   tlpHighSeq = 0
   tlpRetransmitted = false
 
-  /** Delivery rate (draft-cheng-iccrg-delivery-rate-estimation). */
-  delivered = 0
+  /** Delivery rate (draft-cheng-iccrg-delivery-rate-estimation). The SYN or SYN+ACK counts as a segment delivered. */
+  delivered = 1
   deliveredCe = 0
   deliveredAt = 0
   firstSentAt = 0

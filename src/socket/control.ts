@@ -1,0 +1,82 @@
+import { Errno } from '../core/errno.ts'
+import type { Sockaddr } from './address.ts'
+import type { Timeval } from './socket-options.ts'
+
+/** Control messages: what sendmsg(2) and recvmsg(2) carry beside the data (cmsg(3)). */
+
+/** `struct in_pktinfo`. */
+export interface PacketInfo {
+  /** Index of the interface; 0 for any. */
+  ipi_ifindex: number
+  /** The address that answers come from: where it was sent to, unless that was a group. */
+  ipi_spec_dst: string
+  /** Where it was sent to. */
+  ipi_addr: string
+}
+
+/** `struct in6_pktinfo`. */
+export interface PacketInfo6 {
+  ipi6_addr: string
+  ipi6_ifindex: number
+}
+
+/** `struct sock_extended_err`, with SO_EE_OFFENDER. */
+export interface ExtendedError {
+  ee_errno: number
+  /** SO_EE_ORIGIN_* */
+  ee_origin: number
+  ee_type: number
+  ee_code: number
+  /** The MTU, for EMSGSIZE. */
+  ee_info: number
+  ee_data: number
+  /** Who has reported it; AF_UNSPEC for this host. */
+  offender: Sockaddr
+}
+
+/** What a control message carries: a number where C has an int, else the structure. */
+export type ControlData = number | PacketInfo | PacketInfo6 | ExtendedError | Timeval | Sockaddr
+
+/** One control message. */
+export interface ControlMessage {
+  cmsg_level: number
+  cmsg_type: number
+  data: ControlData
+}
+
+const HEADER = 16
+const align = (bytes: number): number => (bytes + 7) & ~7
+
+/** Bytes that a message takes in the program's buffer: CMSG_SPACE of its data. */
+export const controlSpace = ({ data }: ControlMessage): number => HEADER + align(dataLength(data))
+
+const dataLength = (data: ControlData): number => {
+  if (typeof data === 'number') return 4
+  if ('ipi_ifindex' in data) return 12
+  if ('ipi6_ifindex' in data) return 20
+  if ('ee_errno' in data) return 16 + (data.ee_origin === 3 ? 28 : 16)
+  return 16
+}
+
+/**
+ * The messages that fit into a buffer of `space` bytes, in order.
+ * @returns whether all fit; if not, the flag MSG_CTRUNC is due
+ */
+export const fitControl = (messages: ControlMessage[], space: number): boolean => {
+  let left = space
+  for (let i = 0; i < messages.length; i++) {
+    left -= controlSpace(messages[i]!)
+    if (left < 0) {
+      messages.length = i
+      return false
+    }
+  }
+  return true
+}
+
+/** A number out of a control message; NaN for something else. */
+export const controlNumber = (message: ControlMessage): number =>
+  typeof message.data === 'number' ? message.data : Number.NaN
+
+/** -EINVAL, which wrong control messages give. */
+export const BAD_CONTROL = -Errno.EINVAL

@@ -1,0 +1,213 @@
+import type { Micros } from '../core/clock.ts'
+import { Errno } from '../core/errno.ts'
+import * as C from './constants.ts'
+import type { Socket } from './socket.ts'
+
+/** Options at SOL_SOCKET (socket(7)), with Linux's limits. */
+
+/** `struct linger`. */
+export interface Linger {
+  l_onoff: number
+  /** Seconds. */
+  l_linger: number
+}
+
+/** `struct timeval`. */
+export interface Timeval {
+  tv_sec: number
+  tv_usec: number
+}
+
+/** The value of a socket option: a number, or the structure that it takes. */
+export type OptionValue = number | string | Linger | Timeval | object
+
+/** Why getsockopt(2) has no value to give. */
+export interface OptionFailure {
+  /** Positive. */
+  readonly errno: number
+}
+
+/** Is it no value, but why there is none? */
+export const isFailure = (value: OptionValue | OptionFailure): value is OptionFailure =>
+  typeof value === 'object' && 'errno' in value
+
+const INT_MAX = 0x7fff_ffff
+/** The greatest priority that is not the superuser's alone. */
+const MAX_PRIORITY = 6
+
+/** @returns 0 or a negative `Errno` */
+export const setSocketOption = (socket: Socket, name: number, value: OptionValue): number => {
+  if (name === C.SO_LINGER) return setLinger(socket, value as Linger)
+  if (name === C.SO_RCVTIMEO || name === C.SO_SNDTIMEO) return setTimeout(socket, name, value as Timeval)
+  if (name === C.SO_BINDTODEVICE) return bindToDevice(socket, value)
+  if (typeof value !== 'number' || !Number.isInteger(value)) return -Errno.EINVAL
+  return setNumber(socket, name, value)
+}
+
+const setNumber = (socket: Socket, name: number, value: number): number => {
+  const { layer, uid } = socket
+  const kept = socket.ownKept()
+  const on = value !== 0
+  switch (name) {
+    case C.SO_DEBUG:
+      if (on && uid !== 0) return -Errno.EACCES
+      kept.debug = on
+      return 0
+    case C.SO_REUSEADDR:
+      socket.reuseAddress = on
+      break
+    case C.SO_REUSEPORT:
+      socket.reusePort = on
+      break
+    case C.SO_DONTROUTE:
+      kept.dontRoute = on
+      break
+    case C.SO_BROADCAST:
+      kept.broadcast = on
+      break
+    case C.SO_KEEPALIVE:
+      kept.keepAlive = on
+      break
+    case C.SO_OOBINLINE:
+      kept.outOfBandInline = on
+      break
+    case C.SO_NO_CHECK:
+      kept.noCheck = on
+      break
+    case C.SO_PRIORITY:
+      if (uid !== 0 && (value < 0 || value > MAX_PRIORITY)) return -Errno.EPERM
+      kept.priority = value
+      break
+    case C.SO_MARK:
+      if (uid !== 0) return -Errno.EPERM
+      kept.mark = value
+      return 0
+    case C.SO_TIMESTAMP:
+      kept.timestamp = on
+      break
+    case C.SO_RXQ_OVFL:
+      kept.dropCount = on
+      break
+    case C.SO_RCVLOWAT:
+      kept.receiveLowat = value < 0 ? INT_MAX : value || 1
+      break
+    case C.SO_SNDBUF:
+    case C.SO_RCVBUF: {
+      const which = name === C.SO_SNDBUF ? 'send' : 'receive'
+      const most = which === 'send' ? layer.settings.wmem_max : layer.settings.rmem_max
+      // A negative size is a very large one, as the kernel sees it.
+      socket.setBuffer(which, value < 0 ? most : Math.min(value, most))
+      return 0
+    }
+    case C.SO_SNDBUFFORCE:
+    case C.SO_RCVBUFFORCE:
+      if (uid !== 0) return -Errno.EPERM
+      socket.setBuffer(name === C.SO_SNDBUFFORCE ? 'send' : 'receive', Math.max(0, value))
+      return 0
+    case C.SO_PASSCRED:
+      return -Errno.EOPNOTSUPP
+    default:
+      return -Errno.ENOPROTOOPT
+  }
+  return socket.optionChanged(name, value)
+}
+
+/** @returns the option's value, or why there is none */
+export const getSocketOption = (socket: Socket, name: number): OptionValue | OptionFailure => {
+  const { kept } = socket
+  switch (name) {
+    case C.SO_DEBUG:
+      return Number(kept.debug)
+    case C.SO_REUSEADDR:
+      return Number(socket.reuseAddress)
+    case C.SO_REUSEPORT:
+      return Number(socket.reusePort)
+    case C.SO_TYPE:
+      return socket.type
+    case C.SO_PROTOCOL:
+      return socket.protocol
+    case C.SO_DOMAIN:
+      return socket.domain
+    case C.SO_ACCEPTCONN:
+      return Number(socket.isListening)
+    case C.SO_ERROR:
+      return socket.takeError()
+    case C.SO_DONTROUTE:
+      return Number(kept.dontRoute)
+    case C.SO_BROADCAST:
+      return Number(kept.broadcast)
+    case C.SO_KEEPALIVE:
+      return Number(kept.keepAlive)
+    case C.SO_OOBINLINE:
+      return Number(kept.outOfBandInline)
+    case C.SO_NO_CHECK:
+      return Number(kept.noCheck)
+    case C.SO_PRIORITY:
+      return kept.priority
+    case C.SO_MARK:
+      return kept.mark
+    case C.SO_TIMESTAMP:
+      return Number(kept.timestamp)
+    case C.SO_RXQ_OVFL:
+      return Number(kept.dropCount)
+    case C.SO_RCVLOWAT:
+      return kept.receiveLowat
+    case C.SO_SNDLOWAT:
+      return 1
+    case C.SO_SNDBUF:
+      return socket.sendBuffer
+    case C.SO_RCVBUF:
+      return socket.receiveBuffer
+    case C.SO_LINGER: {
+      const isOn = socket.lingerSeconds >= 0
+      return { l_onoff: Number(isOn), l_linger: isOn ? socket.lingerSeconds : kept.idleLinger }
+    }
+    case C.SO_RCVTIMEO:
+      return timeval(socket.receiveTimeout)
+    case C.SO_SNDTIMEO:
+      return timeval(socket.sendTimeout)
+    case C.SO_BINDTODEVICE:
+      return socket.boundInterface?.name ?? ''
+    case C.SO_PASSCRED:
+      return { errno: Errno.EOPNOTSUPP }
+    default:
+      return { errno: Errno.ENOPROTOOPT }
+  }
+}
+
+const setLinger = (socket: Socket, value: Linger): number => {
+  if (typeof value !== 'object' || typeof value.l_onoff !== 'number') return -Errno.EINVAL
+  if (value.l_onoff === 0) {
+    if (socket.lingerSeconds >= 0) socket.ownKept().idleLinger = socket.lingerSeconds
+    socket.lingerSeconds = -1
+    return 0
+  }
+  // A negative time is a very long one.
+  socket.lingerSeconds = value.l_linger < 0 ? INT_MAX : value.l_linger
+  return 0
+}
+
+const setTimeout = (socket: Socket, name: number, value: Timeval): number => {
+  if (typeof value !== 'object' || typeof value.tv_sec !== 'number') return -Errno.EINVAL
+  const usec = value.tv_usec ?? 0
+  if (usec < 0 || usec >= 1_000_000) return -Errno.EDOM
+  const limit = value.tv_sec < 0 ? -1 : value.tv_sec * 1_000_000 + usec
+  if (name === C.SO_RCVTIMEO) socket.receiveTimeout = limit
+  else socket.sendTimeout = limit
+  return 0
+}
+
+const bindToDevice = (socket: Socket, value: OptionValue): number => {
+  if (typeof value !== 'string') return -Errno.EINVAL
+  // Who is not the superuser may bind a socket to a device, but not to another one later.
+  if (socket.boundInterface !== null && socket.uid !== 0) return -Errno.EPERM
+  const found = value === '' ? null : socket.layer.ip.interfaceNamed(value)
+  if (found === null && value !== '') return -Errno.ENODEV
+  socket.boundInterface = found
+  return socket.optionChanged(C.SO_BINDTODEVICE, 0)
+}
+
+const timeval = (limit: Micros): Timeval => ({
+  tv_sec: Math.max(0, Math.floor(limit / 1_000_000)),
+  tv_usec: Math.max(0, limit) % 1_000_000,
+})
