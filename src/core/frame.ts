@@ -78,6 +78,7 @@ export class FramePool {
   private readonly free: (Frame | null)[] = [null, null, null]
   private out = 0
   private made = 0
+  private taken = 0
 
   constructor(memory: Memory) {
     this.memory = memory
@@ -91,6 +92,11 @@ export class FramePool {
   /** Frames that exist. */
   get total(): number {
     return this.made
+  }
+
+  /** Bytes of the world's memory that the pool has taken, for frames in use and free ones. */
+  get bytes(): number {
+    return this.taken
   }
 
   /**
@@ -152,6 +158,7 @@ export class FramePool {
     const size = CLASS_SIZE[sizeClass]!
     const slab = this.memory.allocate(bytes)
     if (slab < 0) return false
+    this.taken += bytes
     for (let at = slab; at + size <= slab + bytes; at += size) {
       const frame = new Frame(at, size)
       frame.next = this.free[sizeClass]!

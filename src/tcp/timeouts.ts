@@ -303,7 +303,7 @@ const probe = (c: TcpConnection): number => {
   const size = Math.min((windowEnd(c) - record.seq) | 0, mss)
   if (seqLt(c.snd.pushedSeq, record.end)) c.snd.pushedSeq = record.end
   if (record.dataLength > size) splitRecord(c, queue, queue.sentCount, size, mss)
-  else if (record.segments === 0) countSegments(record, mss)
+  if (record.segments === 0) countSegments(record, mss)
   record.flags |= TcpFlag.Psh
   return sendNew(c, queue, record, mss) ? 0 : Errno.EAGAIN
 }
