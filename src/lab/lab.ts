@@ -8,7 +8,7 @@ import { Network, type NetworkLink, type NetworkLinkOptions } from '../sim/netwo
 import { TcpSocket } from '../socket/tcp.ts'
 import { TcpConnection } from '../tcp/connection.ts'
 import { BSD, LINUX, type TcpPersonality } from '../tcp/settings.ts'
-import { TcpState, tcpStateName } from '../tcp/state.ts'
+import { stateIn, stateSet, TcpState, tcpStateName } from '../tcp/state.ts'
 import { TimeWait } from '../tcp/time-wait.ts'
 import type { TupleEntry } from '../tcp/tuple.ts'
 import { Ladder } from './ladder.ts'
@@ -316,13 +316,22 @@ export class Lab {
     return {
       from: from.name,
       to: to.name,
-      sends: sender === null ? [] : (this.sends.get(sender) ?? []),
+      sends: sender === null ? [] : this.sendsOf(sender),
       sendQ: started ? (sender.sendRing?.length ?? 0) : 0,
       recvQ: receiver?.receiveRing?.length ?? 0,
       delivered: receiver?.wasEstablished ? deliveredBytes(receiver) : 0,
       window: started ? sender.snd.wnd : 0,
       cwnd: started ? sender.cc.cwnd * sender.snd.mss : 0,
     }
+  }
+
+  /** The sends of a connection; what a program has written without `send` counts as one from step to step. */
+  private sendsOf(sender: TcpConnection): number[] {
+    const sizes = this.sends.get(sender) ?? []
+    this.sends.set(sender, sizes)
+    const untold = writtenBytes(sender) - sizes.reduce((sum, bytes) => sum + bytes, 0)
+    if (untold > 0) sizes.push(untold)
+    return sizes
   }
 
   private waitingCalls(): LabStep['waiting'] {
@@ -359,6 +368,18 @@ const deliveredBytes = (c: TcpConnection): number => {
   const taken = ((c.rcv.copied - c.rcv.irs) >>> 0) - 1
   return c.receivedFin && c.rcv.copied === c.rcv.nxt ? taken - 1 : taken
 }
+
+/** Bytes that the application has written so far. */
+const writtenBytes = (c: TcpConnection): number => {
+  if (!c.wasEstablished) return 0
+  const { ringSeq, iss } = c.snd
+  const queued = c.sendRing?.length ?? 0
+  const past = ((ringSeq - iss) >>> 0) - 1
+  // With nothing queued, a FIN that was acknowledged has moved the ring's place.
+  return queued + (queued === 0 && stateIn(c.state, FIN_ACKNOWLEDGED) ? past - 1 : past)
+}
+
+const FIN_ACKNOWLEDGED = stateSet(TcpState.FinWait2, TcpState.TimeWait)
 
 const stateName = (entry: TupleEntry): string => {
   if (entry instanceof TimeWait) return tcpStateName(entry.state)
