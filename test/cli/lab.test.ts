@@ -1,0 +1,94 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+
+/** The command `netglass lab`, run as a program. */
+
+let folder: string
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'netglass-lab-'))
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+const netglass = (...args: string[]): { status: number | null; out: string; err: string } => {
+  const main = join(import.meta.dirname, '../../src/cli/main.ts')
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', main, ...args], {
+    encoding: 'utf8',
+    timeout: 30_000,
+  })
+  return { status, out: stdout, err: stderr }
+}
+
+describe('netglass lab', { timeout: 60_000 }, () => {
+  it('shows an HTTP exchange, and the queues', () => {
+    const { status, out, err } = netglass('lab')
+    expect(err).toBe('')
+    expect(status).toBe(0)
+    expect(out).toMatch(/client\$ netstat -ant\n +Active Internet connections \(servers and established\)\n/)
+    expect(out).toMatch(/\n +SendQ +\d+ +█+\n +RecvQ +\d+.*\n +Delivered +\d+/)
+    expect(out).toMatch(/\nPASS {2}http: \d+ of \d+ checks\n$/)
+  })
+
+  it('lists the rows that the catalogue names', () => {
+    const { status, out } = netglass('lab', '--list')
+    expect(status).toBe(0)
+    const rows = [...out.matchAll(/^ {2}(\S+)/gm)].map(([, name]) => name)
+    for (const row of [
+      'connect',
+      'listen-accept',
+      'early-data',
+      'refused',
+      'connect-timeout',
+      'close-first',
+      'close-second',
+      'close-together',
+      'half-close',
+      'three-queues',
+      'deadlock',
+      'zero-window',
+      'demux',
+      'time-wait',
+    ]) {
+      expect(rows).toContain(row)
+    }
+  })
+
+  it('repeats byte for byte with a seed: text, data and capture', () => {
+    const runs = [7, 7, 8].map((seed, i) => {
+      const file = join(folder, `${i}.pcapng`)
+      const { status, out } = netglass('lab', 'demux', '--json', '--seed', String(seed), '--pcap', file)
+      expect(status).toBe(0)
+      return { out, capture: readFileSync(file) }
+    })
+    expect(runs[1]!.out).toBe(runs[0]!.out)
+    expect(runs[1]!.capture.equals(runs[0]!.capture)).toBe(true)
+    expect(runs[2]!.capture.equals(runs[0]!.capture)).toBe(false)
+    const report = JSON.parse(runs[0]!.out)
+    expect(report).toMatchObject({ version: 1, scenario: 'demux', seed: 7 })
+    expect(report.checks.length).toBeGreaterThan(3)
+    expect(report.checks.every(({ ok }: { ok: boolean }) => ok)).toBe(true)
+  })
+
+  it.each([
+    [['nosuch'], 'there is no row nosuch'],
+    [['--seed', 'x'], '--seed x'],
+    [['--personality', 'vms'], '--personality vms'],
+    [['--set', 'net.ipv4.nosuch=1'], 'there is no setting net.ipv4.nosuch'],
+    [['--bogus'], "unknown option '--bogus'"],
+    [['connect', '--pcap', '/nonexistent/x'], 'cannot write the capture to /nonexistent/x: no such file or directory'],
+  ])('refuses %j in one line', (args, message) => {
+    const { status, err } = netglass('lab', ...args)
+    expect(status).toBe(1)
+    expect(err).toContain(message)
+    expect(err.trimEnd().split('\n')).toHaveLength(1)
+  })
+
+  it.runIf(existsSync('/dev/full'))('says that the disk is full', () => {
+    const { status, err } = netglass('lab', 'connect', '--pcap', '/dev/full')
+    expect(status).toBe(1)
+    expect(err).toBe('netglass: the capture could not be written to /dev/full: no space left on device\n')
+    expect(existsSync('/dev/full')).toBe(true)
+  })
+})
