@@ -95,7 +95,12 @@ export class Lab {
     if (PERSONALITIES[personality] === undefined) {
       throw new TypeError(`there is no personality ${personality}: ${Object.keys(PERSONALITIES).join(', ')}`)
     }
-    this.network = new Network({ seed: options.seed ?? 1 })
+    this.network = new Network({
+      seed: options.seed ?? 1,
+      onFailure: (process, error) => {
+        this.check(`${process.name} on ${process.host.name} ends without an exception`, errorText(error), '')
+      },
+    })
     this.ladder = new Ladder(this.network.world, false)
     this.report = {
       version: 1,
@@ -312,7 +317,7 @@ export class Lab {
     const sender = this.connection(from, port)
     const receiver = this.connection(to, port)
     if (sender === null && receiver === null) return null
-    const started = sender !== null && sender.wasEstablished
+    const started = sender?.wasEstablished === true
     return {
       from: from.name,
       to: to.name,
@@ -401,9 +406,6 @@ const emptyDirection = (from: Host, to: Host): DirectionView => ({
 export const runScenario = async (scenario: Scenario, options: LabOptions = {}): Promise<LabReport> => {
   const lab = new Lab(scenario, options)
   await scenario.run(lab)
-  for (const { process, error } of lab.network.failures) {
-    lab.check(`${process.name} on ${process.host.name} ends without an exception`, errorText(error), '')
-  }
   for (const host of lab.network.hosts.values()) {
     const addresses = host.ip.interfaces.flatMap((iface) => iface.addresses.map(({ address }) => String(address)))
     lab.report.hosts.push({ name: host.name, addresses })

@@ -40,7 +40,6 @@ const run = async (program: (sys: Sys) => Promise<void>): Promise<{ files: Memor
   for (const name of Object.keys(SMALL_SERVICES)) server.spawn(name, smallServer(name))
   const process = client.spawn('client', program)
   await network.runProcess(process, 60_000)
-  expect(network.failures.map((failure) => String(failure.error))).toEqual([])
   expect(process.status).toBe(0)
   network.close()
   return { files, log }

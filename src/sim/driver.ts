@@ -14,6 +14,7 @@ export class VirtualDriver {
   private readonly clock: VirtualClock
   private resumed = false
   private running = false
+  private interrupted = false
 
   constructor(world: World, clock: VirtualClock) {
     this.world = world
@@ -23,6 +24,11 @@ export class VirtualDriver {
   /** A program is about to run on. */
   noteResumed(): void {
     this.resumed = true
+  }
+
+  /** Stops the run that is under way. */
+  interrupt(): void {
+    this.interrupted = true
   }
 
   /**
@@ -41,12 +47,12 @@ export class VirtualDriver {
     try {
       for (;;) {
         const more = loop.turn(budget)
-        if (stop?.() === true) return 'stopped'
+        if (this.interrupted || stop?.() === true) return 'stopped'
         if (more) continue
         if (this.resumed) {
           this.resumed = false
           await macrotask()
-          if (stop?.() === true) return 'stopped'
+          if (this.interrupted || stop?.() === true) return 'stopped'
           continue
         }
         if (loop.hasWork) continue
@@ -62,6 +68,7 @@ export class VirtualDriver {
       }
     } finally {
       this.running = false
+      this.interrupted = false
     }
   }
 }

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest'
+import type { Sys } from '../host/calls.ts'
 import { AF_INET, MSG_WAITALL, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET } from '../socket/constants.ts'
 import { Network } from './network.ts'
 
@@ -41,9 +42,31 @@ it('carries an echo over two hosts and a cable', async () => {
   expect(await network.runProcess(client, 60_000)).toBe(5)
   expect(client.output[0]?.text).toBe('connected 0.04')
   await network.run(130_000)
-  expect(network.failures).toEqual([])
   expect(alice.sockets.tcp.table.size).toBe(0)
   network.close()
   expect(network.world.frames.inUse).toBe(0)
   expect(network.world.loop.timers.size).toBe(0)
+})
+
+it('does not keep the exceptions of programs to itself', async () => {
+  const network = new Network()
+  const program = async (sys: Sys): Promise<void> => {
+    await sys.sleep(1)
+    await sys.close(77)
+  }
+  network.host('alice').spawn('careless', program)
+  await expect(network.run(5000)).rejects.toThrow(
+    'the program careless on alice has failed: EBADF: Bad file descriptor, close',
+  )
+  expect(network.now).toBe(1000)
+  // The world goes on if it is told to.
+  expect(await network.run(1000)).toBe('deadline')
+  network.close()
+
+  const told: string[] = []
+  const tolerant = new Network({ onFailure: (process, error) => told.push(`${process.name}: ${error}`) })
+  tolerant.host('alice').spawn('careless', program)
+  await tolerant.run(5000)
+  expect(told).toEqual(['careless: SystemError: EBADF: Bad file descriptor, close'])
+  tolerant.close()
 })

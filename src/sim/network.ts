@@ -15,6 +15,11 @@ export interface NetworkOptions {
   readonly seed?: number
   /** Wall-clock time at the beginning, milliseconds since 1970; 2026-01-01 unless given. */
   readonly epoch?: number
+  /**
+   * Told when a program ends with an exception that it did not catch. Without it, the run in which that happens stops and
+   * is rejected.
+   */
+  readonly onFailure?: (process: Process, error: unknown) => void
 }
 
 /** A link between two hosts: what is wrong with it, what it is like, and the hosts' addresses on it. */
@@ -38,16 +43,18 @@ export class Network {
   readonly world: World
   readonly hosts = new Map<string, Host>()
   readonly links: NetworkLink[] = []
-  /** Exceptions that programs did not catch. */
-  readonly failures: { process: Process; error: unknown }[] = []
   private readonly clock: VirtualClock
   private readonly driver: VirtualDriver
+  private readonly onFailure: ((process: Process, error: unknown) => void) | null
+  /** Exceptions that programs did not catch and nobody was told of. */
+  private readonly failures: { process: Process; error: unknown }[] = []
 
   constructor(options: NetworkOptions = {}) {
     this.seed = options.seed ?? 1
     this.clock = new VirtualClock(options.epoch === undefined ? undefined : options.epoch * MILLISECOND)
     this.world = new World(this.clock, new SeededRandom(this.seed))
     this.driver = new VirtualDriver(this.world, this.clock)
+    this.onFailure = options.onFailure ?? null
   }
 
   /** Virtual time since the beginning, milliseconds. */
@@ -61,7 +68,7 @@ export class Network {
     if (known !== undefined) return known
     const host = new Host(this.world, name, options)
     host.onResume = () => this.driver.noteResumed()
-    host.onFailure = (process, error) => this.failures.push({ process, error })
+    host.onFailure = (process, error) => this.programFailed(process, error)
     this.hosts.set(name, host)
     return host
   }
@@ -97,20 +104,43 @@ export class Network {
   /**
    * Runs until nothing is left that could happen, or for so many milliseconds.
    * @returns whether the time was over, or everything at rest
+   * @throws Error when a program ends with an exception, unless `onFailure` takes it
    */
-  run(duration?: number): Promise<'stopped' | 'deadline' | 'idle'> {
-    return this.driver.run(duration === undefined ? undefined : this.clock.now() + duration * MILLISECOND)
+  async run(duration?: number): Promise<'stopped' | 'deadline' | 'idle'> {
+    const ended = await this.driver.run(duration === undefined ? undefined : this.clock.now() + duration * MILLISECOND)
+    this.throwFailure()
+    return ended
   }
 
   /**
    * Runs until `condition` holds; it is asked after every step.
    * @param limit milliseconds after which to stop all the same
    * @returns whether it came to hold
+   * @throws Error when a program ends with an exception, unless `onFailure` takes it
    */
   async runUntil(condition: () => boolean, limit = Number.POSITIVE_INFINITY): Promise<boolean> {
     if (condition()) return true
     const deadline: Micros = this.clock.now() + limit * MILLISECOND
-    return (await this.driver.run(deadline, condition)) === 'stopped'
+    const ended = await this.driver.run(deadline, condition)
+    this.throwFailure()
+    return ended === 'stopped'
+  }
+
+  private programFailed(process: Process, error: unknown): void {
+    if (this.onFailure !== null) {
+      this.onFailure(process, error)
+      return
+    }
+    this.failures.push({ process, error })
+    this.driver.interrupt()
+  }
+
+  private throwFailure(): void {
+    const failure = this.failures.shift()
+    if (failure === undefined) return
+    const { process, error } = failure
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new Error(`the program ${process.name} on ${process.host.name} has failed: ${reason}`, { cause: error })
   }
 
   /** Runs until a process has ended. @returns its exit status */

@@ -189,7 +189,6 @@ const runOnce = async (seed: number, damage: Damage): Promise<void> => {
       if (++steps % 64 === 0) for (const host of hosts) checkInvariants(host)
       return programs.every((process) => !process.isAlive)
     }, 3600 * 1000)
-    expect(network.failures.map(({ error }) => String(error))).toEqual([])
     expect(finished, 'both programs have ended within an hour').toBe(true)
     expect(programs.map((process) => process.status)).toEqual([0, 0])
     // TIME_WAIT, and orphans that still deliver.
