@@ -1,7 +1,22 @@
 // Holds the import direction of docs/ARCHITECTURE.md: a layer imports only those listed before it.
 const LAYERS = [
-  'core', 'wire', 'link', 'ip', 'udp', 'tcp', 'socket', 'host', 'services',
-  'inspect', 'sim', 'lab', 'packetdrill', 'net', 'gateway', 'node', 'cli',
+  'core',
+  'wire',
+  'link',
+  'ip',
+  'udp',
+  'tcp',
+  'socket',
+  'host',
+  'services',
+  'inspect',
+  'sim',
+  'lab',
+  'packetdrill',
+  'net',
+  'gateway',
+  'node',
+  'cli',
 ]
 
 /** Tests, and what only tests use, may import anything. */

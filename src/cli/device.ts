@@ -1,14 +1,15 @@
 import type { Command } from 'commander'
+import { Errno, errnoCode } from '../core/errno.ts'
 import { CryptoRandom } from '../core/random.ts'
 import { World } from '../core/world.ts'
 import { Host } from '../host/host.ts'
 import type { NetworkInterface } from '../ip/interface.ts'
 import { CaptureFile } from '../node/capture-file.ts'
 import type { DeviceError } from '../node/device-error.ts'
-import { configureHostSide } from '../node/ifconfig.ts'
+import { configureHostSide, keepAddresses } from '../node/ifconfig.ts'
 import { RealClock, RealTimeDriver } from '../node/realtime.ts'
 import { openTunTap, type TunTapPort } from '../node/tuntap.ts'
-import { type IpPrefix, parseIpAddress, parseIpPrefix } from '../wire/address.ts'
+import { type IpAddress, type IpPrefix, parseIpAddress, parseIpPrefix } from '../wire/address.ts'
 import { Failure } from './failure.ts'
 
 /** A live host behind a TUN or TAP device: what `up`, `fetch` and others begin with. */
@@ -18,6 +19,7 @@ export interface DeviceCommandOptions {
   readonly tap?: string
   readonly tun?: string
   readonly ip: string[]
+  readonly ip6: string[]
   readonly hostIp: string[]
   readonly mtu?: string
   readonly gateway?: string
@@ -48,41 +50,78 @@ interface DevicePlan {
   readonly device: string
   readonly addresses: readonly IpPrefix[]
   readonly hostAddresses: readonly IpPrefix[]
+  readonly gateway: IpAddress | null
   readonly mtu: number | undefined
-  readonly settings: readonly [string, string][]
+  readonly settings: readonly (readonly [string, string])[]
 }
+
+/** The least MTU of a device: IPv4's (RFC 791), and IPv6's (RFC 8200 section 5) where there is an IPv6 address. */
+const LEAST_MTU = 68
+const LEAST_MTU6 = 1280
+const MOST_MTU = 65_535
 
 const prefixOf = (option: string, text: string): IpPrefix => {
   const prefix = parseIpPrefix(text)
   if (prefix === undefined || !text.includes('/')) {
     throw new Failure(`${option} ${text}: give an address with its prefix length, like 10.77.0.2/24 or fd77::2/64`)
   }
+  const { address, length } = prefix
+  if (
+    address.isUnspecified ||
+    address.isMulticast ||
+    address.isLoopback ||
+    address.isLimitedBroadcast ||
+    length === 0
+  ) {
+    throw new Failure(`${option} ${text}: no interface can have this address`)
+  }
   return prefix
 }
 
 /** Checks everything that can be checked before anything is opened. */
-const plan = (options: DeviceCommandOptions & { ip6?: string[] }): DevicePlan => {
+const plan = (options: DeviceCommandOptions): DevicePlan => {
   const { tap, tun } = options
   if ((tap === undefined) === (tun === undefined)) throw new Failure('give one of --tap NAME and --tun NAME')
-  const addresses = [...options.ip, ...(options.ip6 ?? [])].map((text) => prefixOf('--ip', text))
+  const addresses = [
+    ...options.ip.map((text) => prefixOf('--ip', text)),
+    ...options.ip6.map((text) => prefixOf('--ip6', text)),
+  ]
   if (addresses.length === 0) throw new Failure("give the stack's address with --ip, like --ip 10.77.0.2/24")
-  const mtu = options.mtu === undefined ? undefined : Number(options.mtu)
-  if (mtu !== undefined && (!Number.isInteger(mtu) || mtu < 68 || mtu > 65_535)) {
-    throw new Failure(`--mtu ${options.mtu}: the MTU is a number of bytes from 68 to 65535`)
-  }
-  const settings = options.set.map((text): [string, string] => {
-    const equals = text.indexOf('=')
-    if (equals <= 0) throw new Failure(`--set ${text}: write it as net.ipv4.tcp_sack=0`)
-    return [text.slice(0, equals), text.slice(equals + 1)]
-  })
+  const hostAddresses = options.hostIp.map((text) => prefixOf('--host-ip', text))
+  const everyone = [...addresses, ...hostAddresses].map(({ address }) => address)
+  const twice = everyone.find((address, i) => everyone.findIndex((other) => isSame(other, address)) !== i)
+  if (twice !== undefined) throw new Failure(`${twice} is given twice: every address has one owner`)
   return {
     kind: tap !== undefined ? 'tap' : 'tun',
     device: tap ?? tun ?? '',
     addresses,
-    hostAddresses: options.hostIp.map((text) => prefixOf('--host-ip', text)),
-    mtu,
-    settings,
+    hostAddresses,
+    gateway: gatewayOf(options.gateway),
+    mtu: mtuOf(options.mtu, addresses.some(({ address }) => !address.isIpv4) ? LEAST_MTU6 : LEAST_MTU),
+    settings: options.set.map((text) => {
+      const equals = text.indexOf('=')
+      if (equals <= 0) throw new Failure(`--set ${text}: write it as net.ipv4.tcp_sack=0`)
+      return [text.slice(0, equals), text.slice(equals + 1)] as const
+    }),
   }
+}
+
+const isSame = (a: IpAddress, b: IpAddress): boolean => a.isIpv4 === b.isIpv4 && a.equals(b)
+
+const gatewayOf = (text: string | undefined): IpAddress | null => {
+  if (text === undefined) return null
+  const address = parseIpAddress(text)
+  if (address === undefined) throw new Failure(`--gateway ${text}: give an address, like 10.77.0.1 or fd77::1`)
+  return address
+}
+
+const mtuOf = (text: string | undefined, least: number): number | undefined => {
+  if (text === undefined) return undefined
+  const mtu = Number(text)
+  if (!/^[0-9]+$/.test(text) || mtu < least || mtu > MOST_MTU) {
+    throw new Failure(`--mtu ${text}: the MTU is a number of bytes from ${least} to ${MOST_MTU} here`)
+  }
+  return mtu
 }
 
 /** A host that is up. */
@@ -91,10 +130,11 @@ export class LiveHost {
   readonly host: Host
   readonly port: TunTapPort
   readonly interface: NetworkInterface
-  readonly captureFile: CaptureFile | null
-  /** Resolves with a line when the device is lost. */
+  /** Resolves with a line when the device is lost, or the capture cannot go on. */
   readonly lost: Promise<string>
   private readonly driver: RealTimeDriver
+  private captureFile: CaptureFile | null = null
+  private lose: (line: string) => void = () => {}
 
   /** @throws Failure or DeviceError, in one line; nothing is left then */
   constructor(options: DeviceCommandOptions, hostName: string) {
@@ -103,30 +143,24 @@ export class LiveHost {
     this.world = world
     this.host = new Host(world, hostName)
     for (const [name, value] of wanted.settings) this.host.sysctl.set(name, value)
-    const gateway = options.gateway === undefined ? undefined : parseIpAddress(options.gateway)
-    if (options.gateway !== undefined && gateway === undefined) {
-      throw new Failure(`--gateway ${options.gateway} is not an address`)
-    }
-    let lose: (line: string) => void = () => {}
     this.lost = new Promise((resolve) => {
-      lose = resolve
+      this.lose = resolve
     })
     const { mtu } = wanted
     this.port = openTunTap(world, {
       kind: wanted.kind,
       name: wanted.device,
       ...(mtu === undefined ? {} : { mtu }),
-      onError: (error: DeviceError) => lose(error.message),
+      onError: (error: DeviceError) => this.lose(error.message),
     })
     try {
       if (wanted.hostAddresses.length > 0) {
+        keepAddresses(this.port.name)
         configureHostSide(this.port.name, { addresses: wanted.hostAddresses, ...(mtu === undefined ? {} : { mtu }) })
       }
       this.interface = this.host.ip.addInterface('eth0', this.port)
-      for (const prefix of wanted.addresses) this.interface.addAddress(prefix)
-      this.addDefaultRoutes(wanted, gateway)
-      this.captureFile = options.pcap === undefined ? null : new CaptureFile(world, options.pcap)
-      this.captureFile?.capture.add(this.port, this.port.name)
+      for (const prefix of wanted.addresses) this.addAddress(prefix, wanted.hostAddresses.length === 0)
+      this.addDefaultRoutes(wanted)
     } catch (error) {
       this.port.close()
       throw error
@@ -134,15 +168,38 @@ export class LiveHost {
     this.driver = new RealTimeDriver(world.loop).ref()
   }
 
-  private addDefaultRoutes(wanted: DevicePlan, gateway: ReturnType<typeof parseIpAddress>): void {
-    const gateways = gateway !== undefined ? [gateway] : wanted.hostAddresses.map(({ address }) => address)
+  /** @param detect does IPv6 look for duplicates? Needless where both ends of the device are ours. */
+  private addAddress(prefix: IpPrefix, detect: boolean): void {
+    const result = this.interface.addAddress(prefix, detect ? {} : { probe: false })
+    if (typeof result !== 'number') return
+    const why = result === -Errno.EACCES ? 'IPv6 is turned off by --set' : (errnoCode(-result) ?? String(result))
+    throw new Failure(`the stack cannot have the address ${prefix.address}/${prefix.length}: ${why}`)
+  }
+
+  private addDefaultRoutes(wanted: DevicePlan): void {
+    const { gateway } = wanted
+    const gateways = [...(gateway === null ? [] : [gateway]), ...wanted.hostAddresses.map(({ address }) => address)]
     for (const isIpv4 of [true, false]) {
-      const via = gateways.find((address) => address.isIpv4 === isIpv4 && !address.isLinkLocal)
-      if (via === undefined) continue
+      const via = gateways.find((address) => address.isIpv4 === isIpv4 && (address === gateway || !address.isLinkLocal))
+      const own = this.interface.addresses.filter(({ address }) => address.isIpv4 === isIpv4)
+      // The kernel may have an address of a family that the stack has not.
+      if (via === undefined || (own.length === 0 && via !== gateway)) continue
+      // Its subnet's route comes only when duplicate detection is over.
+      const onLink = own.some((entry) => entry.covers(via))
       const everywhere = parseIpPrefix(isIpv4 ? '0.0.0.0/0' : '::/0')!
-      const errno = this.host.ip.routes.add({ prefix: everywhere, gateway: via })
-      if (errno !== 0) throw new Failure(`--gateway ${via} cannot be reached from the addresses given`)
+      const errno = this.host.ip.routes.add({ prefix: everywhere, gateway: via, interface: this.interface, onLink })
+      if (errno !== 0 && via === gateway) {
+        throw new Failure(`--gateway ${via}: no address given by --ip has it in its subnet`)
+      }
     }
+  }
+
+  /** Writes from now on what passes the device to a file. @throws Error, in one line, when that cannot be done */
+  capture(path: string): void {
+    const file = new CaptureFile(this.world, path, {}, (error) => this.lose(error.message))
+    this.captureFile = file
+    file.capture.add(this.port, this.port.name)
+    file.flush()
   }
 
   /** Takes everything down. @throws Error when the capture could not be written */

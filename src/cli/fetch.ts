@@ -1,10 +1,12 @@
 import { closeSync, openSync, unlinkSync, writeSync } from 'node:fs'
 import type { Command } from 'commander'
+import { reasonOf } from '../node/capture-file.ts'
 import { httpGet } from '../services/http-client.ts'
 import { AF_INET, AF_INET6, SOCK_STREAM } from '../socket/constants.ts'
 import { parseIpAddress } from '../wire/address.ts'
 import { addDeviceOptions, type DeviceCommandOptions, LiveHost } from './device.ts'
 import { errorLine, Failure } from './failure.ts'
+import { exitStatusOf, SignalWatch } from './signals.ts'
 
 /** `netglass fetch`: gets a file by HTTP over a stack of its own, from a server behind a device. */
 
@@ -47,9 +49,13 @@ const parseUrl = (text: string): { address: string; family: number; port: number
 
 const fetchUrl = async (text: string, options: FetchOptions): Promise<void> => {
   const target = parseUrl(text)
+  const signals = new SignalWatch()
   const live = new LiveHost(options, 'fetch')
-  const output = new Output(options.output)
+  let output: Output | null = null
   try {
+    if (options.pcap !== undefined) live.capture(options.pcap)
+    const file = new Output(options.output)
+    output = file
     let bytes = 0
     let status = 0
     let seconds = 0
@@ -57,22 +63,25 @@ const fetchUrl = async (text: string, options: FetchOptions): Promise<void> => {
       const start = sys.clock(true)
       const fd = sys.socket(target.family, SOCK_STREAM)
       await sys.connect(fd, { address: target.address, port: target.port })
-      const response = await httpGet(sys, fd, target.host, target.path, (part) => output.write(part))
+      const response = await httpGet(sys, fd, target.host, target.path, (part) => file.write(part))
       status = response.status
       bytes = response.length
       seconds = sys.clock(true) - start
       await sys.close(fd)
     })
-    const over = await Promise.race([process.ended, live.lost])
+    const interrupted = signals.came.then((signal) => new Failure(`${text}: interrupted`, exitStatusOf(signal)))
+    const over = await Promise.race([process.ended, live.lost, interrupted])
+    if (over instanceof Failure) throw over
     if (typeof over === 'string') throw new Failure(over)
     if (over !== 0) throw new Failure(`${text}: ${errorLine(process.error)}`)
     if (status !== 200) throw new Failure(`${text}: the server answered ${status}`)
-    output.finish()
+    file.finish()
     console.error(`${bytes} bytes in ${seconds.toFixed(3)} s, ${((bytes * 8) / seconds / 1e6).toFixed(1)} Mbit/s`)
   } catch (error) {
-    output.abandon()
+    output?.abandon()
     throw error
   } finally {
+    signals.close()
     live.close()
   }
 }
@@ -87,7 +96,7 @@ class Output {
     try {
       this.fd = path === undefined ? 1 : openSync(path, 'w')
     } catch (error) {
-      throw new Failure(`cannot write ${path}: ${(error as NodeJS.ErrnoException).code}`)
+      throw new Failure(`cannot write ${path}: ${reasonOf(error)}`)
     }
   }
 

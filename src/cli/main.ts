@@ -5,7 +5,7 @@ import { netstat } from '../inspect/netstat.ts'
 import type { Snapshot } from '../inspect/snapshot.ts'
 import { ss } from '../inspect/ss.ts'
 import { fetchSnapshot, splitStackOption } from './attach.ts'
-import { errorLine } from './failure.ts'
+import { errorLine, Failure } from './failure.ts'
 import { addFetchCommand } from './fetch.ts'
 import { addLabCommand } from './lab.ts'
 import { addUpCommand } from './up.ts'
@@ -34,18 +34,25 @@ const addTool = (program: Command, name: string, summary: string, print: Printer
     .argument('[options...]', `options of ${name}, like -ant`)
     .helpOption('--help', 'show this')
     .allowUnknownOption()
-    .action(async (_options: unknown, command: Command) => {
-      const { stack, rest } = splitStackOption(command.args)
+    .action(async (words: string[]) => {
+      const { stack, rest } = splitStackOption(words)
       const snapshot = await fetchSnapshot(stack)
       process.stdout.write(print(snapshot, rest, { columns: process.stdout.columns }))
     })
 }
 
+/** What commander has to say, in one line. */
+const usageLine = (text: string): string =>
+  `${text
+    .replace(/^error: /, '')
+    .trim()
+    .replace(/\n/g, ' ')}: 'netglass --help' and 'netglass COMMAND --help' tell more`
+
 const build = (): Command => {
   const program = new Command('netglass')
     .description('A TCP/IP stack that you can embed, see into, and replay.')
     .version(VERSION)
-    .showHelpAfterError('(netglass COMMAND --help tells more)')
+    .configureOutput({ outputError: (text, write) => write(`netglass: ${usageLine(text)}\n`) })
     .exitOverride()
   addLabCommand(program)
   addUpCommand(program)
@@ -64,7 +71,7 @@ const main = async (): Promise<void> => {
       return
     }
     console.error(`netglass: ${errorLine(error)}`)
-    process.exitCode = 1
+    process.exitCode = error instanceof Failure ? error.exitCode : 1
   }
 }
 

@@ -2,13 +2,15 @@ import { existsSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import type { Host } from '../host/host.ts'
+import type { Process, Program } from '../host/process.ts'
 import { snapshot } from '../inspect/snapshot.ts'
 import { ControlServer } from '../node/control.ts'
 import { Directory } from '../node/directory.ts'
 import { httpServer } from '../services/http.ts'
 import { meteredServer, SMALL_SERVICES } from '../services/small.ts'
 import { addDeviceOptions, type DeviceCommandOptions, LiveHost } from './device.ts'
-import { Failure } from './failure.ts'
+import { errorLine, Failure } from './failure.ts'
+import { SignalWatch } from './signals.ts'
 import { VERSION } from './version.ts'
 
 /** `netglass up`: a stack on a TUN or TAP device, with services on it. */
@@ -26,6 +28,9 @@ interface Service {
 }
 
 const HTTP_PORT = 80
+
+/** What is to be done at the end. */
+type Closing = () => Promise<void> | void
 
 /** Reads `http:DIR,echo,chargen:1919`: names, with a directory for http, and a port where it is not the usual one. */
 export const parseServices = (text: string): Service[] =>
@@ -82,45 +87,72 @@ Example, as root:
 const up = async (options: UpOptions): Promise<void> => {
   const services = parseServices(options.serve ?? '')
   const taken = services.find((service, i) => services.findIndex(({ port }) => port === service.port) !== i)
-  if (taken !== undefined) throw new Failure(`--serve: port ${taken.port} is in use by another service already`)
+  if (taken !== undefined) {
+    throw new Failure(
+      `--serve: port ${taken.port} is in use by another service already: give ${taken.name} one of its own, ` +
+        `like ${taken.name}:${taken.directory === null ? '' : `${taken.directory}:`}8080`,
+    )
+  }
   const log = options.quiet ? () => {} : (line: string) => console.log(line)
-  const name = options.name ?? options.tap ?? options.tun ?? 'stack'
-  const live = new LiveHost(options, name)
-  const control = new ControlServer({ name, version: VERSION })
+  const signals = new SignalWatch()
+  const closing: Closing[] = [() => signals.close()]
   try {
+    const live = new LiveHost(options, options.name ?? options.tap ?? options.tun ?? 'stack')
+    closing.unshift(() => live.close())
+    const name = options.name ?? live.port.name.replace(/[^A-Za-z0-9._-]/g, '_')
+    const control = new ControlServer({ name, version: VERSION })
+    closing.unshift(() => control.close())
     control.handle('snapshot', () => snapshot(live.host))
     await control.listen()
-    for (const service of services) await start(live.host, service, log)
+    const ended: Promise<string>[] = []
+    for (const service of services) {
+      const process = await start(live.host, service, programOf(service, log, closing))
+      ended.push(
+        process.ended.then(() => `${service.name} on port ${service.port} has ended: ${errorLine(process.error)}`),
+      )
+    }
+    if (options.pcap !== undefined) live.capture(options.pcap)
     const addresses = live.interface.addresses.map(({ address }) => String(address)).join(' ')
     log(`${live.port.name} is up: ${addresses}; look in with: netglass netstat -ant --stack ${name}`)
-    await untilOver(live, log)
+    const failed = Promise.race([live.lost, ...ended]).then((line) => new Failure(line))
+    const over = await Promise.race([signals.came, failed])
+    const { received, sent } = live.port.statistics
+    log(`${live.port.name}: ${received} frames received, ${sent} sent`)
+    if (over instanceof Failure) throw over
   } finally {
-    await control.close()
-    live.close()
+    await closeAll(closing)
   }
 }
 
-/** Runs until a signal comes or the device is gone. */
-const untilOver = async (live: LiveHost, log: (line: string) => void): Promise<void> => {
-  const signalled = new Promise<string>((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => resolve(signal))
-  })
-  const over = await Promise.race([signalled, live.lost.then((line) => new Failure(line))])
-  const { received, sent } = live.port.statistics
-  log(`${live.port.name}: ${received} frames received, ${sent} sent`)
-  if (over instanceof Failure) throw over
+/** Closes everything, whatever goes wrong with one. @throws the first error */
+const closeAll = async (closing: readonly Closing[]): Promise<void> => {
+  const errors: unknown[] = []
+  for (const close of closing) {
+    try {
+      await close()
+    } catch (error) {
+      errors.push(error)
+    }
+  }
+  if (errors.length > 0) throw errors[0]
 }
 
 /** Starts a service, and waits until it listens. */
-const start = async (host: Host, { name, port, directory }: Service, log: (line: string) => void): Promise<void> => {
-  const program =
-    directory === null
-      ? meteredServer(name, port, (line) => log(`${name}: ${line}`))
-      : httpServer(new Directory(directory), port, (entry) => {
-          log(`http: ${entry.peer} "${entry.request}" ${entry.status} ${entry.bytes}`)
-        })
+const start = async (host: Host, { name, port }: Service, program: Program): Promise<Process> => {
   const process = host.spawn(name, program)
+  // It has called listen(2), or failed, when all that is ready now has run.
   await new Promise((resolve) => setImmediate(resolve))
-  await new Promise((resolve) => setImmediate(resolve))
-  if (!process.isAlive) throw new Failure(`${name} cannot listen on port ${port}: ${String(process.error)}`)
+  if (!process.isAlive) throw new Failure(`--serve ${name}: cannot listen on port ${port}: ${errorLine(process.error)}`)
+  return process
+}
+
+/** A service's program. @param closing gets what is to be done when everything is over */
+const programOf = ({ name, port, directory }: Service, log: (line: string) => void, closing: Closing[]): Program => {
+  if (directory === null) return meteredServer(name, port, (line) => log(`${name}: ${line}`))
+  const files = new Directory(directory)
+  // After the host: nothing writes then any more.
+  closing.push(() => files.close())
+  return httpServer(files, port, ({ peer, request, status, bytes }) => {
+    log(`http: ${peer} "${request}" ${status} ${bytes}`)
+  })
 }

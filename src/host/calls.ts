@@ -1,23 +1,37 @@
 import { MILLISECOND, type Micros, SECOND } from '../core/clock.ts'
-import { Errno, errnoCode, SystemError } from '../core/errno.ts'
+import { Errno } from '../core/errno.ts'
 import { Readiness } from '../core/readiness.ts'
 import type { Sockaddr } from '../socket/address.ts'
 import * as C from '../socket/constants.ts'
 import { Epoll, type EpollEvent } from '../socket/epoll.ts'
 import type { OpenFile } from '../socket/open-file.ts'
+import { makePipe } from '../socket/pipe.ts'
 import { Received, Socket } from '../socket/socket.ts'
-import type { OptionValue } from '../socket/socket-options.ts'
-import { TcpSocket } from '../socket/tcp.ts'
+import { isFailure, type OptionValue, type Timeval } from '../socket/socket-options.ts'
 import { BlockedCall, Wakeup } from './blocking.ts'
+import { acceptOn, connectTo, lingeringClose, lingers } from './calls-connect.ts'
+import {
+  gather,
+  type Mmsghdr,
+  type Msghdr,
+  receiveMessage,
+  receiveMessages,
+  roomFor,
+  scatter,
+  sendMessage,
+  sendMessages,
+  writable,
+} from './calls-message.ts'
+import { readFile, receiveInto, transmit, writeFile } from './calls-transfer.ts'
+import { bytesOf, type Data } from './data.ts'
+import { check, failure, ProcessExit } from './failure.ts'
+import { fileControl } from './file-control.ts'
 import { type PollFd, pollFiles, type SelectSet, selectFiles } from './polling.ts'
-import { type Process, ProcessExit, type Program } from './process.ts'
-import { isSignal, SIGKILL, SIGPIPE, type SigAction, type SignalHandler } from './signals.ts'
+import type { Process, Program } from './process.ts'
+import { isSignal, SA_RESTART, SIGKILL, SIGSTOP, type SigAction, type SignalHandler } from './signals.ts'
 
-/** Bytes, or text that stands for its UTF-8. */
-export type Data = Uint8Array | string
-
-const encoder = new TextEncoder()
-const bytesOf = (data: Data): Uint8Array => (typeof data === 'string' ? encoder.encode(data) : data)
+export type { Mmsghdr, Msghdr } from './calls-message.ts'
+export type { Data } from './data.ts'
 
 /**
  * The system calls, as a program has them: names, arguments and errors are POSIX's and Linux's. A call that may block
@@ -36,8 +50,9 @@ export class Sys {
   /** socket(2). @returns a descriptor */
   socket(domain: number, type: number, protocol = 0): number {
     this.enter()
-    const flags = type & (C.SOCK_NONBLOCK | C.SOCK_CLOEXEC)
-    const socket = this.process.host.makeSocket(domain, type & ~flags, protocol, this.process.uid)
+    const flags = type & ~SOCK_TYPE_MASK
+    if ((flags & ~(C.SOCK_NONBLOCK | C.SOCK_CLOEXEC)) !== 0) throw failure(-Errno.EINVAL, 'socket')
+    const socket = this.process.host.makeSocket(domain, type & SOCK_TYPE_MASK, protocol, this.process.uid)
     if (typeof socket === 'number') throw failure(socket, 'socket')
     return this.install(socket, flags, 'socket')
   }
@@ -57,65 +72,64 @@ export class Sys {
 
   /** @param flags SOCK_NONBLOCK, SOCK_CLOEXEC */
   async accept4(fd: number, peer: Sockaddr | undefined, flags: number): Promise<number> {
-    const socket = this.socketAt(fd, 'accept')
-    if ((flags & ~(C.SOCK_NONBLOCK | C.SOCK_CLOEXEC)) !== 0) throw failure(-Errno.EINVAL, 'accept4')
-    const { files } = this.process
-    const deadline = this.deadline(socket.receiveTimeout)
-    for (;;) {
-      // At the limit the connection stays where it is.
-      if (!files.hasRoom) throw failure(-Errno.EMFILE, 'accept')
-      const accepted = socket.accept()
-      if (typeof accepted !== 'number') {
-        const address = accepted.peerAddress()
-        if (peer !== undefined && typeof address !== 'number') Object.assign(peer, address)
-        return this.install(accepted, flags, 'accept')
-      }
-      if (accepted !== -Errno.EAGAIN || socket.nonBlocking) throw failure(accepted, 'accept')
-      await this.wait(socket, Readiness.In, deadline, 'accept', true)
-    }
+    return acceptOn(this, this.fileAt(fd, 'accept'), peer, flags, 'accept')
   }
 
   async connect(fd: number, address: Sockaddr): Promise<number> {
-    const socket = this.socketAt(fd, 'connect')
-    const began = socket.connect(address)
-    if (began !== -Errno.EINPROGRESS || socket.nonBlocking) {
-      if (began === -Errno.EALREADY && !socket.nonBlocking) return this.finishConnect(socket as TcpSocket, address)
-      return check(began, 'connect', address)
-    }
-    return this.finishConnect(socket as TcpSocket, address)
-  }
-
-  private async finishConnect(socket: TcpSocket, address: Sockaddr): Promise<number> {
-    const deadline = this.deadline(socket.sendTimeout)
-    for (;;) {
-      const result = socket.connectResult(false)
-      if (result !== -Errno.EINPROGRESS) return check(result, 'connect', address)
-      const why = await this.block(socket, Readiness.Out, deadline, 'connect')
-      if (why === Wakeup.TimedOut) throw failure(-Errno.EINPROGRESS, 'connect', address)
-      // The connection goes on being opened; the call cannot begin anew.
-      if (why === Wakeup.Interrupted) throw failure(-Errno.EINTR, 'connect', address)
-    }
+    return connectTo(this, this.socketAt(fd, 'connect'), address)
   }
 
   send(fd: number, data: Data, length?: number, flags = 0): Promise<number> {
-    return this.transmit(fd, data, length, flags, null, 'send')
+    try {
+      const bytes = bytesOf(data)
+      return transmit(this, this.socketAt(fd, 'send'), bytes, length ?? bytes.length, flags, null, null, 'send')
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   sendto(fd: number, data: Data, length: number | undefined, flags: number, to: Sockaddr): Promise<number> {
-    return this.transmit(fd, data, length, flags, to, 'sendto')
+    try {
+      const bytes = bytesOf(data)
+      return transmit(this, this.socketAt(fd, 'sendto'), bytes, length ?? bytes.length, flags, to, null, 'sendto')
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   recv(fd: number, buffer: Uint8Array, length = buffer.length, flags = 0): Promise<number> {
-    return this.receiveInto(fd, buffer, length, flags, null, 'recv')
+    try {
+      return receiveInto(this, this.socketAt(fd, 'recv'), buffer, length, flags, null, 'recv')
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   /** @param from filled with the sender's address */
-  recvfrom(fd: number, buffer: Uint8Array, length: number, flags: number, from?: Sockaddr): Promise<number> {
-    const received = new Received()
-    return this.receiveInto(fd, buffer, length, flags, received, 'recvfrom').then((count) => {
-      if (from !== undefined && received.from !== null) Object.assign(from, received.from)
-      return count
-    })
+  async recvfrom(fd: number, buffer: Uint8Array, length: number, flags: number, from?: Sockaddr): Promise<number> {
+    const received = from === undefined ? null : new Received()
+    const count = await receiveInto(this, this.socketAt(fd, 'recvfrom'), buffer, length, flags, received, 'recvfrom')
+    if (from !== undefined && received !== null && received.from !== null) Object.assign(from, received.from)
+    return count
+  }
+
+  async sendmsg(fd: number, message: Msghdr, flags = 0): Promise<number> {
+    return sendMessage(this, this.socketAt(fd, 'sendmsg'), message, flags)
+  }
+
+  async recvmsg(fd: number, message: Msghdr, flags = 0): Promise<number> {
+    return receiveMessage(this, this.socketAt(fd, 'recvmsg'), message, flags)
+  }
+
+  /** @returns how many messages were sent */
+  async sendmmsg(fd: number, messages: Mmsghdr[], flags = 0): Promise<number> {
+    return sendMessages(this, this.socketAt(fd, 'sendmmsg'), messages, flags)
+  }
+
+  /** @returns how many messages were received */
+  async recvmmsg(fd: number, messages: Mmsghdr[], flags = 0, timeout: Timeval | null = null): Promise<number> {
+    const limit = timeout === null ? null : timeout.tv_sec * SECOND + timeout.tv_usec
+    return receiveMessages(this, this.socketAt(fd, 'recvmmsg'), messages, flags, limit)
   }
 
   shutdown(fd: number, how: number): number {
@@ -141,22 +155,66 @@ export class Sys {
 
   getsockopt(fd: number, level: number, name: number): OptionValue {
     const value = this.socketAt(fd, 'getsockopt').getOption(level, name)
-    if (typeof value === 'number' && value < 0 && errnoCode(-value) !== undefined) throw failure(value, 'getsockopt')
+    if (isFailure(value)) throw failure(-value.errno, 'getsockopt')
     return value
   }
 
   // Descriptors.
 
   read(fd: number, buffer: Uint8Array, length = buffer.length): Promise<number> {
-    const file = this.fileAt(fd, 'read')
-    if (file instanceof Socket) return this.receiveInto(fd, buffer, length, 0, null, 'read')
-    return this.readFile(file, buffer, length)
+    try {
+      const file = this.fileAt(fd, 'read')
+      if (file instanceof Socket) return receiveInto(this, file, buffer, length, 0, null, 'read')
+      return readFile(this, file, buffer, length)
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   write(fd: number, data: Data, length?: number): Promise<number> {
-    const file = this.fileAt(fd, 'write')
-    if (file instanceof Socket) return this.transmit(fd, data, length, 0, null, 'write')
-    return this.writeFile(file, bytesOf(data), length)
+    try {
+      const file = this.fileAt(fd, 'write')
+      const bytes = bytesOf(data)
+      const wanted = length ?? bytes.length
+      if (file instanceof Socket) return transmit(this, file, bytes, wanted, 0, null, null, 'write')
+      return writeFile(this, file, bytes, wanted)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  /** readv(2): fills the buffers in order. */
+  async readv(fd: number, buffers: readonly Uint8Array[]): Promise<number> {
+    this.fileAt(fd, 'readv')
+    if (buffers.length > C.IOV_MAX) throw failure(-Errno.EINVAL, 'readv')
+    const whole = roomFor(writable(buffers, 'readv'))
+    const count = await this.read(fd, whole)
+    scatter(whole, count, buffers)
+    return count
+  }
+
+  /** writev(2): writes the buffers in order, as one. */
+  async writev(fd: number, buffers: readonly Data[]): Promise<number> {
+    this.fileAt(fd, 'writev')
+    if (buffers.length > C.IOV_MAX) throw failure(-Errno.EINVAL, 'writev')
+    return this.write(fd, gather(buffers))
+  }
+
+  /** pipe(2). @returns the descriptors of the end to read from and of the end to write to */
+  pipe(): [number, number] {
+    return this.pipe2(0)
+  }
+
+  /** @param flags O_NONBLOCK, O_CLOEXEC */
+  pipe2(flags: number): [number, number] {
+    this.enter()
+    if ((flags & ~(C.O_NONBLOCK | C.O_CLOEXEC)) !== 0) throw failure(-Errno.EINVAL, 'pipe2')
+    const { files, host } = this.process
+    const [reader, writer] = makePipe(host.world.memory)
+    const read = this.install(reader, flags, 'pipe2')
+    if (files.hasRoom) return [read, this.install(writer, flags, 'pipe2')]
+    files.take(read)?.unref()
+    throw failure(-Errno.EMFILE, 'pipe2')
   }
 
   /** close(2). The descriptor is free at once; the promise is for SO_LINGER, which may make the call wait. */
@@ -164,23 +222,9 @@ export class Sys {
     this.enter()
     const file = this.process.files.take(fd)
     if (file === null) throw failure(-Errno.EBADF, 'close')
-    const lingers = file instanceof TcpSocket && file.references === 1 && file.lingerSeconds > 0 && !file.nonBlocking
-    if (lingers && file.ioctl(C.FIONREAD, 0) <= 0) return this.lingeringClose(file)
+    if (lingers(file)) return lingeringClose(this, file)
     file.unref()
     return Promise.resolve(0)
-  }
-
-  private async lingeringClose(socket: TcpSocket): Promise<number> {
-    socket.beginLingeringClose()
-    const deadline = this.now + socket.lingerSeconds * SECOND
-    let timedOut = false
-    while (socket.isLingering && !timedOut) {
-      timedOut = (await this.block(socket, 0, deadline, 'close, lingering')) === Wakeup.TimedOut
-    }
-    const unsent = socket.isLingering
-    socket.unref()
-    if (unsent) throw failure(-Errno.ETIMEDOUT, 'close')
-    return 0
   }
 
   dup(fd: number): number {
@@ -208,42 +252,16 @@ export class Sys {
   }
 
   fcntl(fd: number, command: number, argument = 0): number {
-    const file = this.fileAt(fd, 'fcntl')
-    const { files } = this.process
-    switch (command) {
-      case C.F_DUPFD:
-      case C.F_DUPFD_CLOEXEC:
-        if (argument < 0 || argument >= files.limit) throw failure(-Errno.EINVAL, 'fcntl')
-        return check(files.add(file, argument, command === C.F_DUPFD_CLOEXEC), 'fcntl')
-      case C.F_GETFD:
-        return files.isCloseOnExec(fd) ? C.FD_CLOEXEC : 0
-      case C.F_SETFD:
-        files.setCloseOnExec(fd, (argument & C.FD_CLOEXEC) !== 0)
-        return 0
-      case C.F_GETFL:
-        return C.O_RDWR | (file.nonBlocking ? C.O_NONBLOCK : 0) | (file.async ? C.O_ASYNC : 0)
-      case C.F_SETFL:
-        file.nonBlocking = (argument & C.O_NONBLOCK) !== 0
-        file.async = (argument & C.O_ASYNC) !== 0
-        return 0
-      case C.F_SETOWN:
-        file.owner = argument
-        return 0
-      case C.F_GETOWN:
-        return file.owner
-      default:
-        throw failure(-Errno.EINVAL, 'fcntl')
-    }
+    return check(fileControl(this.process.files, fd, this.fileAt(fd, 'fcntl'), command, argument), 'fcntl')
   }
 
   /** @returns what the request asks for, or 0 */
   ioctl(fd: number, request: number, argument = 0): number {
     const file = this.fileAt(fd, 'ioctl')
-    if (request === C.FIONBIO) {
-      file.nonBlocking = argument !== 0
-      return 0
-    }
-    return check(file.ioctl(request, argument), 'ioctl')
+    if (request === C.FIONBIO) file.nonBlocking = argument !== 0
+    else if (request === C.FIOASYNC) file.async = argument !== 0
+    else return check(file.ioctl(request, argument), 'ioctl')
+    return 0
   }
 
   // Waiting for several.
@@ -366,12 +384,13 @@ export class Sys {
 
   /** signal(2), as BSD and glibc have it: calls begin anew after a handler. @returns the action before */
   signal(signal: number, handler: SignalHandler): SignalHandler {
-    return this.sigaction(signal, { sa_handler: handler, sa_flags: 0x1000_0000 }).sa_handler
+    return this.sigaction(signal, { sa_handler: handler, sa_flags: SA_RESTART }).sa_handler
   }
 
   sigaction(signal: number, action: SigAction | null): SigAction {
     this.enter()
-    if (!isSignal(signal) || (signal === SIGKILL && action !== null)) throw failure(-Errno.EINVAL, 'sigaction')
+    if (!isSignal(signal) || ((signal === SIGKILL || signal === SIGSTOP) && action !== null))
+      throw failure(-Errno.EINVAL, 'sigaction')
     const before = this.process.actions.get(signal) ?? { sa_handler: 'default', sa_flags: 0 }
     if (action !== null) this.process.actions.set(signal, action)
     return before
@@ -435,14 +454,15 @@ export class Sys {
     return file
   }
 
+  /** The socket behind a descriptor. */
   private socketAt(fd: number, syscall: string): Socket {
     const file = this.fileAt(fd, syscall)
     if (!(file instanceof Socket)) throw failure(-Errno.ENOTSOCK, syscall)
     return file
   }
 
-  /** Gives a new file a descriptor. */
-  private install(file: OpenFile, flags: number, syscall: string): number {
+  /** Gives a new file a descriptor. @param flags SOCK_NONBLOCK, SOCK_CLOEXEC */
+  install(file: OpenFile, flags: number, syscall: string): number {
     file.nonBlocking = (flags & C.SOCK_NONBLOCK) !== 0
     const fd = this.process.files.add(file, 0, (flags & C.SOCK_CLOEXEC) !== 0)
     if (fd >= 0) return fd
@@ -451,8 +471,9 @@ export class Sys {
     throw failure(fd, syscall)
   }
 
-  private deadline(limit: Micros): Micros {
-    return limit === 0 ? Number.POSITIVE_INFINITY : this.now + limit
+  /** When a call's patience ends, by SO_RCVTIMEO or SO_SNDTIMEO: 0 is without end, less is none at all. */
+  deadline(limit: Micros): Micros {
+    return limit === 0 ? Number.POSITIVE_INFINITY : this.now + Math.max(0, limit)
   }
 
   /** Waits for a file; the call keeps it open meanwhile. @returns one of `Wakeup` */
@@ -465,182 +486,13 @@ export class Sys {
     return why
   }
 
-  /** Waits for a file in a call that has done nothing yet: throws EAGAIN or EINTR when it has to give up. */
-  private async wait(file: Socket, mask: number, deadline: Micros, syscall: string, exclusive: boolean): Promise<void> {
-    const why = await this.block(file, mask, deadline, syscall, exclusive)
-    if (why === Wakeup.TimedOut) throw failure(-Errno.EAGAIN, syscall)
-    // With a time-out set a call does not begin anew (signal(7)).
-    if (why === Wakeup.Interrupted || (why === Wakeup.Restart && deadline !== Number.POSITIVE_INFINITY)) {
-      throw failure(-Errno.EINTR, syscall)
-    }
-  }
-
   private async pause(deadline: Micros, reason: string): Promise<number> {
     this.enter()
     const why = await new BlockedCall(this.process, reason).until(deadline).promise
     this.enter()
     return why
   }
-
-  private transmit(
-    fd: number,
-    data: Data,
-    length: number | undefined,
-    flags: number,
-    to: Sockaddr | null,
-    syscall: string,
-  ): Promise<number> {
-    try {
-      const socket = this.socketAt(fd, syscall)
-      const bytes = bytesOf(data)
-      const wanted = length ?? bytes.length
-      const sent = socket.send(bytes, 0, wanted, flags, to)
-      if (sent === wanted) return Promise.resolve(sent)
-      if (sent >= 0 || sent === -Errno.EAGAIN) {
-        if (!socket.nonBlocking && (flags & C.MSG_DONTWAIT) === 0) {
-          return this.sendRest(socket, bytes, wanted, Math.max(0, sent), flags, to, syscall)
-        }
-        if (sent > 0) return Promise.resolve(sent)
-      }
-      return Promise.reject(this.sendFailure(sent, flags, syscall))
-    } catch (error) {
-      return Promise.reject(error)
-    }
-  }
-
-  /** The part of a send that has to wait for room. */
-  private async sendRest(
-    socket: Socket,
-    bytes: Uint8Array,
-    length: number,
-    already: number,
-    flags: number,
-    to: Sockaddr | null,
-    syscall: string,
-  ): Promise<number> {
-    const deadline = this.deadline(socket.sendTimeout)
-    let total = already
-    for (;;) {
-      if (total > 0 && !socket.isStream) return total
-      const why = await this.block(socket, Readiness.Out, deadline, `${syscall}, ${length - total} bytes to go`)
-      if (why !== Wakeup.Ready && !(why === Wakeup.Restart && deadline === Number.POSITIVE_INFINITY)) {
-        if (total > 0) return total
-        throw failure(why === Wakeup.TimedOut ? -Errno.EAGAIN : -Errno.EINTR, syscall)
-      }
-      const sent = socket.send(bytes, total, length - total, flags, to)
-      if (sent > 0) total += sent
-      else if (sent < 0 && sent !== -Errno.EAGAIN) {
-        if (total > 0) return total
-        throw this.sendFailure(sent, flags, syscall)
-      }
-      if (total === length) return total
-    }
-  }
-
-  /** EPIPE comes with SIGPIPE, unless the caller does not want it. */
-  private sendFailure(result: number, flags: number, syscall: string): SystemError {
-    if (result === -Errno.EPIPE && (flags & C.MSG_NOSIGNAL) === 0) this.process.signal(SIGPIPE)
-    return failure(result, syscall)
-  }
-
-  private receiveInto(
-    fd: number,
-    buffer: Uint8Array,
-    length: number,
-    flags: number,
-    received: Received | null,
-    syscall: string,
-  ): Promise<number> {
-    try {
-      const socket = this.socketAt(fd, syscall)
-      const count = socket.receive(buffer, 0, length, flags, received)
-      const blocking = !socket.nonBlocking && (flags & (C.MSG_DONTWAIT | C.MSG_OOB)) === 0
-      if (count === -Errno.EAGAIN && blocking) {
-        return this.receiveRest(socket, buffer, length, 0, flags, received, syscall)
-      }
-      if (count < 0) return Promise.reject(failure(count, syscall))
-      const target = (flags & C.MSG_WAITALL) !== 0 ? length : socket.receiveTarget(length)
-      const isEnough = count === 0 || count >= target || !socket.isStream || !blocking || (flags & C.MSG_PEEK) !== 0
-      if (isEnough) return Promise.resolve(count)
-      return this.receiveRest(socket, buffer, length, count, flags, received, syscall)
-    } catch (error) {
-      return Promise.reject(error)
-    }
-  }
-
-  /** The part of a receive that has to wait for data. */
-  private async receiveRest(
-    socket: Socket,
-    buffer: Uint8Array,
-    length: number,
-    already: number,
-    flags: number,
-    received: Received | null,
-    syscall: string,
-  ): Promise<number> {
-    const deadline = this.deadline(socket.receiveTimeout)
-    const target = (flags & C.MSG_WAITALL) !== 0 ? length : socket.receiveTarget(length)
-    let total = already
-    for (;;) {
-      // An error that came after some bytes is for the next call to report.
-      if (total > 0 && (socket.poll() & Readiness.Err) !== 0) return total
-      const count = socket.receive(buffer, total, length - total, flags, received)
-      if (count > 0) {
-        total += count
-        if (total >= target || !socket.isStream || (flags & C.MSG_PEEK) !== 0) return total
-      } else if (count !== -Errno.EAGAIN) {
-        if (total > 0 || count === 0) return total
-        throw failure(count, syscall)
-      } else {
-        const why = await this.block(socket, Readiness.In, deadline, `${syscall}, ${target - total} bytes awaited`)
-        if (why !== Wakeup.Ready && !(why === Wakeup.Restart && deadline === Number.POSITIVE_INFINITY)) {
-          if (total > 0) return total
-          throw failure(why === Wakeup.TimedOut ? -Errno.EAGAIN : -Errno.EINTR, syscall)
-        }
-      }
-    }
-  }
-
-  private async readFile(file: OpenFile, buffer: Uint8Array, length: number): Promise<number> {
-    for (;;) {
-      const count = file.read(buffer, 0, length)
-      if (count >= 0) return count
-      if (count !== -Errno.EAGAIN || file.nonBlocking) throw failure(count, 'read')
-      const why = await this.block(file, Readiness.In, Number.POSITIVE_INFINITY, 'read')
-      if (why === Wakeup.Interrupted) throw failure(-Errno.EINTR, 'read')
-    }
-  }
-
-  private async writeFile(file: OpenFile, bytes: Uint8Array, length = bytes.length): Promise<number> {
-    let total = 0
-    for (;;) {
-      const count = file.write(bytes, total, length - total)
-      if (count >= 0) {
-        total += count
-        if (total === length || file.nonBlocking) return total
-      } else if (count !== -Errno.EAGAIN || file.nonBlocking) {
-        if (total > 0) return total
-        throw this.sendFailure(count, 0, 'write')
-      }
-      const why = await this.block(file, Readiness.Out, Number.POSITIVE_INFINITY, 'write')
-      if (why === Wakeup.Interrupted) {
-        if (total > 0) return total
-        throw failure(-Errno.EINTR, 'write')
-      }
-    }
-  }
 }
 
-/** The exception for a negative `Errno`. */
-export const failure = (result: number, syscall: string, address?: Sockaddr): SystemError => {
-  const endpoint: { address?: string; port?: number } = {}
-  if (address?.address !== undefined) endpoint.address = address.address
-  if (address?.port !== undefined) endpoint.port = address.port
-  return new SystemError(errnoCode(-result) ?? 'EIO', syscall, endpoint)
-}
-
-/** Passes a result on, or throws what a negative one stands for. */
-const check = (result: number, syscall: string, address?: Sockaddr): number => {
-  if (result < 0) throw failure(result, syscall, address)
-  return result
-}
+/** The bits of socket(2)'s type that are the type; flags are above. */
+const SOCK_TYPE_MASK = 0xf

@@ -1,15 +1,13 @@
-import { Errno } from '../core/errno.ts'
 import type { Random } from '../core/random.ts'
 import type { World } from '../core/world.ts'
 import type { InterfaceOptions, NetworkInterface } from '../ip/interface.ts'
 import type { IpSettings } from '../ip/settings.ts'
 import { IpStack } from '../ip/stack.ts'
 import type { LinkPort } from '../link/port.ts'
-import * as C from '../socket/constants.ts'
 import { SocketLayer } from '../socket/layer.ts'
+import { makeSocket } from '../socket/make.ts'
 import type { OpenFile } from '../socket/open-file.ts'
 import { Socket } from '../socket/socket.ts'
-import { TcpSocket } from '../socket/tcp.ts'
 import { TcpSettings } from '../tcp/settings.ts'
 import { parseIpPrefix } from '../wire/address.ts'
 import { FileTable } from './files.ts'
@@ -137,16 +135,7 @@ export class Host {
    * @returns a negative `Errno` for combinations that do not exist, as on Linux
    */
   makeSocket(domain: number, type: number, protocol: number, uid: number): Socket | number {
-    if (domain !== C.AF_INET && domain !== C.AF_INET6) return -Errno.EAFNOSUPPORT
-    if (type < 0 || type > 10) return -Errno.EINVAL
-    if (protocol < 0 || protocol > 255) return -Errno.EINVAL
-    if (type === C.SOCK_STREAM) {
-      if (protocol !== 0 && protocol !== C.IPPROTO_TCP) return -Errno.EPROTONOSUPPORT
-      const socket = new TcpSocket(this.sockets, domain)
-      socket.uid = uid
-      return socket
-    }
-    return -Errno.ESOCKTNOSUPPORT
+    return makeSocket(this.sockets, domain, type, protocol, uid)
   }
 
   /** Who has a file open: processes and their descriptors, in order. What lsof and `ss -p` show. */

@@ -4,7 +4,8 @@ import { Readiness } from '../core/readiness.ts'
 import { withNormBits } from '../socket/epoll.ts'
 import type { OpenFile } from '../socket/open-file.ts'
 import { BlockedCall, Wakeup } from './blocking.ts'
-import { failure, type Sys } from './calls.ts'
+import type { Sys } from './calls.ts'
+import { failure } from './failure.ts'
 
 /** select(2) and poll(2): waiting for one of several descriptors. */
 

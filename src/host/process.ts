@@ -3,6 +3,7 @@ import { SystemError } from '../core/errno.ts'
 import type { BlockedCall } from './blocking.ts'
 import { Wakeup } from './blocking.ts'
 import { Sys } from './calls.ts'
+import { ProcessExit } from './failure.ts'
 import type { FileTable } from './files.ts'
 import type { Host } from './host.ts'
 import {
@@ -30,16 +31,6 @@ export interface OutputLine {
 }
 
 const DEFAULT: SigAction = { sa_handler: SIG_DFL, sa_flags: 0 }
-
-/** Thrown into a program that called exit(2), so that it unwinds; nobody else catches it. */
-export class ProcessExit extends Error {
-  readonly status: number
-
-  constructor(status: number) {
-    super(`exit(${status})`)
-    this.status = status
-  }
-}
 
 /** A process of a host: a program that runs, with descriptors, signal actions and a parent. */
 export class Process {

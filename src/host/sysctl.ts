@@ -23,7 +23,7 @@ export class Sysctl {
     for (const field of ['rmem_default', 'wmem_default', 'rmem_max', 'wmem_max']) {
       this.fields.set(`net.core.${field}`, { object: sockets, field })
     }
-    for (const field of ['ip_local_port_range', 'ip_unprivileged_port_start', 'ip_nonlocal_bind']) {
+    for (const field of ['ip_local_port_range', 'ip_unprivileged_port_start', 'ip_nonlocal_bind', 'ping_group_range']) {
       this.fields.set(`net.ipv4.${field}`, { object: sockets, field })
     }
     this.fields.set('net.ipv6.bindv6only', { object: sockets, field: 'bindv6only' })

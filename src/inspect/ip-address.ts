@@ -1,7 +1,7 @@
 import type { AddressInfo } from '../ip/address.ts'
 import { InterfaceFlag, type InterfaceStatistics } from '../ip/interface.ts'
 import { left, lines, right } from './format.ts'
-import { checkDevice, type IpOptions, wordAfter } from './ip.ts'
+import { checkDevice, type IpOptions, wordAfter } from './ip-options.ts'
 import { UsageError } from './options.ts'
 import type { InterfaceSnapshot, Snapshot } from './snapshot.ts'
 

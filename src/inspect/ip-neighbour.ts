@@ -1,7 +1,7 @@
 import type { NeighbourInfo } from '../ip/neighbour.ts'
 import { type IpPrefix, ip, parseIpPrefix, samePrefix } from '../wire/address.ts'
 import { left, lines } from './format.ts'
-import { checkDevice, type IpOptions, wordAfter } from './ip.ts'
+import { checkDevice, type IpOptions, wordAfter } from './ip-options.ts'
 import { UsageError } from './options.ts'
 import type { Snapshot } from './snapshot.ts'
 
@@ -23,9 +23,10 @@ const readSelection = (snapshot: Snapshot, args: readonly string[]): Selection =
   for (let word = words.shift(); word !== undefined; word = words.shift()) {
     if (word === 'dev') device = checkDevice(snapshot, wordAfter(words))
     else if (word === 'nud') {
-      const name = wordAfter(words).toUpperCase()
+      const given = wordAfter(words)
+      const name = given.toUpperCase()
       if (name !== 'ALL' && !STATES.includes(name))
-        throw new UsageError(`Error: argument "${name}" is wrong: nud state is bad`)
+        throw new UsageError(`Error: argument "${given}" is wrong: nud state is bad`)
       for (const state of name === 'ALL' ? STATES : [name]) states.add(state)
     } else {
       const text = word === 'to' ? wordAfter(words) : word

@@ -1,6 +1,6 @@
 import { type IpAddress, type IpPrefix, ip, parseIpPrefix, samePrefix } from '../wire/address.ts'
 import { lines } from './format.ts'
-import { checkDevice, type IpOptions, wordAfter } from './ip.ts'
+import { checkDevice, type IpOptions, wordAfter } from './ip-options.ts'
 import { UsageError } from './options.ts'
 import type { RouteSnapshot, Snapshot } from './snapshot.ts'
 

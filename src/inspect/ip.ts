@@ -1,23 +1,10 @@
 import { printAddresses } from './ip-address.ts'
 import { printNeighbours } from './ip-neighbour.ts'
+import { checkDevice, type IpOptions } from './ip-options.ts'
 import { printRoutes } from './ip-route.ts'
 import type { PrintOptions } from './names.ts'
 import { UsageError } from './options.ts'
 import type { Snapshot } from './snapshot.ts'
-
-/** ip(8) of iproute2, as far as it shows: `ip [OPTIONS] { address | link | route | neighbour } [show …]`. */
-export interface IpOptions {
-  /** Only this family; null for both. */
-  family: 4 | 6 | null
-  /** -o: a record a line. */
-  oneLine: boolean
-  /** -br: a table. */
-  brief: boolean
-  /** How often -s was given. */
-  statistics: number
-  /** -d. */
-  details: boolean
-}
 
 const USAGE = 'Usage: ip [ -46osd -br ] { address | link | route | neighbour } [ show ... ]'
 
@@ -86,17 +73,4 @@ export const deviceOf = (snapshot: Snapshot, words: readonly string[]): string |
   const name = first === 'dev' ? second : first
   if (name === undefined) return null
   return checkDevice(snapshot, name)
-}
-
-export const checkDevice = (snapshot: Snapshot, name: string): string => {
-  if (!snapshot.interfaces.some((iface) => iface.name === name))
-    throw new UsageError(`Device "${name}" does not exist.`)
-  return name
-}
-
-/** A word that stands behind a keyword. */
-export const wordAfter = (words: string[]): string => {
-  const word = words.shift()
-  if (word === undefined) throw new UsageError('Command line is not complete. Try option "help"')
-  return word
 }

@@ -4,7 +4,7 @@ import { hostName, type Names, type PrintOptions, portName, userName } from './n
 import { UsageError } from './options.ts'
 import { servicePort } from './services.ts'
 import type { Snapshot } from './snapshot.ts'
-import type { EndpointSnapshot, Holder, TcpSnapshot, UdpSnapshot } from './snapshot-sockets.ts'
+import type { EndpointSnapshot, Holder, TcpSnapshot, UdpSnapshot } from './snapshot-types.ts'
 
 /** lsof(8) of Internet sockets: who holds them. `lsof -i -nP`, `lsof -iTCP:80 -sTCP:LISTEN -t`. */
 
@@ -181,13 +181,16 @@ const COMMAND_LIMIT = 9
 /** Descriptors have four places at least, access and lock two more. */
 const FD_PLACES = 4
 
+/** So many has a user without a name. */
+const USER_PLACES = 8
+
 /** Columns as wide as what is in them. Without a row there is no heading. */
 const table = (rows: readonly { holder: Holder; socket: Listed }[], options: LsofOptions, names?: Names): string => {
   if (rows.length === 0) return ''
   const cells = rows.map(({ holder, socket }) => [
     holder.process.slice(0, COMMAND_LIMIT),
     `${holder.pid}`,
-    (options.numericUsers ? undefined : userName(names, holder.uid)) ?? `${holder.uid}`,
+    (options.numericUsers ? undefined : userName(names, holder.uid)) ?? right(holder.uid, USER_PLACES),
     `${right(holder.fd, FD_PLACES)}u `,
     socket.family === 4 ? 'IPv4' : 'IPv6',
     `${socket.inode}`,

@@ -12,11 +12,26 @@ const TUN_QUEUE_LENGTH = 500
 
 const HEADING = 'Iface             MTU    RX-OK RX-ERR RX-DRP RX-OVR    TX-OK TX-ERR TX-DRP TX-OVR Flg'
 
-/** Interfaces that are up, with -a all. */
+/** Interfaces that are up, with -a all, in the order of their names. */
 export const printInterfaces = (snapshot: Snapshot, options: NetstatOptions): string => {
-  const shown = snapshot.interfaces.filter(({ flagBits }) => options.all || (flagBits & InterfaceFlag.Up) !== 0)
+  const shown = snapshot.interfaces
+    .filter(({ flagBits }) => options.all || (flagBits & InterfaceFlag.Up) !== 0)
+    .sort((a, b) => compareNames(a.name, b.name))
   if (options.extended > 0) return `Kernel Interface table\n${shown.map(longForm).join('')}`
   return lines(['Kernel Interface table', HEADING, ...shown.map(shortForm)])
+}
+
+/** By character, but numbers by their value: eth2 comes before eth10. */
+const compareNames = (a: string, b: string): number => {
+  const left = a.split(/(\d+)/)
+  const right = b.split(/(\d+)/)
+  for (let i = 0; i < Math.min(left.length, right.length); i++) {
+    const [x, y] = [left[i]!, right[i]!]
+    if (x === y) continue
+    if (i % 2 === 1) return Number(x) - Number(y)
+    return x < y ? -1 : 1
+  }
+  return left.length - right.length
 }
 
 const shortForm = (iface: InterfaceSnapshot): string => {

@@ -11,7 +11,7 @@ import type {
   TcpSnapshot,
   UdpSnapshot,
   UnixSnapshot,
-} from './snapshot-sockets.ts'
+} from './snapshot-types.ts'
 
 /** The socket tables of netstat. */
 

@@ -218,6 +218,7 @@ export const printStatistics = (snapshot: Snapshot, options: NetstatOptions): st
 const writeIpv4 = (writer: StatisticsWriter, { counters }: Snapshot, options: NetstatOptions): void => {
   const known = (title: string, table: Table, values: Record<string, number>): void => {
     if (isWanted(title, options)) writer.known(title, table, values)
+    else writer.skip()
   }
   known('Ip', IP, counters.Ip)
   known('Icmp', ICMP, counters.Icmp)
@@ -257,6 +258,11 @@ class StatisticsWriter {
       if (entry === undefined) this.bare(`${prefix}${name}`, value)
       else this.worded(entry, value)
     }
+  }
+
+  /** A table that is not wanted ends the one before all the same. */
+  skip(): void {
+    this.state = 'normal'
   }
 
   unknown(title: string, values: Record<string, number>): void {

@@ -10,7 +10,8 @@ import type { PathInfo } from '../ip/path.ts'
 import { type Route, type RouteProtocol, type RouteType, scopeName } from '../ip/route.ts'
 import { VlanPort } from '../ip/vlan.ts'
 import { DROP_REASONS, dropName } from '../wire/drop.ts'
-import { type Holder, listHolders, listSockets, type SocketSnapshot } from './snapshot-sockets.ts'
+import { listHolders, listSockets } from './snapshot-sockets.ts'
+import type { Holder, SocketSnapshot } from './snapshot-types.ts'
 
 /**
  * A host at one moment, as plain data: what the printers print, what the control socket hands out, what a test compares.

@@ -1,6 +1,6 @@
 import type { TcpInfo } from '../tcp/info.ts'
 import { general } from './format.ts'
-import type { Holder, MemorySnapshot, SocketSnapshot, TcpSnapshot } from './snapshot-sockets.ts'
+import type { Holder, MemorySnapshot, SocketSnapshot, TcpSnapshot } from './snapshot-types.ts'
 
 /** What ss says of a socket beside its queues and addresses. */
 

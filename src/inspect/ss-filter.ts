@@ -1,7 +1,7 @@
 import { type IpAddress, ip, parseIpAddress, prefixMask } from '../wire/address.ts'
 import { UsageError } from './options.ts'
 import { type ServiceProtocol, servicePort } from './services.ts'
-import type { InternetSnapshot } from './snapshot-sockets.ts'
+import type { InternetSnapshot } from './snapshot-types.ts'
 
 /**
  * The filter expressions of ss: `( sport = :80 or dport = :http ) and not src 10.0.0.0/8`. Conditions are joined from

@@ -1,6 +1,6 @@
 import { left } from './format.ts'
 import type { Snapshot } from './snapshot.ts'
-import type { SocketSnapshot, TcpSnapshot } from './snapshot-sockets.ts'
+import type { SocketSnapshot, TcpSnapshot } from './snapshot-types.ts'
 
 /** `ss -s`: how many sockets there are of which kind. */
 export const printSsSummary = (snapshot: Snapshot): string => {

@@ -207,8 +207,6 @@ export class IcmpProtocol4 implements TransportProtocol {
     const reason = parseQuote(quoted, stack.world.memory, message.dataStart, message.dataEnd)
     if (reason !== Drop.none || quoted.version !== 4) return Drop['icmp-bad-quote']
     if (!stack.isLocalWords(0, 0, 0xffff, quoted.source3)) return Drop['icmp-bad-quote']
-    const transport = stack.transport(quoted.protocol)
-    if (transport === null) return Drop['icmp-no-socket']
     fillError(error, message)
     error.transportStart = quoted.payloadStart
     error.transportEnd = quoted.payloadEnd
@@ -216,8 +214,10 @@ export class IcmpProtocol4 implements TransportProtocol {
     error.reporter1 = 0
     error.reporter2 = header.source2
     error.reporter3 = header.source3
-    transport.icmpError(error)
-    return Drop.none
+    const isHeard = stack.rawError?.(error) === true
+    const transport = stack.transport(quoted.protocol)
+    if (transport !== null) transport.icmpError(error)
+    return isHeard || transport !== null ? Drop.none : Drop['icmp-no-socket']
   }
 }
 

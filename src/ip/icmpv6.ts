@@ -158,8 +158,6 @@ export class Icmpv6Protocol implements TransportProtocol {
     if (!stack.isLocalWords(quoted.source0, quoted.source1, quoted.source2, quoted.source3)) {
       return Drop['icmp-bad-quote']
     }
-    const transport = stack.transport(quoted.protocol)
-    if (transport === null) return Drop['icmp-no-socket']
     fillError(error, message)
     error.transportStart = quoted.payloadStart
     error.transportEnd = quoted.payloadEnd
@@ -167,8 +165,10 @@ export class Icmpv6Protocol implements TransportProtocol {
     error.reporter1 = header.source1
     error.reporter2 = header.source2
     error.reporter3 = header.source3
-    transport.icmpError(error)
-    return Drop.none
+    const isHeard = stack.rawError?.(error) === true
+    const transport = stack.transport(quoted.protocol)
+    if (transport !== null) transport.icmpError(error)
+    return isHeard || transport !== null ? Drop.none : Drop['icmp-no-socket']
   }
 }
 

@@ -32,7 +32,7 @@ import { NeighbourTable } from './neighbour.ts'
 import { ipSend, ipSendRaw } from './output.ts'
 import { PathTable } from './path.ts'
 import { Processor } from './processor.ts'
-import type { TransportProtocol } from './protocol.ts'
+import type { IcmpError, TransportProtocol } from './protocol.ts'
 import { IcmpRateLimiter } from './rate-limit.ts'
 import { Reassembly } from './reassembly.ts'
 import { RouteTable } from './route.ts'
@@ -89,6 +89,8 @@ export class IpStack {
    * socket took it: then nobody is told that the protocol is unknown.
    */
   rawReceiver: ((header: IpHeader, frame: Frame, from: NetworkInterface) => boolean) | null = null
+  /** Hears every ICMP error about a packet of this host. True when a raw socket may have sent it. */
+  rawError: ((error: IcmpError) => boolean) | null = null
   /** Told when an address becomes usable, is found to be somebody else's, or goes. */
   onAddressChange: ((address: InterfaceAddress, event: 'ready' | 'conflict' | 'gone') => void) | null = null
 

@@ -12,7 +12,7 @@ import { stateIn, stateSet, TcpState, tcpStateName } from '../tcp/state.ts'
 import { TimeWait } from '../tcp/time-wait.ts'
 import type { TupleEntry } from '../tcp/tuple.ts'
 import { Ladder } from './ladder.ts'
-import type { DirectionView, LabReport, LabStep } from './report.ts'
+import type { DirectionView, LabFigure, LabReport, LabStep } from './report.ts'
 import type { Scenario } from './scenario.ts'
 import { runTool } from './tools.ts'
 
@@ -84,6 +84,7 @@ export class Lab {
   private readonly sends = new WeakMap<TcpConnection, number[]>()
   private views: [host: Host, command: string][] = []
   private notes: string[] = []
+  private figures: LabFigure[] = []
   private checked: number[] = []
   private laddered = 0
   private readonly printed = new Map<Process, number>()
@@ -129,18 +130,33 @@ export class Lab {
     return host
   }
 
+  /** A host loses power: its memory is gone, and it says nothing. */
+  powerOff(host: Host): void {
+    this.network.crash(host)
+    this.hide(host)
+  }
+
+  /** It has power again, and remembers nothing. What was shown of it is shown of the new one. @returns the new one */
+  powerOn(host: Host): Host {
+    const started = this.network.restart(host)
+    started.tcpSettings.personality = host.tcpSettings.personality
+    for (const [key, value] of Object.entries(this.options.settings ?? {})) started.sysctl.set(key, value)
+    this.hosts[this.hosts.indexOf(host)] = started
+    this.introduce(started)
+    return started
+  }
+
   link(a: Host, b: Host, options: NetworkLinkOptions = {}): NetworkLink {
     const link = this.network.link(a, b, options)
     this.options.onLink?.(link, a, b, this.network)
     this.ladder.watch(a, link.a, b, link.b)
-    // The neighbours know each other: what ARP does is another scenario's matter.
-    for (const [from, to] of [
-      [link.a, link.b],
-      [link.b, link.a],
-    ] as const) {
-      for (const { address } of to.addresses) if (address.isIpv4) from.stack.arp.setPermanent(from, address, to.mac)
-    }
+    acquaint(link)
     return link
+  }
+
+  /** Makes a host's neighbours known to it, and it to them. */
+  private introduce(host: Host): void {
+    for (const link of this.network.links) if (host.ip === link.a.stack || host.ip === link.b.stack) acquaint(link)
   }
 
   /** Two hosts, `client` (10.0.0.1) and `server` (10.0.0.2), on a cable with 10 ms each way; their netstat is shown at every step. */
@@ -219,6 +235,7 @@ export class Lab {
       queues: this.watched.flatMap((direction) => this.directionView(direction) ?? []),
       waiting: this.waitingCalls(),
       notes: this.notes.splice(0),
+      figures: this.figures.splice(0),
       checks: this.checked.splice(0),
     }
     this.laddered = entries.length
@@ -245,6 +262,11 @@ export class Lab {
   /** Says something at the next step. */
   note(text: string): void {
     this.notes.push(text)
+  }
+
+  /** Shows a figure, ready drawn, at the next step. */
+  figure(title: string, text: string): void {
+    this.figures.push({ title, text })
   }
 
   /** Something that must hold. It belongs to the last step. */
@@ -382,6 +404,16 @@ const writtenBytes = (c: TcpConnection): number => {
   const past = ((ringSeq - iss) >>> 0) - 1
   // With nothing queued, a FIN that was acknowledged has moved the ring's place.
   return queued + (queued === 0 && stateIn(c.state, FIN_ACKNOWLEDGED) ? past - 1 : past)
+}
+
+/** The neighbours know each other: what ARP does is another scenario's matter. */
+const acquaint = (link: NetworkLink): void => {
+  for (const [from, to] of [
+    [link.a, link.b],
+    [link.b, link.a],
+  ] as const) {
+    for (const { address } of to.addresses) if (address.isIpv4) from.stack.arp.setPermanent(from, address, to.mac)
+  }
 }
 
 const FIN_ACKNOWLEDGED = stateSet(TcpState.FinWait2, TcpState.TimeWait)

@@ -1,9 +1,11 @@
+import { errnoCode } from '../core/errno.ts'
 import type { Sys } from '../host/calls.ts'
 import type { Host } from '../host/host.ts'
 import type { Process } from '../host/process.ts'
 import type { Sockaddr } from '../socket/address.ts'
+import * as C from '../socket/constants.ts'
 import { AF_INET, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET } from '../socket/constants.ts'
-import type { Gate, Lab } from './lab.ts'
+import { codeOf, type Gate, type Lab } from './lab.ts'
 
 /** Programs that many scenarios use. */
 
@@ -55,3 +57,22 @@ export const closeAt = async (sys: Sys, fd: number, gate: Gate): Promise<void> =
   sys.print(`close(${fd})`)
   await sys.close(fd)
 }
+
+/** What a call gives, or the code of the error that it fails with. */
+export const outcome = async <T>(call: () => Promise<T> | T): Promise<T | string> => {
+  try {
+    return await call()
+  } catch (error) {
+    return codeOf(error)
+  }
+}
+
+/** SO_ERROR, by its name; '' for none. */
+export const socketError = (sys: Sys, fd: number): string =>
+  errnoCode(sys.getsockopt(fd, SOL_SOCKET, C.SO_ERROR) as number) ?? ''
+
+/** Bits of poll(2), by their names: `POLLIN|POLLHUP`. */
+export const pollNames = (events: number): string =>
+  POLL_NAMES.filter((name) => (events & C[name]) !== 0).join('|') || '0'
+
+const POLL_NAMES = ['POLLIN', 'POLLPRI', 'POLLOUT', 'POLLERR', 'POLLHUP', 'POLLNVAL', 'POLLRDHUP'] as const

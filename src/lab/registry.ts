@@ -1,6 +1,9 @@
 import { demuxScenarios } from './demux.ts'
 import { httpScenarios } from './http.ts'
 import { closingScenarios } from './life-closing.ts'
+import { leavingScenarios } from './life-leaving.ts'
+import { listenerScenarios } from './life-listener.ts'
+import { nonblockingScenarios } from './life-nonblocking.ts'
 import { openingScenarios } from './life-opening.ts'
 import { queueScenarios } from './queues.ts'
 import type { Scenario } from './scenario.ts'
@@ -9,8 +12,11 @@ import { timeWaitScenarios } from './time-wait.ts'
 /** Every scenario, in the catalogue's order. */
 export const SCENARIOS: readonly Scenario[] = [
   ...openingScenarios,
+  ...nonblockingScenarios,
+  ...listenerScenarios,
   ...closingScenarios,
   ...timeWaitScenarios,
+  ...leavingScenarios,
   ...queueScenarios,
   ...demuxScenarios,
   ...httpScenarios,

@@ -34,6 +34,7 @@ export interface LabStep {
   /** Calls that wait, and for what. */
   readonly waiting: { host: string; program: string; call: string }[]
   readonly notes: string[]
+  readonly figures: LabFigure[]
   /** Numbers of the checks made at this step. */
   readonly checks: number[]
 }
@@ -63,6 +64,12 @@ export interface DirectionView {
   /** The advertised window as the sender knows it, and the congestion window, bytes. */
   readonly window: number
   readonly cwnd: number
+}
+
+/** Something drawn, as lines of text. */
+export interface LabFigure {
+  readonly title: string
+  readonly text: string
 }
 
 export interface LabCheck {

@@ -36,6 +36,7 @@ export class LabText {
       parts.push(`  ${milliseconds(at)}  ${host}: ${program}: ${text}\n`)
     }
     for (const note of step.notes) parts.push(`  ${wrap(note, this.width - 2).replaceAll('\n', '\n  ')}\n`)
+    for (const { title, text } of step.figures) parts.push(`\n  ${title}\n${indent(text)}\n`)
     for (const { host, command, text } of step.views) {
       parts.push(`\n  ${host}$ ${command}\n${indent(text)}`)
     }

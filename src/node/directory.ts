@@ -1,11 +1,14 @@
 import { randomBytes } from 'node:crypto'
-import { type FileHandle, open, readdir, rename, stat, unlink } from 'node:fs/promises'
+import { unlinkSync } from 'node:fs'
+import { type FileHandle, open, readdir, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { FileReader, FileStore, FileWriter } from '../services/files.ts'
 
 /** The files of a directory, for services to serve. Nothing outside of it is reached: paths are resolved before they come here. */
 export class Directory implements FileStore {
   readonly root: string
+  /** Paths of files that are being written. */
+  private readonly partial = new Set<string>()
 
   constructor(root: string) {
     this.root = root
@@ -38,7 +41,14 @@ export class Directory implements FileStore {
     const target = join(this.root, path)
     const partial = `${target}.${randomBytes(4).toString('hex')}.part`
     const file = await open(partial, 'wx')
-    return new PartialFile(file, partial, target)
+    this.partial.add(partial)
+    return new PartialFile(file, partial, target, () => this.partial.delete(partial))
+  }
+
+  /** Removes what was being written and will not be completed. */
+  close(): void {
+    for (const path of this.partial) removeFile(path)
+    this.partial.clear()
   }
 }
 
@@ -46,11 +56,13 @@ class PartialFile implements FileWriter {
   private readonly file: FileHandle
   private readonly partial: string
   private readonly target: string
+  private readonly over: () => void
 
-  constructor(file: FileHandle, partial: string, target: string) {
+  constructor(file: FileHandle, partial: string, target: string, over: () => void) {
     this.file = file
     this.partial = partial
     this.target = target
+    this.over = over
   }
 
   async write(bytes: Uint8Array): Promise<void> {
@@ -58,12 +70,28 @@ class PartialFile implements FileWriter {
   }
 
   async close(): Promise<void> {
-    await this.file.close()
-    await rename(this.partial, this.target)
+    try {
+      await this.file.close()
+      await rename(this.partial, this.target)
+    } catch (error) {
+      removeFile(this.partial)
+      throw error
+    } finally {
+      this.over()
+    }
   }
 
   async abandon(): Promise<void> {
     await this.file.close()
-    await unlink(this.partial)
+    removeFile(this.partial)
+    this.over()
+  }
+}
+
+const removeFile = (path: string): void => {
+  try {
+    unlinkSync(path)
+  } catch {
+    // It is gone already.
   }
 }

@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs'
 import { Errno, errnoCode } from '../core/errno.ts'
 import type { IpPrefix } from '../wire/address.ts'
 import { DeviceError, describe } from './device-error.ts'
@@ -218,6 +219,18 @@ export const configureHostSide = (name: string, side: HostSide, syscalls: Syscal
     throw error
   } finally {
     links.close()
+  }
+}
+
+/**
+ * Has the kernel keep the IPv6 addresses of `name` when the interface is set down, as it keeps those of IPv4. Where that
+ * is not possible they are lost then, as usual.
+ */
+export const keepAddresses = (name: string): void => {
+  try {
+    writeFileSync(`/proc/sys/net/ipv6/conf/${name}/keep_addr_on_down`, '1')
+  } catch {
+    // No IPv6, or no permission: for the addresses to be given there must be, but they can be given by others.
   }
 }
 

@@ -41,6 +41,8 @@ const run = async (program: (sys: Sys) => Promise<void>): Promise<{ files: Memor
   const process = client.spawn('client', program)
   await network.runProcess(process, 60_000)
   expect(process.status).toBe(0)
+  // The server notes a refusal when the client has gone.
+  await network.run(1000)
   network.close()
   return { files, log }
 }

@@ -3,7 +3,7 @@ import type { Sys } from '../host/calls.ts'
 import type { Program } from '../host/process.ts'
 import type { FileStore } from './files.ts'
 import { HTTP_BUFFER, HttpError, HttpStream, parseFields } from './http-stream.ts'
-import { type ConnectionHandler, threadedServer } from './serve.ts'
+import { type ConnectionHandler, finishSending, peerName, threadedServer } from './serve.ts'
 import { dateText } from './small.ts'
 
 /** A small HTTP/1.1 server of files (RFC 9110, RFC 9112). */
@@ -84,7 +84,7 @@ export const httpHandler =
   (store: FileStore, log: (entry: HttpLogEntry) => void): ConnectionHandler =>
   async (sys, fd, peer) => {
     const exchange = new Exchange(sys, fd, store)
-    for (let goOn = true; goOn; ) {
+    for (let goOn = true, refused = false; goOn; ) {
       exchange.begin()
       try {
         goOn = await exchange.serve()
@@ -92,14 +92,17 @@ export const httpHandler =
       } catch (error) {
         // The connection itself has failed: there is nobody to tell.
         if (error instanceof SystemError) {
-          log(exchange.entry(peer.address ?? ''))
+          log(exchange.entry(peerName(peer)))
           return
         }
         goOn = false
-        const problem = error instanceof HttpError ? error : new HttpError(500, String(error))
-        await exchange.refuse(problem)
+        const problem = error instanceof HttpError ? error : new HttpError(500, reasonOf(error))
+        await exchange.refuse(problem).catch(() => {})
+        refused = true
       }
-      log(exchange.entry(peer.address ?? ''))
+      log(exchange.entry(peerName(peer)))
+      // What was not read of the request is of no use any more.
+      if (refused) await finishSending(sys, fd)
     }
   }
 
@@ -196,7 +199,7 @@ class Exchange {
     if (length !== undefined && !/^[0-9]{1,15}$/.test(length)) throw new HttpError(400, 'the length is malformed')
     if (request.path === '/') throw new HttpError(403, 'a name is missing')
     const file = await this.store.create(request.path).catch((error: unknown) => {
-      throw new HttpError(403, error instanceof Error ? error.message : String(error))
+      throw new HttpError(403, `cannot store ${request.path}: ${reasonOf(error)}`)
     })
     try {
       if (request.fields.get('expect')?.toLowerCase() === '100-continue') {
@@ -227,6 +230,12 @@ class Exchange {
     await this.sys.send(this.fd, body)
     this.sent += body.length
   }
+}
+
+/** What an error of the store is called: its code where it has one, and no path of the machine in any case. */
+const reasonOf = (error: unknown): string => {
+  const { code } = error as { code?: unknown }
+  return typeof code === 'string' ? code : error instanceof Error ? error.name : 'the server has failed'
 }
 
 /** One range of bytes: from, and the position after the last; null when none is asked for. */

@@ -1,7 +1,7 @@
 import type { Program } from '../host/process.ts'
 import { SOL_TCP, TCP_INFO } from '../socket/constants.ts'
 import type { TcpInfo } from '../tcp/info.ts'
-import { type ConnectionHandler, readAll, threadedServer } from './serve.ts'
+import { type ConnectionHandler, peerName, readAll, threadedServer } from './serve.ts'
 
 /** The small services of the early Internet, on TCP: echo, discard, chargen, daytime and time. */
 
@@ -121,14 +121,21 @@ export const meteredServer = (name: string, port: number, tell: (line: string) =
       await service.handler(sys, fd, peer)
     } finally {
       if (sys.process.isAlive) {
-        const { tcpi_bytes_received, tcpi_bytes_sent } = sys.getsockopt(fd, SOL_TCP, TCP_INFO) as TcpInfo
+        const { received, sent } = bytesMoved(sys.getsockopt(fd, SOL_TCP, TCP_INFO) as TcpInfo)
         const seconds = sys.clock(true) - start
-        const bytes = tcpi_bytes_received + tcpi_bytes_sent
-        const rate = seconds > 0 ? `, ${((bytes * 8) / seconds / 1e6).toFixed(1)} Mbit/s` : ''
-        tell(
-          `${peer.address}:${peer.port} sent ${tcpi_bytes_received} bytes and was sent ${tcpi_bytes_sent} in ${seconds.toFixed(3)} s${rate}`,
-        )
+        const rate = seconds > 0 ? `, ${(((received + sent) * 8) / seconds / 1e6).toFixed(1)} Mbit/s` : ''
+        const who = `${peerName(peer)} port ${peer.port}`
+        tell(`${who} sent ${received} bytes and was sent ${sent} in ${seconds.toFixed(3)} s${rate}`)
       }
     }
   })
 }
+
+/** Bytes of data that a connection has brought, and that were given to it to send. Linux counts the peer's FIN, too. */
+const bytesMoved = (info: TcpInfo): { received: number; sent: number } => ({
+  received: info.tcpi_bytes_received - (info.tcpi_state === TCP_CLOSE_WAIT ? 1 : 0),
+  sent: info.tcpi_bytes_sent - info.tcpi_bytes_retrans + info.tcpi_notsent_bytes,
+})
+
+/** `tcpi_state` after the peer's FIN. */
+const TCP_CLOSE_WAIT = 8

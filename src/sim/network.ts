@@ -1,12 +1,14 @@
 import { MILLISECOND, type Micros, VirtualClock } from '../core/clock.ts'
+import type { Frame } from '../core/frame.ts'
 import { SeededRandom } from '../core/random.ts'
 import { Timer, type TimerOwner } from '../core/timer.ts'
 import { World } from '../core/world.ts'
 import { Host, type HostOptions } from '../host/host.ts'
 import type { Process } from '../host/process.ts'
-import type { NetworkInterface } from '../ip/interface.ts'
+import type { InterfaceOptions, NetworkInterface } from '../ip/interface.ts'
 import { Cable, type CableOptions } from '../link/cable.ts'
 import type { ImpairmentOptions } from '../link/impairment.ts'
+import type { LinkPort, LinkUser } from '../link/port.ts'
 import { VirtualDriver } from './driver.ts'
 
 /** What a network is made with. */
@@ -33,8 +35,8 @@ export interface NetworkLinkOptions extends ImpairmentOptions, Omit<CableOptions
 /** A cable of a network, with the interfaces at its ends. */
 export interface NetworkLink {
   readonly cable: Cable
-  readonly a: NetworkInterface
-  readonly b: NetworkInterface
+  a: NetworkInterface
+  b: NetworkInterface
 }
 
 /** Hosts and links in virtual time. Nothing in it depends on anything but its seed and its programs. */
@@ -48,6 +50,9 @@ export class Network {
   private readonly onFailure: ((process: Process, error: unknown) => void) | null
   /** Exceptions that programs did not catch and nobody was told of. */
   private readonly failures: { process: Process; error: unknown }[] = []
+  /** Hosts without power, and what they were plugged into. */
+  private readonly crashed = new Map<Host, readonly Plug[]>()
+  private restarts = 0
 
   constructor(options: NetworkOptions = {}) {
     this.seed = options.seed ?? 1
@@ -143,6 +148,39 @@ export class Network {
     throw new Error(`the program ${process.name} on ${process.host.name} has failed: ${reason}`, { cause: error })
   }
 
+  /**
+   * A host loses power: its memory and its programs are gone, and it says nothing. What is sent to it vanishes; the
+   * carrier of its links stays, as if there were a switch between.
+   */
+  crash(host: Host): void {
+    const plugs = host.ip.interfaces.filter((iface) => !iface.isLoopback).map((iface) => new Plug(iface))
+    host.close()
+    for (const { port } of plugs) port.user = new Silence(this.world)
+    this.crashed.set(host, plugs)
+  }
+
+  /**
+   * Starts a host again that had lost power: with the same name, links and addresses, and nothing else of what it was.
+   * @returns the new host
+   * @throws TypeError when it had not lost power
+   */
+  restart(host: Host, options: HostOptions = {}): Host {
+    const plugs = this.crashed.get(host)
+    if (plugs === undefined) throw new TypeError(`${host.name} is running`)
+    this.crashed.delete(host)
+    this.hosts.delete(host.name)
+    const random = this.world.random.fork(`host ${host.name}, restarted ${++this.restarts}`)
+    const started = this.host(host.name, { random, ...options })
+    for (const { name, port, addresses, options } of plugs) {
+      const iface = started.addInterface(name, port, addresses, options)
+      for (const link of this.links) {
+        if (link.cable.a === port) link.a = iface
+        if (link.cable.b === port) link.b = iface
+      }
+    }
+    return started
+  }
+
   /** Runs until a process has ended. @returns its exit status */
   async runProcess(process: Process, limit?: number): Promise<number> {
     await this.runUntil(() => !process.isAlive, limit)
@@ -155,6 +193,38 @@ export class Network {
     for (const host of this.hosts.values()) host.close()
     for (const { cable } of this.links) cable.setDown(true)
   }
+}
+
+/** Where and how a host was plugged in. */
+class Plug {
+  readonly name: string
+  readonly port: LinkPort
+  readonly addresses: readonly string[]
+  readonly options: InterfaceOptions
+
+  constructor(iface: NetworkInterface) {
+    this.name = iface.name
+    this.port = iface.port
+    this.addresses = iface.addresses
+      .filter(({ address }) => !address.isLinkLocal)
+      .map(({ address, length }) => `${address}/${length}`)
+    this.options = { mac: iface.mac, mtu: iface.mtu }
+  }
+}
+
+/** What is plugged in where a host has no power. */
+class Silence implements LinkUser {
+  private readonly world: World
+
+  constructor(world: World) {
+    this.world = world
+  }
+
+  receive(frame: Frame): void {
+    this.world.frames.release(frame)
+  }
+
+  carrierChanged(): void {}
 }
 
 class Appointment implements TimerOwner {

@@ -3,8 +3,10 @@ import type { IpStack } from '../ip/stack.ts'
 import type { TcpSettings } from '../tcp/settings.ts'
 import { IpOptions } from './ip-options.ts'
 import { PortTable, tcpConflict, udpConflict } from './ports.ts'
+import { RawDemux } from './raw-demux.ts'
 import { KeptOptions, type Socket } from './socket.ts'
 import { TcpDemux } from './tcp-demux.ts'
+import { UdpSocketDemux } from './udp-demux.ts'
 
 /** Settings of sockets in general, under Linux's names (net.core, net.ipv4). */
 export class SocketSettings {
@@ -18,6 +20,8 @@ export class SocketSettings {
   ip_unprivileged_port_start = 1024
   /** May sockets bind addresses that the host does not have? */
   ip_nonlocal_bind = 0
+  /** Who may make ping sockets: groups, first and last; a user's group has the user's number here. */
+  ping_group_range: [number, number] = [0, 2_147_483_647]
   /** Are IPv6 sockets for IPv6 alone unless they say otherwise? */
   bindv6only = 0
 }
@@ -27,6 +31,8 @@ export class SocketLayer {
   readonly ip: IpStack
   readonly settings = new SocketSettings()
   readonly tcp: TcpDemux
+  readonly udp: UdpSocketDemux
+  readonly raw: RawDemux
   readonly random: Random
   readonly tcpPorts = new PortTable(tcpConflict)
   readonly udpPorts = new PortTable(udpConflict)
@@ -45,6 +51,8 @@ export class SocketLayer {
     this.ip = ip
     this.random = random
     this.tcp = new TcpDemux(ip, tcpSettings, random)
+    this.udp = new UdpSocketDemux(ip, random.fork('udp'))
+    this.raw = new RawDemux(ip)
   }
 
   /** A number that names a new socket of this host: never given twice, never 0. */

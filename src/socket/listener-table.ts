@@ -56,9 +56,10 @@ export class ListenerTable<T extends Claimant> {
 
   /**
    * Whose a packet to `port` is; null when nobody claims it.
+   * @param from the interface that it came through; null when that does not matter
    * @param flow a hash of its endpoints, which chooses among claimants with SO_REUSEPORT
    */
-  find(header: IpHeader, port: number, from: NetworkInterface, flow: number): T | null {
+  find(header: IpHeader, port: number, from: NetworkInterface | null, flow: number): T | null {
     const { destination0, destination1, destination2, destination3 } = header
     const exact = this.groups.get(destination0, destination1, destination2, destination3, port)
     if (exact !== undefined) {
@@ -83,11 +84,11 @@ export class ListenerTable<T extends Claimant> {
 }
 
 /** How well a claimant fits, -1 when it does not. The address has been compared already. */
-const score = (claimant: Claimant, header: IpHeader, from: NetworkInterface): number => {
+const score = (claimant: Claimant, header: IpHeader, from: NetworkInterface | null): number => {
   if (header.version === 4 && claimant.family === 6 && claimant.v6only) return -1
   let points = 0
   if (claimant.boundInterface !== null) {
-    if (claimant.boundInterface !== from) return -1
+    if (from !== null && claimant.boundInterface !== from) return -1
     points += 2
   }
   if (header.version === 4 && claimant.family === 4) points++
@@ -98,7 +99,12 @@ const score = (claimant: Claimant, header: IpHeader, from: NetworkInterface): nu
  * The best of a group: of equal ones the last that came, or, if it has SO_REUSEPORT, the one of those which have it too
  * that the flow's hash falls to.
  */
-const choose = <T extends Claimant>(group: T[], header: IpHeader, from: NetworkInterface, flow: number): T | null => {
+const choose = <T extends Claimant>(
+  group: T[],
+  header: IpHeader,
+  from: NetworkInterface | null,
+  flow: number,
+): T | null => {
   let best: T | null = null
   let bestScore = -1
   for (let i = 0; i < group.length; i++) {
@@ -124,5 +130,5 @@ const sharesWith = (
   best: Claimant,
   points: number,
   header: IpHeader,
-  from: NetworkInterface,
+  from: NetworkInterface | null,
 ): boolean => other.reusePort && other.uid === best.uid && score(other, header, from) === points

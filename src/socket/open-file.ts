@@ -11,6 +11,8 @@ export abstract class OpenFile {
   references = 0
   /** O_RDONLY, O_WRONLY or O_RDWR. */
   readonly access: number = O_RDWR
+  /** Bytes that it holds between its two ends, if it is a pipe's end; else 0. */
+  readonly capacity: number = 0
   /** O_NONBLOCK. */
   nonBlocking = false
   /** O_ASYNC, and whom SIGIO and SIGURG go to: a process's id, 0 for nobody. */

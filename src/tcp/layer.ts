@@ -53,7 +53,7 @@ export class TcpLayer {
   /** Connections open to tcp_mem's limit: bytes in all queues. */
   queuedBytes = 0
   /** Challenge ACKs sent in the second that began at `challengeSecond` (RFC 5961 section 7). */
-  private challengeSecond = 0
+  private challengeSecond = -1
   private challengesLeft = 0
   private readonly hasher: SipHasher
   private readonly offsetHasher: SipHasher

@@ -92,6 +92,7 @@ export const TRANSITIONS: Readonly<Record<number, Partial<Record<TcpEvent, numbe
   },
   [TcpState.FinWait2]: {
     'receive FIN': TcpState.TimeWait,
+    'receive FIN and ACK of FIN': TcpState.TimeWait,
     'time out': TcpState.Closed,
     'receive RST': TcpState.Closed,
   },
@@ -102,11 +103,13 @@ export const TRANSITIONS: Readonly<Record<number, Partial<Record<TcpEvent, numbe
   },
   [TcpState.Closing]: {
     'receive ACK of FIN': TcpState.TimeWait,
+    'receive FIN and ACK of FIN': TcpState.TimeWait,
     'time out': TcpState.Closed,
     'receive RST': TcpState.Closed,
   },
   [TcpState.LastAck]: {
     'receive ACK of FIN': TcpState.Closed,
+    'receive FIN and ACK of FIN': TcpState.Closed,
     'time out': TcpState.Closed,
     'receive RST': TcpState.Closed,
   },

@@ -338,13 +338,13 @@ describe('groups', () => {
       expect(members[1]!.endpoint.memberships.join(ip(group), eth0)).toBe(0)
       expect(members[0]!.endpoint.memberships.join(ip(group), eth0)).toBe(-Errno.EADDRINUSE)
       // The third has not joined, and does not want what others have.
-      members[2]!.endpoint.options.multicastAll = false
+      Object.assign(members[2]!.endpoint.options, { multicastAll: false, multicastAll6: false })
       const client = a.open(1000, any)
       client.endpoint.options.multicastInterface = a.stack.iface('eth0')
       expect(client.send('feed', group, 5000)).toBe(4)
       lab.run(10)
       expect(members.map(({ endpoint }) => endpoint.queued)).toEqual([1, 1, 0])
-      members[2]!.endpoint.options.multicastAll = true
+      Object.assign(members[2]!.endpoint.options, { multicastAll: true, multicastAll6: true })
       client.send('feed', group, 5000)
       lab.run(10)
       expect(members.map(({ endpoint }) => endpoint.queued)).toEqual([2, 2, 1])

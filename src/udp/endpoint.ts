@@ -65,6 +65,8 @@ export class UdpEndpoint {
   private readonly queue = new FrameQueue()
   private pendingError = 0
   private boundAddress = false
+  /** Is the address that it is bound to one to send from, as a group's and everybody's are not? */
+  private sendsFromBound = true
   private receiveShut = false
   private sendShut = false
   private closed = false
@@ -109,27 +111,41 @@ export class UdpEndpoint {
     return bits
   }
 
-  /** Gives it its own address and port; whoever calls has made sure that they are free. */
-  bind(address: IpAddress, port: number): void {
-    this.localAddress = address
-    this.localPort = port
-    this.boundAddress = !address.isUnspecified
+  /** Is nothing more to be received, or sent? */
+  get isReceiveShut(): boolean {
+    return this.receiveShut
+  }
+
+  get isSendShut(): boolean {
+    return this.sendShut
   }
 
   /**
-   * Sets the one peer; the local address follows when it is not bound.
+   * Gives it its own address and port; whoever calls has made sure that they are free.
+   * @param isSource is the address one to send from? Those of groups and of everybody on a network are not
+   */
+  bind(address: IpAddress, port: number, isSource = true): void {
+    this.localAddress = address
+    this.localPort = port
+    this.boundAddress = !address.isUnspecified
+    this.sendsFromBound = isSource && !address.isMulticast && !address.isLimitedBroadcast
+  }
+
+  /**
+   * Sets the one peer; the local address follows when it is not bound. As on Linux, one that an earlier call has chosen
+   * stays.
    * @returns 0, or the error that the way there gives; -EACCES for a broadcast address without SO_BROADCAST
    */
   connect(address: IpAddress, port: number, iface: NetworkInterface | null = null): number {
     const problem = this.checkFamily(address)
     if (problem !== 0) return problem
-    const way = this.resolve(address, this.boundAddress ? this.localAddress : null, iface ?? this.boundInterface)
+    const way = this.resolve(address, this.ownSource(address), iface ?? this.boundInterface)
     if (typeof way === 'number') return way
     if (way.kind === 'broadcast' && !this.options.broadcast) return -Errno.EACCES
     this.remoteAddress = way.address
     this.remotePort = port
     if (iface !== null && address.isLinkLocal && !address.isIpv4) this.boundInterface = iface
-    if (!this.boundAddress) this.localAddress = way.source
+    if (this.localAddress.isUnspecified) this.localAddress = way.source
     return 0
   }
 
@@ -173,9 +189,15 @@ export class UdpEndpoint {
     if (header.version === 4 ? this.isIpv6 && this.v6Only : !this.isIpv6) return false
     const { localAddress, remoteAddress } = this
     if (!localAddress.isUnspecified && !header.destinationIs(localAddress)) return false
-    if (header.version === 4 && !localAddress.isUnspecified && !localAddress.isIpv4) return false
+    // An IPv6 socket that is bound to an IPv4 address, be it any, speaks IPv4 alone.
+    if (header.version === 6 && localAddress.isIpv4) return false
     if (remoteAddress !== null && (udp.sourcePort !== this.remotePort || !header.sourceIs(remoteAddress))) return false
-    return this.stack.arrival !== 'multicast' || this.memberships.wants(header, from, this.options.multicastAll)
+    return this.stack.arrival !== 'multicast' || this.wantsGroup(header, from)
+  }
+
+  private wantsGroup(header: IpHeader, from: NetworkInterface): boolean {
+    const { options } = this
+    return this.memberships.wants(header, from, header.version === 4 ? options.multicastAll : options.multicastAll6)
   }
 
   /**
@@ -195,14 +217,14 @@ export class UdpEndpoint {
   ): number {
     if ((flags & MessageFlag.Oob) !== 0) return -Errno.EOPNOTSUPP
     if (length > UDP_MAX_PAYLOAD6) return -Errno.EMSGSIZE
-    if (this.sendShut) return -Errno.EPIPE
-    if (this.pendingError !== 0) return -this.takeError()
     const more = this.options.cork || (flags & MessageFlag.More) !== 0
     if (this.gathered !== null) return this.gather(u8, at, length, more)
     const way = this.wayTo(to, special)
     if (typeof way === 'number') return way
     if (way.kind === 'broadcast' && !this.options.broadcast) return -Errno.EACCES
     if (length > mostPayload(way)) return -Errno.EMSGSIZE
+    if (this.pendingError !== 0) return -this.takeError()
+    if (this.sendShut) return -Errno.EPIPE
     const port = to === null ? this.remotePort : to.port
     const frame = this.stack.world.frames.allocate(UDP_HEADER + (more ? mostPayload(way) : length))
     if (frame === null) return -Errno.ENOBUFS
@@ -322,12 +344,16 @@ export class UdpEndpoint {
       const problem = this.checkFamily(address)
       if (problem !== 0) return problem
     }
-    let source = special?.source ?? this.localAddress
-    if (source.isUnspecified || source.isMulticast || source.isLimitedBroadcast) source = NO_SOURCE
-    // An address of the other family is none for this datagram.
-    if (source.isIpv4 !== address.isIpv4) source = NO_SOURCE
+    const source = special?.source ?? this.ownSource(address)
     const iface = special?.interface ?? to?.interface ?? this.boundInterface
-    return this.resolve(address, source === NO_SOURCE ? null : source, iface)
+    return this.resolve(address, source, iface)
+  }
+
+  /** The address to send from, when it has one; an address of the other family is none for this destination. */
+  private ownSource(destination: IpAddress): IpAddress | null {
+    const { localAddress } = this
+    const usable = this.sendsFromBound && !localAddress.isUnspecified && localAddress.isIpv4 === destination.isIpv4
+    return usable ? localAddress : null
   }
 
   private resolve(address: IpAddress, source: IpAddress | null, iface: NetworkInterface | null): Destination | number {
@@ -354,6 +380,8 @@ export class UdpEndpoint {
   /** Adds to the datagram being gathered, and sends it unless more is to come. */
   private gather(u8: Uint8Array, at: number, length: number, more: boolean): number {
     const frame = this.gathered!
+    if (this.pendingError !== 0) return -this.takeError()
+    if (this.sendShut) return -Errno.EPIPE
     if (frame.length - UDP_HEADER + length > mostPayload(this.gatheredTo!)) return -Errno.EMSGSIZE
     this.append(frame, u8, at, length)
     if (more) return length
@@ -444,9 +472,6 @@ export class UdpEndpoint {
     return 0
   }
 }
-
-/** Stands for no source, so that the packet path need not tell null apart. */
-const NO_SOURCE = IPV4_ANY
 
 const mostPayload = (way: Destination): number => (way.address.isIpv4 ? UDP_MAX_PAYLOAD : UDP_MAX_PAYLOAD6)
 

@@ -39,6 +39,12 @@ export class Memberships {
     return 0
   }
 
+  /** The membership in a group, on an interface or the one that routes lead to; null when there is none. */
+  memberOf(group: IpAddress, iface: NetworkInterface | null): GroupMember | null {
+    const through = iface ?? this.interfaceFor(group)
+    return through === null ? null : (this.find(group, through)?.member ?? null)
+  }
+
   /** Leaves a group. @returns 0 or -EADDRNOTAVAIL */
   leave(group: IpAddress, iface: NetworkInterface | null): number {
     const at = this.list.findIndex(

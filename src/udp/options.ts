@@ -49,6 +49,8 @@ export class UdpOptions {
   multicastInterface: NetworkInterface | null = null
   /** IP_MULTICAST_ALL: take datagrams of groups that others on this host have joined? */
   multicastAll = true
+  /** IPV6_MULTICAST_ALL: the same for groups of IPv6. */
+  multicastAll6 = true
   /** One of `PathMtuDiscovery`. */
   pathMtuDiscovery: number = PathMtuDiscovery.Want
   /** IP_RECVERR: queue all errors, and report them also when not connected. */

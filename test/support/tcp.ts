@@ -15,9 +15,11 @@ import { TcpListener } from '../../src/tcp/listener.ts'
 import { ReadEnd, read, readEnd } from '../../src/tcp/read.ts'
 import { TcpSettings } from '../../src/tcp/settings.ts'
 import { tcpStateName } from '../../src/tcp/state.ts'
+import { TimeWait } from '../../src/tcp/time-wait.ts'
 import { WriteFlag, write } from '../../src/tcp/write.ts'
 import { IPV4_ANY, IPV6_ANY, type IpAddress, ip } from '../../src/wire/address.ts'
 import { checksumOf, sumBytes } from '../../src/wire/checksum.ts'
+import { Drop } from '../../src/wire/drop.ts'
 import { EtherType } from '../../src/wire/ethernet.ts'
 import { IpHeader, IpProtocol } from '../../src/wire/ip.ts'
 import { emitIpv4, parseIpv4 } from '../../src/wire/ipv4.ts'
@@ -92,14 +94,16 @@ class TestPort implements LinkPort {
   readonly carrier = true
   user: LinkUser | null = null
   readonly taps: FrameTap[] = []
-  readonly sent: Frame[] = []
+  readonly sent: { frame: Frame; at: number }[] = []
+  private readonly clock: VirtualClock
 
-  constructor(features: LinkFeatures) {
+  constructor(features: LinkFeatures, clock: VirtualClock) {
     this.features = features
+    this.clock = clock
   }
 
   send(frame: Frame): void {
-    this.sent.push(frame)
+    this.sent.push({ frame, at: this.clock.now() })
   }
 }
 
@@ -110,6 +114,8 @@ export interface BenchOptions {
   seed?: number
   /** Lets the link take records of several segments whole. */
   offload?: boolean
+  /** Our initial sequence number, for tests of numbers that go round. */
+  isn?: number
 }
 
 export interface EstablishedOptions extends BenchOptions {
@@ -152,6 +158,8 @@ export class TcpBench {
   /** Our initial sequence number, once seen in a SYN. */
   isn: number | null = null
   localPort = LOCAL_PORT
+  /** The port that the peer sends from. */
+  peerPort = PEER_PORT
   /** The time stamp that the peer puts in its segments when timestamps are on; grows with the clock. */
   peerTimestamps = false
   lastTsVal = 0
@@ -167,19 +175,22 @@ export class TcpBench {
     const random = this.world.random.fork('host')
     this.ip = new IpStack(this.world, { random, settings: { dad_transmits: 0 } })
     this.demux = new TcpDemux(this.ip, this.settings, random)
-    this.port = new TestPort({
+    const features: LinkFeatures = {
       medium: 'ip',
       mtu: options.mtu ?? 1500,
       maxSegmentedPacket: options.offload ? 65_535 : 0,
       checksumOffload: false,
       fcs: false,
-    })
+    }
+    this.port = new TestPort(features, this.clock)
+    const { isn } = options
+    if (isn !== undefined) this.demux.layer.initialSequence = () => isn
     this.interface = this.ip.addInterface('tun0', this.port)
     this.local = ip(this.ipv6 ? 'fd3d:fa7b:d17d::1' : '192.168.0.1')
     this.peer = ip(this.ipv6 ? 'fd3d:fa7b:d17d::2' : '192.168.0.2')
     this.interface.addAddress({ address: this.local, length: this.ipv6 ? 64 : 24 })
     this.run()
-    this.port.sent.splice(0).forEach((frame) => {
+    this.port.sent.splice(0).forEach(({ frame }) => {
       this.world.frames.release(frame)
     })
   }
@@ -203,6 +214,16 @@ export class TcpBench {
 
   advance(duration: number): void {
     this.advanceTo(this.clock.now() + duration)
+  }
+
+  /** Moves on until something is sent, at most `most` timers long. */
+  advanceUntilSent(most = 100): void {
+    const isTcp = ({ frame }: { frame: Frame }): boolean =>
+      this.parseIp(frame) === 0 && this.ipHeader.protocol === IpProtocol.Tcp
+    for (let i = 0; i < most && !this.port.sent.some(isTcp); i++) {
+      const next = this.world.loop.timers.nextWake()
+      if (next !== Number.POSITIVE_INFINITY) this.advanceTo(next)
+    }
   }
 
   listen(backlog = 10, options: Partial<TcpOptions> = {}): TcpListener {
@@ -273,8 +294,8 @@ export class TcpBench {
 
   /** Reads up to `length` bytes. */
   read(length = 1_000_000): string {
-    const into = new Uint8Array(Math.min(length, 8_000_000))
-    const count = read(this.connection, into, 0, length, false)
+    const into = new Uint8Array(Math.min(length, this.connection.receiveQueueBytes))
+    const count = read(this.connection, into, 0, into.length, false)
     this.run()
     return new TextDecoder().decode(into.subarray(0, count))
   }
@@ -299,6 +320,26 @@ export class TcpBench {
     return tcpStateName(this.connection.state)
   }
 
+  /** The state of whatever the pair of endpoints leads to; CLOSE when it leads to nothing. */
+  get shownState(): string {
+    for (const entry of this.demux.table.entries()) {
+      if (entry instanceof TcpConnection || entry instanceof TimeWait) return tcpStateName(entry.state)
+      return 'SYN_RECV'
+    }
+    return 'CLOSE'
+  }
+
+  /** A counter of the host: `'tcpExt.TCPTimeouts'`. */
+  count(name: string): number {
+    const [group, counter] = name.split('.') as [string, string]
+    return (this.ip.mib as unknown as Record<string, Record<string, number>>)[group]![counter]!
+  }
+
+  /** How often something was dropped for a reason of `Drop`. */
+  dropped(reason: keyof typeof Drop): number {
+    return this.ip.mib.drops[Drop[reason]]!
+  }
+
   /** A segment of the peer arrives, now or `at` a time given. */
   receive(spec: SegmentSpec, when: { at?: number } = {}): void {
     if (when.at !== undefined) this.advanceTo(when.at)
@@ -306,11 +347,60 @@ export class TcpBench {
     this.run()
   }
 
+  /** An ICMP error arrives about a segment of ours that begins at `seq`; type and code are ICMP's or ICMPv6's. */
+  icmp(error: { type: number; code: number; mtu?: number; seq: number }): void {
+    const { memory } = this.world
+    const inner = this.ipv6 ? 40 : 20
+    const length = 8 + inner + 8
+    const frame = this.world.frames.allocate(length)!
+    const start = frame.transport
+    frame.end = start + length
+    memory.u8.fill(0, start, frame.end)
+    memory.u8[start] = error.type
+    memory.u8[start + 1] = error.code
+    if (this.ipv6) memory.view.setUint32(start + 4, error.mtu ?? 0)
+    else memory.view.setUint16(start + 6, error.mtu ?? 0)
+    const quoted = start + 8 + inner
+    memory.view.setUint16(quoted, this.localPort)
+    memory.view.setUint16(quoted + 2, this.peerPort)
+    memory.view.setInt32(quoted + 4, ((this.isn ?? 0) + error.seq) | 0)
+    this.writeIp(quoted, 8, this.local, this.peer, IpProtocol.Tcp)
+    const protocol = this.ipv6 ? 58 : 1
+    const sum = sumBytes(memory, start, frame.end)
+    frame.start = this.writeIp(start, length, this.peer, this.local, protocol)
+    memory.view.setUint16(start + 2, checksumOf(this.ipv6 ? sum + this.ipHeader.pseudoSum(protocol, length) : sum))
+    frame.network = frame.start
+    frame.etherType = this.ipv6 ? EtherType.Ipv6 : EtherType.Ipv4
+    this.port.user!.receive(frame)
+    this.run()
+  }
+
+  /** Writes an IP header in front of `start`. @returns where it begins */
+  private writeIp(start: number, length: number, from: IpAddress, to: IpAddress, protocol: number, ecn = 0): number {
+    const out = this.ipHeader
+    out.version = this.ipv6 ? 6 : 4
+    out.source = from
+    out.destination = to
+    out.trafficClass = ecn
+    out.hopLimit = 64
+    out.protocol = protocol
+    out.identification = 0
+    out.dontFragment = true
+    out.moreFragments = false
+    out.fragmentOffset = 0
+    out.flowLabel = 0
+    out.headerLength = this.ipv6 ? 40 : 20
+    const at = start - out.headerLength
+    if (this.ipv6) emitIpv6(out, this.world.memory, at, length)
+    else emitIpv4(out, this.world.memory, at, length)
+    return at
+  }
+
   /** Builds the peer's segment, as a frame of the world. */
   build(spec: SegmentSpec): Frame {
     const h = this.header
     h.clearOptions()
-    h.sourcePort = PEER_PORT
+    h.sourcePort = this.peerPort
     h.destinationPort = this.localPort
     h.flags = flagsOf(spec.flags)
     h.seq = (PEER_ISN + (spec.seq ?? 0)) | 0
@@ -342,35 +432,20 @@ export class TcpBench {
     frame.end = start + headerLength + data.length
     emitTcp(h, memory, start)
     memory.u8.set(data, start + headerLength)
-    const out = this.ipHeader
-    out.version = this.ipv6 ? 6 : 4
-    out.source = this.peer
-    out.destination = this.local
-    const sum = out.pseudoSum(IpProtocol.Tcp, frame.end - start) + sumBytes(memory, start, frame.end)
+    frame.start = this.writeIp(start, frame.end - start, this.peer, this.local, IpProtocol.Tcp, spec.ecn)
+    const sum = this.ipHeader.pseudoSum(IpProtocol.Tcp, frame.end - start) + sumBytes(memory, start, frame.end)
     memory.view.setUint16(start + 16, checksumOf(sum) ^ (spec.badChecksum ? 1 : 0))
-    out.trafficClass = spec.ecn ?? 0
-    out.hopLimit = 64
-    out.protocol = IpProtocol.Tcp
-    out.identification = 0
-    out.dontFragment = true
-    out.moreFragments = false
-    out.fragmentOffset = 0
-    out.flowLabel = 0
-    out.headerLength = this.ipv6 ? 40 : 20
-    frame.start = start - out.headerLength
     frame.network = frame.start
     frame.etherType = this.ipv6 ? EtherType.Ipv6 : EtherType.Ipv4
-    if (this.ipv6) emitIpv6(out, memory, frame.start, frame.end - start)
-    else emitIpv4(out, memory, frame.start, frame.end - start)
     return frame
   }
 
   /** Takes what was sent since the last look. */
   sent(): SentSegment[] {
     const segments: SentSegment[] = []
-    for (const frame of this.port.sent.splice(0)) {
+    for (const { frame, at } of this.port.sent.splice(0)) {
       // Router solicitations and such are not TCP's.
-      if (this.parseIp(frame) === 0 && this.ipHeader.protocol === IpProtocol.Tcp) segments.push(this.decode(frame))
+      if (this.parseIp(frame) === 0 && this.ipHeader.protocol === IpProtocol.Tcp) segments.push(this.decode(frame, at))
       this.world.frames.release(frame)
     }
     return segments
@@ -383,7 +458,7 @@ export class TcpBench {
       : parseIpv4(this.ipHeader, memory, frame.start, frame.end)
   }
 
-  private decode(frame: Frame): SentSegment {
+  private decode(frame: Frame, at: number): SentSegment {
     const { memory } = this.world
     const h = this.ipHeader
     expect(this.parseIp(frame), 'the IP header is well formed').toBe(0)
@@ -412,7 +487,7 @@ export class TcpBench {
       sackPermitted: t.sackPermitted,
       sack,
       ecn: h.trafficClass & 3,
-      at: this.clock.now(),
+      at,
     }
     if (t.hasTimestamps) segment.timestamps = { value: t.timestamp, echo: t.timestampEcho }
     return segment
@@ -502,4 +577,61 @@ export const established = (options: EstablishedOptions = {}): TcpBench => {
   }
   bench.events = 0
   return bench
+}
+
+export type BenchState =
+  | 'LISTEN'
+  | 'SYN_SENT'
+  | 'SYN_RECV'
+  | 'ESTABLISHED'
+  | 'FIN_WAIT1'
+  | 'FIN_WAIT2'
+  | 'CLOSE_WAIT'
+  | 'CLOSING'
+  | 'LAST_ACK'
+  | 'TIME_WAIT'
+
+/**
+ * A connection in any state, both of whose sides have sent no data: each side's next number is 1, or 2 behind its FIN.
+ * SYN_RECV is that of crossed SYNs, which has a connection of its own.
+ */
+export const inState = (state: BenchState, options: EstablishedOptions = {}): TcpBench => {
+  if (state === 'LISTEN' || state === 'SYN_SENT' || state === 'SYN_RECV') {
+    const s = new TcpBench(options)
+    if (state === 'LISTEN') {
+      s.listen()
+      return s
+    }
+    s.connect()
+    s.expectSent({ flags: 'S', seq: 0 })
+    if (state === 'SYN_RECV') {
+      s.receive({ flags: 'S', seq: 0, mss: options.mss ?? 1460 })
+      s.expectSent({ flags: 'SA', seq: 0, ack: 1 })
+    }
+    return s
+  }
+  const s = established(options)
+  const finish = (): void => {
+    s.shutdown()
+    s.expectSent({ flags: 'FA', seq: 1 })
+  }
+  const peerFinishes = (ack: number): void => {
+    s.receive({ flags: 'FA', seq: 1, ack })
+    s.expectSent({ flags: 'A', ack: 2 })
+  }
+  if (state === 'ESTABLISHED') return s
+  if (state === 'CLOSE_WAIT' || state === 'LAST_ACK') {
+    peerFinishes(1)
+    if (state === 'LAST_ACK') finish()
+    return s
+  }
+  finish()
+  if (state === 'FIN_WAIT1') return s
+  if (state === 'CLOSING') {
+    peerFinishes(1)
+    return s
+  }
+  s.receive({ flags: 'A', seq: 1, ack: 2 })
+  if (state === 'TIME_WAIT') peerFinishes(2)
+  return s
 }

@@ -1,0 +1,170 @@
+import type { Micros } from '../core/clock.ts'
+import { Errno, type SystemError } from '../core/errno.ts'
+import { Readiness } from '../core/readiness.ts'
+import type { Sockaddr } from '../socket/address.ts'
+import * as C from '../socket/constants.ts'
+import type { ControlMessage } from '../socket/control.ts'
+import type { OpenFile } from '../socket/open-file.ts'
+import type { Received, Socket } from '../socket/socket.ts'
+import { Wakeup } from './blocking.ts'
+import type { Sys } from './calls.ts'
+import { failure } from './failure.ts'
+import { SIGPIPE } from './signals.ts'
+
+/** Sending and receiving, with what has to be waited for. Calls that need not wait settle at once. */
+
+/** send(2) and its kin. @returns a promise of the bytes taken, or of an error */
+export const transmit = (
+  sys: Sys,
+  socket: Socket,
+  bytes: Uint8Array,
+  length: number,
+  flags: number,
+  to: Sockaddr | null,
+  control: readonly ControlMessage[] | null,
+  syscall: string,
+): Promise<number> => {
+  if (!(length >= 0 && length <= bytes.length)) return Promise.reject(failure(-Errno.EFAULT, syscall))
+  const sent = socket.send(bytes, 0, length, flags, to, control)
+  if (sent === length) return Promise.resolve(sent)
+  if (sent >= 0 || sent === -Errno.EAGAIN) {
+    // A socket that is no stream never waits to send: EAGAIN is something else, want of a port.
+    if (socket.isStream && !socket.nonBlocking && (flags & C.MSG_DONTWAIT) === 0) {
+      return sendRest(sys, socket, bytes, length, Math.max(0, sent), flags, to, syscall)
+    }
+    if (sent > 0) return Promise.resolve(sent)
+  }
+  return Promise.reject(sendFailure(sys, sent, flags, syscall))
+}
+
+/** The part of a send that has to wait for room. */
+const sendRest = async (
+  sys: Sys,
+  socket: Socket,
+  bytes: Uint8Array,
+  length: number,
+  already: number,
+  flags: number,
+  to: Sockaddr | null,
+  syscall: string,
+): Promise<number> => {
+  const deadline = sys.deadline(socket.sendTimeout)
+  let total = already
+  for (;;) {
+    const why = await sys.block(socket, Readiness.Out, deadline, `${syscall}, ${length - total} bytes to go`)
+    if (givesUp(why, total, deadline, syscall)) return total
+    const sent = socket.send(bytes, total, length - total, flags, to)
+    if (sent > 0) total += sent
+    else if (sent < 0 && sent !== -Errno.EAGAIN) {
+      if (total > 0) return total
+      throw sendFailure(sys, sent, flags, syscall)
+    }
+    if (total === length) return total
+  }
+}
+
+/**
+ * Must a call that has waited return what it has? With nothing to return it fails, or begins anew: after a signal whose
+ * handler wants that, and without a time-out (signal(7)).
+ * @throws SystemError EAGAIN, EINTR
+ */
+const givesUp = (why: number, total: number, deadline: Micros, syscall: string): boolean => {
+  if (why === Wakeup.Ready) return false
+  if (total > 0) return true
+  if (why === Wakeup.Restart && deadline === Number.POSITIVE_INFINITY) return false
+  throw failure(why === Wakeup.TimedOut ? -Errno.EAGAIN : -Errno.EINTR, syscall)
+}
+
+/** EPIPE comes with SIGPIPE, unless the caller does not want it; only streams have it (send(2)). */
+const sendFailure = (sys: Sys, result: number, flags: number, syscall: string): SystemError => {
+  if (result === -Errno.EPIPE && (flags & C.MSG_NOSIGNAL) === 0) sys.process.signal(SIGPIPE)
+  return failure(result, syscall)
+}
+
+/** recv(2) and its kin. @returns a promise of the bytes received, or of an error */
+export const receiveInto = (
+  sys: Sys,
+  socket: Socket,
+  buffer: Uint8Array,
+  length: number,
+  flags: number,
+  received: Received | null,
+  syscall: string,
+): Promise<number> => {
+  if (!(length >= 0 && length <= buffer.length)) return Promise.reject(failure(-Errno.EFAULT, syscall))
+  const isBlocking = !socket.nonBlocking && (flags & (C.MSG_DONTWAIT | C.MSG_ERRQUEUE)) === 0
+  // What a call that may wait is told of the end differs from what one that may not is told.
+  const asked = socket.nonBlocking ? flags | C.MSG_DONTWAIT : flags
+  const count = socket.receive(buffer, 0, length, asked, received)
+  if (count === -Errno.EAGAIN && isBlocking && (flags & C.MSG_OOB) === 0) {
+    return receiveRest(sys, socket, buffer, length, 0, flags, received, syscall)
+  }
+  if (count < 0) return Promise.reject(failure(count, syscall))
+  const target = (flags & C.MSG_WAITALL) !== 0 ? length : socket.receiveTarget(length)
+  const isEnough = count === 0 || count >= target || !socket.isStream || !isBlocking || (flags & C.MSG_PEEK) !== 0
+  if (isEnough || (flags & C.MSG_OOB) !== 0) return Promise.resolve(count)
+  return receiveRest(sys, socket, buffer, length, count, flags, received, syscall)
+}
+
+/** The part of a receive that has to wait for data. */
+const receiveRest = async (
+  sys: Sys,
+  socket: Socket,
+  buffer: Uint8Array,
+  length: number,
+  already: number,
+  flags: number,
+  received: Received | null,
+  syscall: string,
+): Promise<number> => {
+  const deadline = sys.deadline(socket.receiveTimeout)
+  const target = (flags & C.MSG_WAITALL) !== 0 ? length : socket.receiveTarget(length)
+  let total = already
+  for (;;) {
+    // An error that came after some bytes is for the next call to report, and so is what lies behind the urgent mark.
+    if (total > 0 && ((socket.poll() & Readiness.Err) !== 0 || socket.endsRun)) return total
+    const count = socket.receive(buffer, total, length - total, flags, received)
+    if (count > 0) {
+      total += count
+      if (total >= target || !socket.isStream || (flags & C.MSG_PEEK) !== 0) return total
+    } else if (count !== -Errno.EAGAIN) {
+      if (total > 0 || count === 0) return total
+      throw failure(count, syscall)
+    } else {
+      const why = await sys.block(socket, Readiness.In, deadline, `${syscall}, ${target - total} bytes awaited`)
+      if (givesUp(why, total, deadline, syscall)) return total
+    }
+  }
+}
+
+/** read(2) of what is no socket. */
+export const readFile = async (sys: Sys, file: OpenFile, buffer: Uint8Array, length: number): Promise<number> => {
+  if (file.access === C.O_WRONLY) throw failure(-Errno.EBADF, 'read')
+  if (!(length >= 0 && length <= buffer.length)) throw failure(-Errno.EFAULT, 'read')
+  for (;;) {
+    const count = file.read(buffer, 0, length)
+    if (count >= 0) return count
+    if (count !== -Errno.EAGAIN || file.nonBlocking) throw failure(count, 'read')
+    const why = await sys.block(file, Readiness.In, Number.POSITIVE_INFINITY, 'read')
+    if (why === Wakeup.Interrupted) throw failure(-Errno.EINTR, 'read')
+  }
+}
+
+/** write(2) of what is no socket. */
+export const writeFile = async (sys: Sys, file: OpenFile, bytes: Uint8Array, length: number): Promise<number> => {
+  if (file.access === C.O_RDONLY) throw failure(-Errno.EBADF, 'write')
+  if (!(length >= 0 && length <= bytes.length)) throw failure(-Errno.EFAULT, 'write')
+  let total = 0
+  for (;;) {
+    const count = file.write(bytes, total, length - total)
+    if (count >= 0) {
+      total += count
+      if (total === length || file.nonBlocking) return total
+    } else if (count !== -Errno.EAGAIN || file.nonBlocking) {
+      if (total > 0 && count !== -Errno.EPIPE) return total
+      throw sendFailure(sys, count, 0, 'write')
+    }
+    const why = await sys.block(file, Readiness.Out, Number.POSITIVE_INFINITY, 'write')
+    if (givesUp(why, total, Number.POSITIVE_INFINITY, 'write')) return total
+  }
+}

@@ -1,0 +1,110 @@
+import { Errno } from '../core/errno.ts'
+import type { Memory } from '../core/memory.ts'
+import { Readiness } from '../core/readiness.ts'
+import { Ring } from '../core/ring.ts'
+import * as C from './constants.ts'
+import { OpenFile } from './open-file.ts'
+
+/** Bytes that a pipe holds: sixteen pages, as on Linux (pipe(7)). */
+const CAPACITY = 65_536
+
+/** What the two ends of a pipe share. */
+class Pipe {
+  readonly ring: Ring
+  readonly reader: PipeReader
+  readonly writer: PipeWriter
+  isReaderOpen = true
+  isWriterOpen = true
+
+  constructor(memory: Memory) {
+    this.ring = new Ring(memory)
+    this.reader = new PipeReader(this)
+    this.writer = new PipeWriter(this)
+  }
+}
+
+/** The end of a pipe that is read from. */
+export class PipeReader extends OpenFile {
+  override readonly access: number = C.O_RDONLY
+  override readonly capacity: number = CAPACITY
+  private readonly pipe: Pipe
+
+  constructor(pipe: Pipe) {
+    super()
+    this.pipe = pipe
+  }
+
+  poll(): number {
+    const { ring, isWriterOpen } = this.pipe
+    return (ring.length > 0 ? Readiness.In : 0) | (isWriterOpen ? 0 : Readiness.Hup)
+  }
+
+  override read(target: Uint8Array, at: number, length: number): number {
+    const { ring, isWriterOpen, writer } = this.pipe
+    const count = Math.min(length, ring.length)
+    if (count === 0) return length === 0 || !isWriterOpen ? 0 : -Errno.EAGAIN
+    ring.peek(target, at, 0, count)
+    ring.drop(count)
+    if (CAPACITY - ring.length >= C.PIPE_BUF) writer.wake(Readiness.Out)
+    return count
+  }
+
+  override ioctl(request: number, value: number): number {
+    return request === C.FIONREAD ? this.pipe.ring.length : super.ioctl(request, value)
+  }
+
+  protected release(): void {
+    const { pipe } = this
+    pipe.isReaderOpen = false
+    pipe.ring.clear()
+    pipe.writer.wake(Readiness.Err | Readiness.Out)
+  }
+}
+
+/** The end of a pipe that is written to. */
+export class PipeWriter extends OpenFile {
+  override readonly access: number = C.O_WRONLY
+  override readonly capacity: number = CAPACITY
+  private readonly pipe: Pipe
+
+  constructor(pipe: Pipe) {
+    super()
+    this.pipe = pipe
+  }
+
+  poll(): number {
+    const { ring, isReaderOpen } = this.pipe
+    const hasRoom = CAPACITY - ring.length >= C.PIPE_BUF
+    return (hasRoom ? Readiness.Out : 0) | (isReaderOpen ? 0 : Readiness.Err)
+  }
+
+  /** Up to PIPE_BUF bytes are taken all together or not at all. */
+  override write(source: Uint8Array, at: number, length: number): number {
+    const { ring, isReaderOpen, reader } = this.pipe
+    if (length === 0) return 0
+    if (!isReaderOpen) return -Errno.EPIPE
+    const room = CAPACITY - ring.length
+    const count = Math.min(length, room)
+    if (count === 0 || (length <= C.PIPE_BUF && count < length)) return -Errno.EAGAIN
+    if (!ring.append(source, at, count)) return -Errno.ENOMEM
+    reader.wake(Readiness.In)
+    return count
+  }
+
+  override ioctl(request: number, value: number): number {
+    return request === C.FIONREAD ? this.pipe.ring.length : super.ioctl(request, value)
+  }
+
+  protected release(): void {
+    const { pipe } = this
+    pipe.isWriterOpen = false
+    if (!pipe.isReaderOpen) pipe.ring.clear()
+    pipe.reader.wake(Readiness.Hup | Readiness.In)
+  }
+}
+
+/** pipe(2): the end to read from, and the end to write to. */
+export const makePipe = (memory: Memory): [PipeReader, PipeWriter] => {
+  const { reader, writer } = new Pipe(memory)
+  return [reader, writer]
+}

@@ -1,0 +1,539 @@
+/**
+ * `netglass up` and `netglass fetch` against the kernel and its programs, in network namespaces of their own. Needs root,
+ * /dev/net/tun, iproute2, iputils-ping, curl, traceroute, netcat-openbsd, socat, nginx and tshark. What is measured is
+ * printed.
+ */
+import { execFileSync } from 'node:child_process'
+import { createHash, randomBytes } from 'node:crypto'
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { compileCommand, Namespace, type Result, type Running } from '../support/netns.ts'
+
+const GIB = 0x4000_0000
+const MIB = 0x10_0000
+
+let directory = ''
+let files = ''
+let runtime = ''
+let command = ''
+/** SHA-256 of the large and of the middle file. */
+let large = ''
+let middle = ''
+let namespace: Namespace
+let count = 0
+
+const measured = (line: string): boolean => process.stdout.write(`    measured: ${line}\n`)
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+
+/** Makes a file in which no two megabytes are the same. @returns its SHA-256 */
+const makeFile = (path: string, bytes: number): string => {
+  const block = randomBytes(MIB)
+  const hash = createHash('sha256')
+  const fd = openSync(path, 'w')
+  for (let at = 0; at < bytes; at += MIB) {
+    block.writeUInt32BE(at >>> 20)
+    hash.update(block)
+    writeSync(fd, block)
+  }
+  closeSync(fd)
+  return hash.digest('hex')
+}
+
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'netglass-up-'))
+  command = compileCommand(directory)
+  files = join(directory, 'files')
+  runtime = join(directory, 'run')
+  mkdirSync(files)
+  mkdirSync(runtime, { mode: 0o700 })
+  large = makeFile(join(files, 'large'), GIB)
+  middle = makeFile(join(files, 'middle'), 16 * MIB)
+}, 120_000)
+
+afterAll(() => {
+  rmSync(directory, { recursive: true })
+})
+
+const newNamespace = (): Namespace => new Namespace(`ng-up-${process.pid}-${++count}`, { XDG_RUNTIME_DIR: runtime })
+
+/** The arguments that all stacks here have in common. */
+const addresses = [
+  '--ip',
+  '10.77.0.2/24',
+  '--host-ip',
+  '10.77.0.1/24',
+  '--ip6',
+  'fd77::2/64',
+  '--host-ip',
+  'fd77::1/64',
+]
+
+/** Starts `netglass up` and waits until it is. */
+const up = async (...args: string[]): Promise<Running> => {
+  const running = namespace.start(process.execPath, command, 'up', ...args)
+  await running.printed(/ is up: /)
+  return running
+}
+
+const netglass = (...args: string[]): Promise<Result> => namespace.attempt(process.execPath, command, ...args)
+
+const tool = async (...args: string[]): Promise<string> => {
+  const { code, stdout, stderr } = await netglass(...args)
+  expect(stderr).toBe('')
+  expect(code).toBe(0)
+  return stdout
+}
+
+/** Connections of the running stack that are neither listening nor in TIME_WAIT. */
+const connections = async (): Promise<string[]> =>
+  (await tool('netstat', '-ant')).split('\n').filter((line) => line.startsWith('tcp') && !/LISTEN|TIME_WAIT/.test(line))
+
+/** Waits until there are none. */
+const expectNoConnections = async (): Promise<void> => {
+  for (let i = 0; i < 20 && (await connections()).length > 0; i++) await sleep(100)
+  expect(await connections()).toEqual([])
+}
+
+/** What a stack leaves behind: interfaces, control sockets, unfinished files. */
+const leftovers = async (): Promise<string[]> => [
+  ...(await namespace.links()),
+  ...(existsSync(join(runtime, 'netglass')) ? readdirSync(join(runtime, 'netglass')) : []),
+  ...readdirSync(files).filter((name) => name.endsWith('.part')),
+]
+
+/** `length` characters of chargen's text (RFC 864) from position `at` on: 95 lines of 72 characters, over and over. */
+const chargenText = (at: number, length: number): string =>
+  Array.from({ length }, (_, i) => {
+    const column = (at + i) % 74
+    const line = Math.floor((at + i) / 74) % 95
+    return column < 72 ? String.fromCharCode(32 + ((line + column) % 95)) : '\r\n'[column - 72]!
+  }).join('')
+
+/** Downloads. @returns the SHA-256 of what came */
+const download = async (url: string, ...options: string[]): Promise<string> =>
+  (await namespace.shell(`curl -sS ${options.join(' ')} '${url}' | sha256sum`)).split(' ')[0]!
+
+const gigabits = (bytes: number, ms: number): string => `${((bytes * 8) / ms / 1e6).toFixed(2)} Gbit/s`
+
+describe.each(['tap', 'tun'] as const)('%s', (kind) => {
+  let stack: Running
+
+  beforeAll(async () => {
+    namespace = newNamespace()
+    const services = `http:${files},echo,discard,chargen,daytime,time`
+    stack = await up(`--${kind}`, 'ng0', ...addresses, '--serve', services)
+  })
+
+  afterAll(async () => {
+    expect(await stack.end('SIGTERM')).toMatchObject({ code: 0, stderr: '' })
+    expect(await leftovers()).toEqual([])
+    await namespace.remove()
+  })
+
+  test.each([['http://10.77.0.2/large'], ['http://[fd77::2]/large']])('curl downloads 1 GiB: %s', async (url) => {
+    const start = Date.now()
+    expect(await download(url)).toBe(large)
+    measured(`${kind}: ${url} into sha256sum: ${gigabits(GIB, Date.now() - start)}`)
+    const seconds = Number(await namespace.run('curl', '-sS', '-o', '/dev/null', '-w', '%{time_total}', url))
+    measured(`${kind}: ${url} into nothing: ${gigabits(GIB, seconds * 1000)}`)
+    await expectNoConnections()
+  })
+
+  test('curl uploads 1 GiB by PUT, and by POST', async () => {
+    const source = join(files, 'large')
+    const start = Date.now()
+    expect(await namespace.run('curl', '-sS', '-T', source, 'http://10.77.0.2/put')).toBe('stored\n')
+    measured(`${kind}: upload: ${gigabits(GIB, Date.now() - start)}`)
+    await namespace.run('cmp', source, join(files, 'put'))
+    rmSync(join(files, 'put'))
+    const middleFile = join(files, 'middle')
+    await namespace.run('curl', '-sS', '--data-binary', `@${middleFile}`, 'http://[fd77::2]/post')
+    await namespace.run('cmp', middleFile, join(files, 'post'))
+    rmSync(join(files, 'post'))
+    await expectNoConnections()
+  })
+
+  test('an upload that is refused gets its answer, however much of it was not read', async () => {
+    const options = ['-sS', '-m', '10', '-H', 'Expect:', '--data-binary', `@${join(files, 'middle')}`]
+    expect(await namespace.run('curl', ...options, 'http://10.77.0.2/none/file')).toBe(
+      '403 Forbidden: cannot store /none/file: ENOENT\n',
+    )
+    await expectNoConnections()
+  })
+
+  test('64 downloads at once', async () => {
+    const urls = Array.from({ length: 64 }, (_, i) =>
+      i % 2 === 0 ? 'http://10.77.0.2/middle' : 'http://[fd77::2]/middle',
+    )
+    const sums = await Promise.all(urls.map((url) => download(url)))
+    expect(sums).toEqual(urls.map(() => middle))
+    await expectNoConnections()
+  })
+
+  test.each([['10.77.0.2'], ['fd77::2']])('ping in every size: %s', async (address) => {
+    for (const size of [0, 56, 1452, 1453, 1472, 1473, 4000, 65_507]) {
+      const out = await namespace.run('ping', '-q', '-c', '4', '-i', '0.02', '-W', '2', '-s', String(size), address)
+      expect(out).toContain('4 packets transmitted, 4 received, 0% packet loss')
+    }
+  })
+
+  test('traceroute: one hop', async () => {
+    for (const method of [['-I'], ['-T', '-p', '80'], []]) {
+      for (const address of ['10.77.0.2', 'fd77::2']) {
+        const out = await namespace.run('traceroute', ...method, '-n', '-q', '1', '-w', '2', address)
+        expect(out.trim().split('\n').slice(1)).toEqual([expect.stringMatching(`^ 1  ${address}  [0-9.]+ ms`)])
+      }
+    }
+  })
+
+  test('nc and socat: echo, daytime, time', async () => {
+    expect(await namespace.shell("printf 'over nc\\n' | nc -N -w 5 10.77.0.2 7")).toBe('over nc\n')
+    expect(await namespace.shell("printf 'over socat\\n' | socat -t 5 - 'TCP6:[fd77::2]:7'")).toBe('over socat\n')
+    const middleFile = join(files, 'middle')
+    const sum = await namespace.shell(`socat -t 10 - TCP:10.77.0.2:7 < ${middleFile} | sha256sum`)
+    expect(sum.split(' ')[0]).toBe(middle)
+    const year = new Date().getUTCFullYear()
+    const date = new RegExp(`^\\d\\d [A-Z]{3} ${year} \\d\\d:\\d\\d:\\d\\d UTC\\r\\n$`)
+    expect(await namespace.run('nc', '-d', '-w', '5', '10.77.0.2', '13')).toMatch(date)
+    const seconds = Number.parseInt(await namespace.shell('nc -d -w 5 fd77::2 37 | od -An -tx1 | tr -d " \\n"'), 16)
+    expect(Math.abs(seconds - 2_208_988_800 - Date.now() / 1000)).toBeLessThan(3)
+    expect((await namespace.attempt('nc', '-zv', '-w', '5', '10.77.0.2', '81')).stderr).toContain('Connection refused')
+    await expectNoConnections()
+  })
+
+  test('discard and chargen carry bulk', async () => {
+    await namespace.shell('head -c 2G /dev/zero | socat -u -b 1048576 - TCP:10.77.0.2:9')
+    const [, taken] = await stack.printed(
+      /discard: 10\.77\.0\.1 port \d+ sent 2147483648 bytes and was sent 0 in .*, ([\d.]+) Mbit/,
+    )
+    const chargen = "(socat -u -b 1048576 'TCP6:[fd77::2]:19' - 2> /dev/null || true)"
+    expect(await namespace.shell(`${chargen} | head -c 2G | tail -c 148`)).toBe(chargenText(2 * GIB - 148, 148))
+    const [, given] = await stack.printed(
+      /chargen: fd77::1 port \d+ sent 0 bytes and was sent 2\d{9} in .*, ([\d.]+) Mbit/,
+    )
+    measured(`${kind}: discard ${taken} Mbit/s, chargen ${given} Mbit/s`)
+    expect(Number(taken)).toBeGreaterThan(500)
+    expect(Number(given)).toBeGreaterThan(500)
+    await expectNoConnections()
+  })
+
+  test('idle, it uses less than 2 % of a processor', async () => {
+    await sleep(500)
+    const before = stack.cpu()
+    await sleep(4000)
+    const share = (stack.cpu() - before) / 4
+    measured(`${kind}: idle: ${(100 * share).toFixed(1)} % of a processor`)
+    expect(share).toBeLessThan(0.02)
+  })
+
+  test('netglass fetch gets a file from nginx', async () => {
+    const configuration = join(directory, 'nginx.conf')
+    writeFileSync(
+      configuration,
+      `daemon off; user root; error_log stderr; pid ${directory}/nginx.pid; events {}
+       http { access_log off; server { listen 8080; listen [::]:8080; root ${files}; } }`,
+    )
+    const nginx = namespace.start('nginx', '-e', 'stderr', '-c', configuration)
+    await namespace.shell('for i in $(seq 50); do nc -z 127.0.0.1 8080 && break; sleep 0.1; done')
+    const output = join(directory, 'fetched')
+    for (const host of ['10.79.0.1', '[fd79::1]']) {
+      const own = ['--ip', '10.79.0.2/24', '--host-ip', '10.79.0.1/24', '--ip', 'fd79::2/64', '--host-ip', 'fd79::1/64']
+      const result = await netglass('fetch', `--${kind}`, 'ng9', ...own, '-o', output, `http://${host}:8080/large`)
+      expect(result.stderr).toMatch(/^1073741824 bytes in [\d.]+ s, [\d.]+ Mbit\/s\n$/)
+      expect(result).toMatchObject({ code: 0, stdout: '' })
+      measured(`${kind}: fetch from nginx, ${host}: ${result.stderr.trim()}`)
+      await namespace.run('cmp', join(files, 'large'), output)
+      rmSync(output)
+    }
+    expect(
+      await netglass(
+        'fetch',
+        `--${kind}`,
+        'ng9',
+        ...['--ip', '10.79.0.2/24', '--host-ip', '10.79.0.1/24'],
+        '-o',
+        output,
+        'http://10.79.0.1:8080/none',
+      ),
+    ).toEqual({ code: 1, stdout: '', stderr: 'netglass: http://10.79.0.1:8080/none: the server answered 404\n' })
+    expect(existsSync(output)).toBe(false)
+    expect(await namespace.links()).toEqual(['ng0'])
+    await nginx.end()
+  })
+})
+
+describe('interruptions', () => {
+  beforeEach(() => {
+    namespace = newNamespace()
+  })
+
+  afterEach(async () => {
+    await namespace.remove()
+  })
+
+  test('curl is killed in the middle, down and up', async () => {
+    const stack = await up('--tap', 'ng0', ...addresses, '--serve', `http:${files},chargen`)
+    const slow = ['--limit-rate', '20M', '-o', '/dev/null']
+    const killed = [
+      namespace.start('curl', '-sS', ...slow, 'http://10.77.0.2/large'),
+      namespace.start('curl', '-sS', ...slow, 'http://[fd77::2]/large'),
+      namespace.start('curl', '-sS', ...slow, 'telnet://10.77.0.2:19'),
+      namespace.start('curl', '-sS', '--limit-rate', '20M', '-T', join(files, 'large'), 'http://10.77.0.2/part'),
+    ]
+    await sleep(1000)
+    expect((await connections()).length).toBe(4)
+    for (const curl of killed) await curl.end('SIGKILL')
+    await expectNoConnections()
+    expect(await leftovers()).toEqual(['ng0', 'ng0.sock'])
+
+    // 10 seconds without the interface, in the middle of transfers both ways.
+    const start = Date.now()
+    const upload = namespace.shell(`curl -sS --limit-rate 100M -T ${join(files, 'large')} http://10.77.0.2/put`)
+    const sums = Promise.all([
+      download('http://10.77.0.2/large', '--limit-rate', '100M'),
+      download('http://[fd77::2]/large', '--limit-rate', '100M'),
+    ])
+    await sleep(1500)
+    await namespace.run('ip', 'link', 'set', 'ng0', 'down')
+    await sleep(5000)
+    expect((await connections()).length).toBe(3)
+    await sleep(5000)
+    await namespace.run('ip', 'link', 'set', 'ng0', 'up')
+    expect(await sums).toEqual([large, large])
+    expect(await upload).toBe('stored\n')
+    await namespace.run('cmp', join(files, 'large'), join(files, 'put'))
+    rmSync(join(files, 'put'))
+    measured(`three transfers of 1 GiB with 10 s without interface: ${(Date.now() - start) / 1000} s`)
+    await expectNoConnections()
+    expect(await namespace.run('ping', '-c', '2', '-i', '0.05', 'fd77::2')).toContain(' 0% packet loss')
+    expect(await stack.end('SIGINT')).toMatchObject({ code: 0, stderr: '' })
+    expect(await leftovers()).toEqual([])
+  })
+
+  test.each(['tap', 'tun'])('%s is removed in the middle of transfers', async (kind) => {
+    const stack = await up(`--${kind}`, 'ng0', ...addresses, '--serve', `http:${files}`)
+    namespace.start('curl', '-sS', '-o', '/dev/null', '--limit-rate', '50M', 'http://10.77.0.2/large')
+    namespace.start('curl', '-sS', '-T', join(files, 'large'), '--limit-rate', '50M', 'http://[fd77::2]/part')
+    await sleep(700)
+    await namespace.run('ip', 'link', 'del', 'ng0')
+    expect(await stack.ended).toMatchObject({ code: 1, stderr: 'netglass: device ng0 was removed\n' })
+    expect(await leftovers()).toEqual([])
+  })
+
+  test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('%s in the middle of an upload', async (signal) => {
+    const stack = await up('--tun', 'ng0', ...addresses, '--serve', `http:${files}`)
+    namespace.start('curl', '-sS', '-T', join(files, 'large'), '--limit-rate', '50M', 'http://10.77.0.2/part')
+    await sleep(500)
+    expect(await leftovers()).toEqual(['ng0', 'ng0.sock', expect.stringMatching(/^part\..*\.part$/)])
+    expect(await stack.end(signal)).toMatchObject({ code: 0, stderr: '' })
+    expect(await leftovers()).toEqual([])
+  })
+
+  test('a fetch that is interrupted, and one whose device is removed', async () => {
+    const other = await up('--tun', 'ng0', ...addresses, '--serve', `http:${files}`)
+    await namespace.run('sysctl', '-qw', 'net.ipv4.ip_forward=1')
+    const output = join(directory, 'fetched')
+    const fetch = ['fetch', '--tap', 'ng9', '--ip', '10.79.0.2/24', '--host-ip', '10.79.0.1/24', '-o', output]
+    const url = 'http://10.77.0.2/large'
+    const first = namespace.start(process.execPath, command, ...fetch, url)
+    for (let i = 0; i < 100 && !existsSync(output); i++) await sleep(10)
+    await sleep(200)
+    expect(await first.end('SIGINT')).toEqual({ code: 130, stdout: '', stderr: `netglass: ${url}: interrupted\n` })
+    expect(existsSync(output)).toBe(false)
+    const second = namespace.start(process.execPath, command, ...fetch, url)
+    for (let i = 0; i < 100 && !existsSync(output); i++) await sleep(10)
+    await sleep(200)
+    await namespace.run('ip', 'link', 'del', 'ng9')
+    expect(await second.ended).toEqual({ code: 1, stdout: '', stderr: 'netglass: device ng9 was removed\n' })
+    expect(existsSync(output)).toBe(false)
+    expect(await other.end()).toMatchObject({ code: 0 })
+  })
+})
+
+describe('looking in', () => {
+  beforeEach(() => {
+    namespace = newNamespace()
+  })
+
+  afterEach(async () => {
+    await namespace.remove()
+  })
+
+  test('netstat and ss show the running stack', async () => {
+    const stack = await up('--tap', 'ng0', ...addresses, '--serve', `http:${files}`)
+    const curl = namespace.start('curl', '-sS', '-o', '/dev/null', '--limit-rate', '10M', 'http://10.77.0.2/large')
+    await sleep(700)
+    expect(await tool('netstat', '-ant')).toMatch(
+      /^Active Internet .*\nProto .*\ntcp6 +0 +0 :::80 +:::\* +LISTEN *\ntcp6 +0 +\d+ 10\.77\.0\.2:80 +10\.77\.0\.1:\d+ +ESTABLISHED *\n$/,
+    )
+    expect(await tool('ss', '-ltn')).toMatch(/^State .*\nLISTEN +0 +128 +\*:80 +\*:\* *\n$/)
+    expect(await tool('ss', '-tn')).toMatch(
+      /^State .*\nESTAB +0 +\d+ +\[::ffff:10\.77\.0\.2\]:80 +\[::ffff:10\.77\.0\.1\]:\d+ *\n$/,
+    )
+    expect(await tool('netstat', '-i')).toMatch(
+      /^Kernel Interface table\nIface .*\neth0 +1500 +\d+ +0 +0 .* BMRU\nlo +65536 .*\n$/,
+    )
+    expect(await tool('netstat', '-s')).toMatch(/^Tcp:\n(?:.*\n)* +1 passive connection openings\n/m)
+    await curl.end('SIGKILL')
+    await stack.end()
+  })
+
+  test('without a stack, with one of another name, and with several', async () => {
+    const none = "start one with 'netglass up', and use sudo here if you do there"
+    const failure = (line: string): object => ({ code: 1, stdout: '', stderr: `netglass: ${line}\n` })
+    expect(await netglass('netstat', '-ant')).toEqual(failure(`no stack is running: ${none}`))
+    expect(await netglass('ss', '-tn', '--stack', 'ng0')).toEqual(failure(`no stack named ng0 is running: ${none}`))
+    const first = await up('--tap', 'ng0', ...addresses)
+    const second = await up('--tun', 'ng1', '--ip', '10.78.0.2/24', '--serve', 'echo:4007')
+    expect(await netglass('ss', '-ltn')).toEqual(failure('several stacks are running, say which: ng0, ng1'))
+    expect(await tool('ss', '-ltn', '--stack', 'ng1')).toContain('*:4007')
+    expect(await tool('netstat', '-ant', '--stack=ng0')).not.toContain('LISTEN')
+    expect(await netglass('ss', '-tn', '--stack', 'x')).toEqual(
+      failure('no stack named x is running: running are ng0, ng1'),
+    )
+    expect((await netglass('netstat', '--nonsense', '--stack', 'ng0')).code).toBe(1)
+    for (const stack of [first, second]) expect(await stack.end()).toMatchObject({ code: 0, stderr: '' })
+    expect(await leftovers()).toEqual([])
+  })
+})
+
+describe('captures', () => {
+  beforeEach(() => {
+    namespace = newNamespace()
+  })
+
+  afterEach(async () => {
+    await namespace.remove()
+  })
+
+  test.each(['tap', 'tun'])('tshark reads what --pcap wrote: %s', async (kind) => {
+    const file = join(directory, `${kind}.pcapng`)
+    const stack = await up(`--${kind}`, 'ng0', ...addresses, '--serve', `http:${files},echo`, '--pcap', file)
+    expect(await download('http://10.77.0.2/middle')).toBe(middle)
+    expect(await download('http://[fd77::2]/middle')).toBe(middle)
+    await namespace.run('ping', '-q', '-c', '2', '-i', '0.05', '-s', '4000', '10.77.0.2')
+    await namespace.run('ping', '-q', '-c', '2', '-i', '0.05', '-s', '4000', 'fd77::2')
+    await namespace.shell('echo hello | nc -N 10.77.0.2 7')
+    expect(await stack.end()).toMatchObject({ code: 0, stderr: '' })
+    const read = (...options: string[]): Promise<Result> => namespace.attempt('tshark', '-n', '-r', file, ...options)
+    const all = await read()
+    expect(all.code).toBe(0)
+    expect(all.stderr.replace('Running as user "root" and group "root". This could be dangerous.', '').trim()).toBe('')
+    const checks = ['-o', 'tcp.check_checksum:TRUE', '-o', 'ip.check_checksum:TRUE', '-o', 'udp.check_checksum:TRUE']
+    const wrong = '_ws.malformed || _ws.expert.severity == error || tcp.checksum.status == 0 || ip.checksum.status == 0'
+    expect((await read(...checks, '-Y', wrong)).stdout).toBe('')
+    expect((await read('-Y', 'http.response.code == 200')).stdout.trim().split('\n').length).toBe(2)
+    rmSync(file)
+  })
+
+  test('a disk that is full', async () => {
+    const small = join(directory, 'small')
+    mkdirSync(small)
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', small])
+    try {
+      const file = join(small, 'capture')
+      const stack = await up('--tap', 'ng0', ...addresses, '--serve', `http:${files}`, '--pcap', file)
+      const curl = namespace.start('curl', '-sS', '-o', '/dev/null', '-m', '5', 'http://10.77.0.2/middle')
+      const line = `netglass: the capture could not be written to ${file}, and was removed: no space left on device\n`
+      expect(await stack.ended).toMatchObject({ code: 1, stderr: line })
+      await curl.end('SIGKILL')
+      expect(readdirSync(small)).toEqual([])
+      expect(await leftovers()).toEqual([])
+    } finally {
+      execFileSync('umount', [small])
+    }
+    const { code, stderr } = await netglass('up', '--tap', 'ng0', ...addresses, '--pcap', '/dev/full')
+    expect(stderr).toBe('netglass: the capture could not be written to /dev/full: no space left on device\n')
+    expect(code).toBe(1)
+    expect(existsSync('/dev/full')).toBe(true)
+    expect(await leftovers()).toEqual([])
+  })
+})
+
+describe('bad input: one line, exit code 1, nothing left', () => {
+  beforeAll(() => {
+    namespace = newNamespace()
+  })
+
+  afterAll(async () => {
+    await namespace.remove()
+  })
+
+  const ip = ['--tap', 'ng0', '--ip', '10.77.0.2/24']
+  const help = "'netglass --help' and 'netglass COMMAND --help' tell more"
+  const cidr = 'give an address with its prefix length, like 10.77.0.2/24 or fd77::2/64'
+
+  test.each([
+    [[], 'give one of --tap NAME and --tun NAME'],
+    [['--tap', 'a', '--tun', 'b'], 'give one of --tap NAME and --tun NAME'],
+    [['--tap', 'ng0'], "give the stack's address with --ip, like --ip 10.77.0.2/24"],
+    [['--tap'], `option '--tap <name>' argument missing: ${help}`],
+    [['--nonsense'], `unknown option '--nonsense': ${help}`],
+    [[...ip, 'word'], `too many arguments for 'up'. Expected 0 arguments but got 1.: ${help}`],
+    [['--tap', 'ng0', '--ip', '10.77.0.2'], `--ip 10.77.0.2: ${cidr}`],
+    [['--tap', 'ng0', '--ip', '10.77.0.300/24'], `--ip 10.77.0.300/24: ${cidr}`],
+    [['--tap', 'ng0', '--ip6', 'fd77::x/64'], `--ip6 fd77::x/64: ${cidr}`],
+    [['--tap', 'ng0', '--ip', '224.0.0.1/4'], '--ip 224.0.0.1/4: no interface can have this address'],
+    [[...ip, '--host-ip', '10.77.0.2/24'], '10.77.0.2 is given twice: every address has one owner'],
+    [[...ip, '--gateway', '1.2.3.4'], '--gateway 1.2.3.4: no address given by --ip has it in its subnet'],
+    [[...ip, '--mtu', '10'], '--mtu 10: the MTU is a number of bytes from 68 to 65535 here'],
+    [[...ip, '--set', 'net.ipv4.nonsense=1'], 'there is no setting net.ipv4.nonsense'],
+    [
+      [...ip, '--serve', 'gopher'],
+      '--serve gopher: there is no such service; choose from http:DIR, echo, discard, daytime, chargen, time',
+    ],
+    [[...ip, '--serve', 'http:/nonexistent'], '--serve http:/nonexistent: /nonexistent is not a directory'],
+    [[...ip, '--serve', 'echo:70000'], '--serve echo:70000: 70000 is no port'],
+    [
+      [...ip, '--serve', 'http:/tmp:80,http:/usr:80'],
+      '--serve: port 80 is in use by another service already: give http one of its own, like http:/usr:8080',
+    ],
+    [[...ip, '--pcap', '/nonexistent/x'], 'cannot write the capture to /nonexistent/x: no such file or directory'],
+    [[...ip, '--name', 'a/b'], "stack name \"a/b\" is not valid: 1 to 64 letters, digits, '.', '_' and '-'"],
+    [
+      ['--tap', 'longer-than-a-name', '--ip', '10.77.0.2/24'],
+      "device name 'longer-than-a-name' is too long: it may have 15 bytes",
+    ],
+  ])('up %j', async (args, line) => {
+    expect(await netglass('up', ...args)).toEqual({ code: 1, stdout: '', stderr: `netglass: ${line}\n` })
+    expect(await leftovers()).toEqual([])
+  })
+
+  test('a device in use, and a name', async () => {
+    const stack = await up('--tap', 'ng0', ...addresses)
+    const failure = (line: string): object => ({ code: 1, stdout: '', stderr: `netglass: ${line}\n` })
+    const other = ['--ip', '10.80.0.2/24']
+    expect(await netglass('up', '--tap', 'ng0', ...other)).toEqual(
+      failure(`device ng0 is in use by node (pid ${stack.pid}): stop it or choose another name`),
+    )
+    expect(await netglass('up', '--tap', 'ng1', '--name', 'ng0', ...other)).toEqual(
+      failure(`a stack named ng0 is running already (pid ${stack.pid}): choose another name`),
+    )
+    expect(await leftovers()).toEqual(['ng0', 'ng0.sock'])
+    await namespace.run('ping', '-q', '-c', '1', '10.77.0.2')
+    await stack.end()
+  })
+
+  test('no permission: it says what to run', async () => {
+    const asNobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', 'env', '-u', 'XDG_RUNTIME_DIR']
+    const { code, stdout, stderr } = await namespace.attempt(...asNobody, process.execPath, command, 'up', ...ip)
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect([
+      "netglass: no permission to open /dev/net/tun: run this with sudo, or let everybody open it: 'sudo chmod 0666 /dev/net/tun'\n",
+      "netglass: no permission to use tap device ng0: run this with sudo, or once 'sudo ip tuntap add dev ng0 mode tap user nobody'\n",
+    ]).toContain(stderr)
+    expect(await leftovers()).toEqual([])
+  })
+})
