@@ -12,8 +12,10 @@ interface Field {
 /** A host's settings by the names that sysctl(8) gives them, with values as text, as in /proc/sys. */
 export class Sysctl {
   private readonly fields = new Map<string, Field>()
+  private readonly host: Host
 
   constructor(host: Host) {
+    this.host = host
     const tcp = host.tcpSettings as unknown as Record<string, unknown>
     for (const field of Object.keys(tcp)) {
       if (field.startsWith('tcp_')) this.fields.set(`net.ipv4.${field}`, { object: tcp, field })
@@ -65,6 +67,10 @@ export class Sysctl {
       }
       object[field] = numbers
     } else if (typeof before === 'string') {
+      const { names } = this.host.sockets.tcp.layer.congestionControls
+      if (field === 'tcp_congestion_control' && !names.includes(text.trim())) {
+        throw new TypeError(`${name} is one of ${names.join(', ')}, not "${text}"`)
+      }
       object[field] = text.trim()
     } else {
       if (!areNumbers || numbers.length !== 1) throw new TypeError(`${name} takes a number, not "${text}"`)

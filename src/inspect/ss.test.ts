@@ -56,6 +56,14 @@ describe('columns', () => {
     expect(print(a, '-un')[1]).toMatch(/^0 +0 +10\.9\.0\.1:40050 +10\.9\.0\.2:17020$/)
   })
 
+  it('prints raw sockets with their protocol for a port', () => {
+    expect(print(b, '-wanH')).toEqual([
+      'UNCONN 0      0      0.0.0.0:89  0.0.0.0:*',
+      'UNCONN 0      0            *:103       *:*',
+    ])
+    expect(print(b, '-waH')[0]).toMatch(/ 0\.0\.0\.0:ospf +0\.0\.0\.0:\*$/)
+  })
+
   it('has no heading with -H, and nothing without a row', () => {
     expect(ss(a, ['-H', '-tn', 'sport', '=', ':1'])).toBe('')
     expect(print(a, '-tn sport = :1')).toEqual(['State Recv-Q Send-Q Local Address:Port Peer Address:PortProcess'])

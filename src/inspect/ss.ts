@@ -112,7 +112,9 @@ class RowWriter {
 
   private address(text: string, socket: InternetSnapshot, device: string | null): string {
     const zone = device === null ? '' : `%${device}`
-    if (socket.family === 6 && text === '::' && !socket.v6only) return `*${zone}:`
+    // A raw socket of IPv6 does not receive IPv4 either, but nobody has told the kernel so.
+    const isAny = socket.family === 6 && text === '::' && (socket.protocol === 'raw' || !socket.v6only)
+    if (isAny) return `*${zone}:`
     const mapped = socket.family === 6 && !text.includes(':') ? `::ffff:${text}` : text
     const host = (this.request.resolve ? hostName(this.names, text) : undefined) ?? mapped
     return host.includes(':') ? `[${host}]${zone}:` : `${host}${zone}:`

@@ -127,6 +127,10 @@ export class OurMachine implements Machine {
     this.sys.bind(this.open(name, family, C.SOCK_DGRAM), { address, port })
   }
 
+  protected async rawCall(name: string, family: number, protocol: number) {
+    this.named.set(name, this.sys.socket(family === 6 ? C.AF_INET6 : C.AF_INET, C.SOCK_RAW, protocol))
+  }
+
   protected async aimCall(name: string, address: string, port: number) {
     await this.sys.connect(this.fd(name), { address, port })
   }
@@ -253,6 +257,8 @@ export const build = async (pair: Pair): Promise<void> => {
   await b.call('udp', 'datagrams', 4, '0.0.0.0', 17020)
   await b.call('udp', 'datagrams6', 6, '::', 17021)
   await b.call('udp', 'bound6', 6, 'fd09::2', 17022)
+  await b.call('raw', 'raw4', 4, 89)
+  await b.call('raw', 'raw6', 6, 103)
   await a.call('udp', 'aimed', 4, V4, 40050)
   await a.call('aim', 'aimed', '10.9.0.2', 17020)
   await a.call('send', 'aimed', 100)

@@ -48,7 +48,8 @@ export const receiveSegment = (c: TcpConnection, segment: Segment): number => {
   if (refusal !== ACCEPTABLE) return refusal
   if (!segment.has(TcpFlag.Ack)) return Drop['tcp-flags']
 
-  // Fifth: the ACK.
+  // Fifth: the ACK. In Syn-Received it has to be of our SYN: SND.UNA < SEG.ACK, not just SND.UNA = SEG.ACK.
+  if (c.state === TcpState.SynReceived && !seqGt(segment.ack, c.snd.una)) return Verdict.Reset
   const result = processAck(c, segment, AckFlag.UpdateTimestamp)
   if (result !== AckResult.Ok) {
     if (c.state === TcpState.SynReceived) return Verdict.Reset
@@ -75,6 +76,8 @@ export const receiveSegment = (c: TcpConnection, segment: Segment): number => {
         peerReset(c)
         return Verdict.Reset
       }
+      // Nor is there a second FIN behind the first.
+      if (!takes && seqGt(segment.end, c.rcv.nxt)) segment.trimBack(segment.dataLength)
       reason = receiveText(c, segment)
     }
   }

@@ -31,7 +31,7 @@ export class TcpLayer {
   readonly random: Random
   /** Where pairs of endpoints are looked up. */
   readonly table: TcpTable
-  readonly congestionControls = new CongestionControls()
+  readonly congestionControls: CongestionControls
   readonly records = new SendRecordPool()
   /** What connections have that changed none of it. */
   readonly defaultOptions = new TcpOptions()
@@ -65,6 +65,7 @@ export class TcpLayer {
     this.mib = ip.mib
     this.table = table
     this.settings = settings
+    this.congestionControls = new CongestionControls(settings)
     this.random = random
     this.pristineCongestion = this.newCongestionState()
     this.defaultOptions.isShared = true

@@ -21,9 +21,17 @@ const shown = (r: Reassembly, base: number): [number, number][] =>
 const bases = fc.constantFrom(0, 1000, 0x7fff_ffff - 30, -0x8000_0000, -30, -1)
 
 const action = fc.oneof(
-  fc.record({ kind: fc.constant('insert' as const), at: fc.integer({ min: 0, max: 60 }), length: fc.integer({ min: 1, max: 12 }) }),
+  fc.record({
+    kind: fc.constant('insert' as const),
+    at: fc.integer({ min: 0, max: 60 }),
+    length: fc.integer({ min: 1, max: 12 }),
+  }),
   fc.record({ kind: fc.constant('advance' as const), at: fc.integer({ min: 0, max: 60 }), length: fc.constant(0) }),
-  fc.record({ kind: fc.constant('overlaps' as const), at: fc.integer({ min: 0, max: 60 }), length: fc.integer({ min: 1, max: 12 }) }),
+  fc.record({
+    kind: fc.constant('overlaps' as const),
+    at: fc.integer({ min: 0, max: 60 }),
+    length: fc.integer({ min: 1, max: 12 }),
+  }),
 )
 
 describe('ranges beyond RCV.NXT (RFC 9293 section 3.10.7.4, seventh)', () => {
@@ -169,6 +177,14 @@ describe('SACK blocks that we send (RFC 2018 section 4, RFC 2883)', () => {
         [201, 301],
       ],
     })
+  })
+
+  it('a segment whose front is known: the front', () => {
+    const s = established({ sack: true })
+    s.receive({ flags: 'A', seq: 1, ack: 1, payload: 100 })
+    s.sent()
+    s.receive({ flags: 'A', seq: 51, ack: 1, payload: 100 })
+    s.expectSent({ ack: 151, sack: [[51, 101]] })
   })
 
   it('a duplicate of what is out of order: the part, then the whole', () => {

@@ -236,9 +236,12 @@ describe('fifth: ACK', () => {
 
   it('SYN_RECV of crossed SYNs: an ACK of something else is reset, and the connection waits on', () => {
     const s = inState('SYN_RECV')
-    s.receive({ flags: 'A', seq: 1, ack: 2 })
-    s.expectSent({ flags: 'R', seq: 2 })
-    expect(s.state).toBe('SYN_RECV')
+    // Also one that is up to SND.UNA and does not acknowledge the SYN.
+    for (const ack of [2, 0]) {
+      s.receive({ flags: 'A', seq: 1, ack })
+      s.expectSent({ flags: 'R', seq: ack })
+      expect(s.state).toBe('SYN_RECV')
+    }
   })
 
   it('accepts an ACK that is older by no more than the largest window', () => {
@@ -341,6 +344,13 @@ describe('eighth: FIN', () => {
       expect(s.state).toBe(state)
     })
   }
+
+  it('a second FIN behind the first, in a segment that overlaps it, is nothing', () => {
+    const s = rested('CLOSE_WAIT')
+    s.receive({ flags: 'FA', seq: 0, ack: 1, payload: 'xy' })
+    s.expectSent({ flags: 'A', seq: 1, ack: 2 })
+    expect(s.end).toBe('eof')
+  })
 
   it('out of order: waits for the data before it', () => {
     const s = established()

@@ -92,6 +92,18 @@ describe('RTO (RFC 6298, with a least of 200 ms)', () => {
     expect(s.connection.rtt.rto).toBe(1_262_500)
   })
 
+  it('a fall of the round-trip time counts an eighth of a rise for the deviation, as on Linux', () => {
+    const s = established({ rtt: ms(400) })
+    const { rtt } = s.connection
+    // 400 ms and a deviation of 200 ms.
+    expect([rtt.srtt, rtt.variation]).toEqual([400_000, 200_000])
+    s.send('a')
+    s.advance(ms(40))
+    s.receive({ flags: 'A', seq: 1, ack: 2 })
+    // 360 ms less: SRTT falls by 45 ms; 160 ms beyond the deviation add a 32nd of that.
+    expect([rtt.srtt, rtt.variation]).toEqual([355_000, 205_000])
+  })
+
   it('never less than 200 ms beyond the round-trip time', () => {
     const s = established({ rtt: ms(10) })
     for (let i = 0; i < 50; i++) {

@@ -73,6 +73,10 @@ def udp(name, family, address, port):
     sock(name, family, socket.SOCK_DGRAM).bind((address, port))
 
 
+def raw(name, family, protocol):
+    named[name] = socket.socket(socket.AF_INET6 if family == 6 else socket.AF_INET, socket.SOCK_RAW, protocol)
+
+
 def aim(name, address, port):
     named[name].connect((address, port))
 
@@ -115,7 +119,7 @@ def terminal(columns, *command):
     return text.decode()
 
 
-calls = [listen, connect, accept, send, recv, shutdown, close, keepalive, udp, aim, sendto, inodes, infos, terminal]
+calls = [listen, connect, accept, send, recv, shutdown, close, keepalive, udp, raw, aim, sendto, inodes, infos, terminal]
 table = {f.__name__: f for f in calls}
 for line in sys.stdin:
     name, *arguments = json.loads(line)

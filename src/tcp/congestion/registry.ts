@@ -1,3 +1,4 @@
+import type { TcpSettings } from '../settings.ts'
 import type { CongestionControl } from './control.ts'
 import { cubic } from './cubic.ts'
 import { reno } from './reno.ts'
@@ -8,8 +9,16 @@ export class CongestionControls {
     [cubic.name, cubic],
     [reno.name, reno],
   ])
-  /** For new connections. */
-  default: CongestionControl = cubic
+  private readonly settings: TcpSettings
+
+  constructor(settings: TcpSettings) {
+    this.settings = settings
+  }
+
+  /** For new connections: tcp_congestion_control. */
+  get default(): CongestionControl {
+    return this.byName.get(this.settings.tcp_congestion_control) ?? cubic
+  }
 
   get names(): string[] {
     return [...this.byName.keys()]
