@@ -10,6 +10,9 @@ export interface LabTextOptions {
   readonly width?: number
 }
 
+/** Columns of an arrow with its blanks. */
+const ARROW = 5
+
 /** Segments shown of a step; when there are more, the first and the last of them. */
 const MOST_SEGMENTS = 24
 
@@ -53,18 +56,21 @@ export class LabText {
   }
 
   private segments(entries: readonly LadderEntry[]): string {
-    if (entries.length <= MOST_SEGMENTS) return entries.map((entry) => this.segment(entry)).join('')
+    const wide = entries.reduce((most, { from, to }) => Math.max(most, from.length + to.length + ARROW + 2), 24)
+    const draw = (entry: LadderEntry): string => this.segment(entry, wide)
+    if (entries.length <= MOST_SEGMENTS) return entries.map(draw).join('')
     const half = MOST_SEGMENTS / 2
     const left = entries.length - MOST_SEGMENTS
-    const head = entries.slice(0, half).map((entry) => this.segment(entry))
-    const tail = entries.slice(-half).map((entry) => this.segment(entry))
+    const head = entries.slice(0, half).map(draw)
+    const tail = entries.slice(-half).map(draw)
     return `${head.join('')}  ${' '.repeat(12)}… and ${left} more …\n${tail.join('')}`
   }
 
-  private segment({ at, from, to, arrived, lost, text }: LadderEntry): string {
+  /** One line; `wide` columns for who sends to whom. */
+  private segment({ at, from, to, arrived, lost, text }: LadderEntry, wide: number): string {
     const arrow = this.ascii ? (lost ? '--x' : '-->') : lost ? '──✗' : '──▶'
     const fate = lost ? 'lost' : arrived === null ? 'on its way' : `arrived ${milliseconds(arrived).trim()}`
-    return `  ${milliseconds(at)}  ${`${from} ${arrow} ${to}`.padEnd(24)}${text.padEnd(56)} ${fate}\n`
+    return `  ${milliseconds(at)}  ${`${from} ${arrow} ${to}`.padEnd(wide)}${text.padEnd(56)} ${fate}\n`
   }
 
   private queues(directions: readonly DirectionView[]): string {
