@@ -34,10 +34,7 @@ export class LabText {
 
   step(step: LabStep, report: LabReport): string {
     const parts = [`\n[${step.number}] ${seconds(step.at)}  ${step.title}\n`]
-    parts.push(this.segments(step.segments))
-    for (const { at, host, program, text } of step.output) {
-      parts.push(`  ${milliseconds(at)}  ${host}: ${program}: ${text}\n`)
-    }
+    parts.push(this.events(step))
     for (const note of step.notes) parts.push(`  ${wrap(note, this.width - 2).replaceAll('\n', '\n  ')}\n`)
     for (const { title, text } of step.figures) parts.push(`\n  ${title}\n${indent(text)}\n`)
     for (const { host, command, text } of step.views) {
@@ -55,15 +52,23 @@ export class LabText {
     return `\n${lines.join('')}\n${report.passed ? 'PASS' : 'FAIL'}  ${report.scenario}: ${counted}\n`
   }
 
-  private segments(entries: readonly LadderEntry[]): string {
-    const wide = entries.reduce((most, { from, to }) => Math.max(most, from.length + to.length + ARROW + 2), 24)
-    const draw = (entry: LadderEntry): string => this.segment(entry, wide)
-    if (entries.length <= MOST_SEGMENTS) return entries.map(draw).join('')
+  /** What was sent and what the programs said, in the order of time; of many segments the first and the last. */
+  private events({ segments, output }: LabStep): string {
+    const wide = segments.reduce((most, { from, to }) => Math.max(most, from.length + to.length + ARROW + 2), 24)
     const half = MOST_SEGMENTS / 2
-    const left = entries.length - MOST_SEGMENTS
-    const head = entries.slice(0, half).map(draw)
-    const tail = entries.slice(-half).map(draw)
-    return `${head.join('')}  ${' '.repeat(12)}… and ${left} more …\n${tail.join('')}`
+    const left = segments.length - MOST_SEGMENTS
+    const lines = segments.flatMap((entry, i) => {
+      if (left <= 0 || i < half || i >= segments.length - half) return { at: entry.at, line: this.segment(entry, wide) }
+      return i === half ? { at: entry.at, line: `  ${' '.repeat(12)}… and ${left} more …\n` } : []
+    })
+    for (const { at, host, program, text } of output) {
+      lines.push({ at, line: `  ${milliseconds(at)}  ${host}: ${program}: ${text}\n` })
+    }
+    // Sorting is stable: what a program says stands behind the segments of the same moment.
+    return lines
+      .sort((a, b) => a.at - b.at)
+      .map(({ line }) => line)
+      .join('')
   }
 
   /** One line; `wide` columns for who sends to whom. */
