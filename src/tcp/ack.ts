@@ -174,7 +174,7 @@ export const PAWS_DAYS = 24 * 86_400
 
 /** The window that a segment announces, bytes; that of a SYN is never scaled (RFC 7323 section 2.2). */
 export const announcedWindow = (c: TcpConnection, segment: Segment): number =>
-  (segment.flags & TcpFlag.Syn) !== 0 ? segment.window : segment.window * 2 ** c.snd.wndScale
+  (segment.flags & TcpFlag.Syn) !== 0 ? segment.window : segment.window << c.snd.wndScale
 
 /** Does the segment's window count: is it not older than the last one that did (RFC 9293 section 3.10.7.4)? */
 export const setsWindow = (c: TcpConnection, segment: Segment): boolean => {

@@ -335,7 +335,7 @@ export class Request extends TupleEntry implements TimerOwner {
     const out = this.newHeader()
     out.seq = c.snd.nxt
     out.flags = TcpFlag.Ack
-    out.window = Math.min(Math.floor(c.rcv.wnd / 2 ** c.rcv.wndScale), 65_535)
+    out.window = Math.min(c.rcv.wnd >> c.rcv.wndScale, 65_535)
     replySegment(this.listener.layer, this, c.options)
   }
 

@@ -60,7 +60,7 @@ export class TimeWait extends TupleEntry implements TimerOwner {
     this.rcvNxt = c.rcv.nxt
     this.sndNxt = c.snd.nxt
     this.window = openWindow(c)
-    this.windowField = Math.min(65_535, Math.floor(this.window / 2 ** c.rcv.wndScale))
+    this.windowField = Math.min(65_535, this.window >> c.rcv.wndScale)
     this.enteredAt = c.layer.loop.now
     this.tsRecent = c.rcv.tsRecent
     this.tsRecentAt = c.rcv.tsRecentAt

@@ -91,7 +91,7 @@ const acceptableSequence = (c: TcpConnection): number => {
   const { snd } = c
   const beyond = (snd.nxt - snd.una - snd.wnd) | 0
   // A window that was rounded down to its scale has not shrunk.
-  const isRounding = c.has(Feature.WindowScale) && beyond < 2 ** c.rcv.wndScale
+  const isRounding = c.has(Feature.WindowScale) && beyond < 1 << c.rcv.wndScale
   return beyond <= 0 || isRounding ? snd.nxt : (snd.una + snd.wnd) | 0
 }
 

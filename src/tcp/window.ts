@@ -65,18 +65,18 @@ export const windowToOffer = (c: TcpConnection): number => {
     mss = full
     if (mss <= 0) return 0
   }
-  const unit = 2 ** rcv.wndScale
+  const unit = 1 << rcv.wndScale
   const mayShrink = shrinks(c)
   // Rounding up below must not make a window of space that is not there.
-  if (mayShrink) free -= free % unit
+  if (mayShrink) free &= -unit
   if (free < full >> 1) {
     rcv.quick = 0
     if (c.layer.underPressure) rcv.ssthresh = Math.min(rcv.ssthresh, 4 * rcv.advertisedMss)
-    free -= free % unit
+    free &= -unit
     if (free < allowed >> 4 || free < mss || (mayShrink && free < unit)) return 0
   }
   if (free > rcv.ssthresh) free = rcv.ssthresh
-  if (rcv.wndScale > 0) return Math.ceil(free / unit) * unit
+  if (rcv.wndScale > 0) return (free + unit - 1) & -unit
   // Unscaled: keep what was announced while it is within a segment of the truth, else a multiple of the MSS.
   const announced = rcv.wnd
   if (announced <= free - mss || announced > free) return free - (free % mss)
@@ -96,14 +96,14 @@ export const selectWindow = (c: TcpConnection): number => {
   if (window < current && !shrinks(c)) {
     // What was announced is not taken back (RFC 9293 section 3.8.6, SHLD-14).
     if (window === 0) c.layer.mib.tcpExt.TCPWantZeroWindowAdv++
-    const unit = 2 ** rcv.wndScale
-    window = Math.ceil(current / unit) * unit
+    const unit = 1 << rcv.wndScale
+    window = (current + unit - 1) & -unit
   }
   rcv.wnd = window
   rcv.wup = rcv.nxt
   const most =
-    rcv.wndScale === 0 && c.layer.settings.tcp_workaround_signed_windows ? 32_767 : MAX_UNSCALED * 2 ** rcv.wndScale
-  const field = Math.floor(Math.min(window, most) / 2 ** rcv.wndScale)
+    rcv.wndScale === 0 && c.layer.settings.tcp_workaround_signed_windows ? 32_767 : MAX_UNSCALED << rcv.wndScale
+  const field = Math.min(window, most) >> rcv.wndScale
   if (field === 0 && before > 0) c.layer.mib.tcpExt.TCPToZeroWindowAdv++
   else if (field > 0 && before === 0) c.layer.mib.tcpExt.TCPFromZeroWindowAdv++
   return field
