@@ -13,6 +13,8 @@ import { SIGPIPE } from './signals.ts'
 
 /** Sending and receiving, with what has to be waited for. Calls that need not wait settle at once. */
 
+const bytesText = (count: number): string => (count === 1 ? '1 byte' : `${count} bytes`)
+
 /** send(2) and its kin. @returns a promise of the bytes taken, or of an error */
 export const transmit = (
   sys: Sys,
@@ -51,7 +53,7 @@ const sendRest = async (
   const deadline = sys.deadline(socket.sendTimeout)
   let total = already
   for (;;) {
-    const why = await sys.block(socket, Readiness.Out, deadline, `${syscall}, ${length - total} bytes to go`)
+    const why = await sys.block(socket, Readiness.Out, deadline, `${syscall}, ${bytesText(length - total)} to go`)
     if (givesUp(why, total, deadline, syscall)) return total
     const sent = socket.send(bytes, total, length - total, flags, to)
     if (sent > 0) total += sent
@@ -131,7 +133,7 @@ const receiveRest = async (
       if (total > 0 || count === 0) return total
       throw failure(count, syscall)
     } else {
-      const why = await sys.block(socket, Readiness.In, deadline, `${syscall}, ${target - total} bytes awaited`)
+      const why = await sys.block(socket, Readiness.In, deadline, `${syscall}, ${bytesText(target - total)} awaited`)
       if (givesUp(why, total, deadline, syscall)) return total
     }
   }

@@ -111,6 +111,11 @@ export class InterfaceAddress implements TimerOwner {
     return (this.flags & AddressFlag.Deprecated) !== 0
   }
 
+  /** The address that means all of its subnet, whether or not it has been told one; null for none. */
+  get subnetBroadcast(): IpAddress | null {
+    return this.broadcast ?? lastOfSubnet(this.address, this.length)
+  }
+
   /** Does `other` lie in this address's subnet? */
   covers(other: IpAddress): boolean {
     const { address, length } = this
@@ -206,4 +211,8 @@ export const addressScope = (address: IpAddress): number => {
 }
 
 const defaultBroadcast = (address: IpAddress, length: number, iface: NetworkInterface): IpAddress | null =>
-  !address.isIpv4 || length > 30 || !iface.canBroadcast ? null : ipv4(address.w3 | ~prefixMask(length))
+  iface.canBroadcast ? lastOfSubnet(address, length) : null
+
+/** The last address of an IPv4 subnet, which means all of it; null where a prefix of more than 30 bits leaves none. */
+const lastOfSubnet = (address: IpAddress, length: number): IpAddress | null =>
+  !address.isIpv4 || length > 30 ? null : ipv4(address.w3 | ~prefixMask(length))

@@ -91,7 +91,7 @@ export const installSubnet = (entry: InterfaceAddress): void => {
 
 /** The route of the subnet's broadcast address, unless another address of the interface has brought it. */
 const installBroadcast = (entry: InterfaceAddress): void => {
-  const { address, broadcast, interface: iface } = entry
+  const { address, subnetBroadcast: broadcast, interface: iface } = entry
   const { routes } = iface.stack
   if (broadcast === null || routes.all().some((route) => isBroadcastOf(route, entry))) return
   routes.install({
@@ -138,8 +138,8 @@ const isSameSubnet = (a: InterfaceAddress, b: InterfaceAddress): boolean => a.le
 const isBroadcastOf = (route: Route, entry: InterfaceAddress): boolean =>
   route.type === 'broadcast' &&
   route.interface === entry.interface &&
-  entry.broadcast !== null &&
-  route.destination.equals(entry.broadcast)
+  entry.subnetBroadcast !== null &&
+  route.destination.equals(entry.subnetBroadcast)
 
 /** Is it the route of the address's subnet, made for it? */
 const isSubnetRoute = (route: Route, entry: InterfaceAddress): boolean =>

@@ -15,6 +15,7 @@ import { KERNEL_METRIC6, type Route } from './route.ts'
 import { type RouterAdvertisementOptions, RouterAdvertiser } from './router-advertiser.ts'
 
 const ALL_NODES = ip('ff02::1')
+const ALL_NODES_OF_INTERFACE = ip('ff01::1')
 const ALL_ROUTERS = ip('ff02::2')
 const MULTICAST = ip('ff00::')
 
@@ -34,7 +35,8 @@ export class NdpHost implements TimerOwner {
   private readonly iface: NetworkInterface
   private readonly solicitation = new Timer(this, 0)
   private readonly nodeGroups = new Map<InterfaceAddress, GroupMember>()
-  private allNodes: GroupMember | null = null
+  /** The groups that every host is in. */
+  private readonly memberships: GroupMember[] = []
   private multicastRoute: Route | null = null
   private enabled = false
   private routerMtu = 0
@@ -67,7 +69,7 @@ export class NdpHost implements TimerOwner {
     const { iface } = this
     if (this.enabled || iface.settings.disable_ipv6 !== 0 || iface.mtu < IPV6_MIN_MTU) return
     this.enabled = true
-    this.allNodes = iface.joinGroup(ALL_NODES)
+    this.memberships.push(iface.joinGroup(ALL_NODES_OF_INTERFACE), iface.joinGroup(ALL_NODES))
     if (iface.isLoopback) {
       iface.addAddress({ address: IPV6_LOOPBACK, length: 128 }, { probe: false, protocol: 'kernel_lo' })
       return
@@ -91,8 +93,7 @@ export class NdpHost implements TimerOwner {
     this.prefixes.clear()
     this.hopLimit = 0
     this.routerMtu = 0
-    if (this.allNodes !== null) iface.leaveGroup(this.allNodes)
-    this.allNodes = null
+    for (const member of this.memberships.splice(0)) iface.leaveGroup(member)
     if (this.multicastRoute !== null) iface.stack.routes.removeRoute(this.multicastRoute)
     this.multicastRoute = null
   }

@@ -49,6 +49,7 @@ describe('what comes and goes with addresses', () => {
       'broadcast 10.1.0.255 dev eth1 proto kernel scope link src 10.1.0.1',
       'local 127.0.0.0/8 dev lo proto kernel scope host src 127.0.0.1',
       'local 127.0.0.1 dev lo proto kernel scope host src 127.0.0.1',
+      'broadcast 127.255.255.255 dev lo proto kernel scope link src 127.0.0.1',
     ])
     a.iface('eth0').removeAddress(ip('10.0.0.1'))
     expect(lines(a, 4)).toEqual(['10.1.0.0/24 dev eth1 proto kernel scope link src 10.1.0.1'])
@@ -93,7 +94,7 @@ describe('what comes and goes with addresses', () => {
       '10.0.0.0/24 dev eth0 proto kernel scope link src 10.0.0.1',
       '10.1.0.0/24 dev eth1 proto kernel scope link src 10.1.0.1',
     ])
-    expect(lines(a, 4, 'local').length).toBe(6)
+    expect(lines(a, 4, 'local').length).toBe(7)
   })
 
   test('a carrier lost leaves the routes, marked', () => {

@@ -160,12 +160,13 @@ const userName = (): string => {
 }
 
 /**
- * Which process has opened device `name`: the driver writes the name into /proc/PID/fdinfo/FD. Other users' processes
- * can be seen by root only.
+ * Which process has opened device `name`: the driver writes the name into /proc/PID/fdinfo/FD. Only processes of this
+ * network namespace are looked at, for others may have devices of the same name; other users' can be seen by root only.
  */
 const deviceHolder = (name: string): string | undefined => {
+  const here = networkNamespace('self')
   for (const pid of list('/proc')) {
-    if (!/^[0-9]+$/.test(pid)) continue
+    if (!/^[0-9]+$/.test(pid) || networkNamespace(pid) !== here) continue
     for (const fd of list(`/proc/${pid}/fd`)) {
       try {
         if (readlinkSync(`/proc/${pid}/fd/${fd}`) !== '/dev/net/tun') continue
@@ -177,6 +178,15 @@ const deviceHolder = (name: string): string | undefined => {
     }
   }
   return undefined
+}
+
+/** Names a process's network namespace; undefined where that cannot be seen. */
+const networkNamespace = (pid: string): string | undefined => {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/net`)
+  } catch {
+    return undefined
+  }
 }
 
 const list = (directory: string): string[] => {

@@ -3,13 +3,13 @@ import { IpProtocol, pseudoHeaderSum } from '../wire/ip.ts'
 import { TCP_MIN_HEADER, TcpFlag } from '../wire/tcp.ts'
 import { Pending, type TcpConnection } from './connection.ts'
 import { setState } from './finish.ts'
-import { ALIGNED_TIMESTAMPS_LENGTH, advertisedMss, syncMss } from './mss.ts'
+import { ALIGNED_TIMESTAMPS_LENGTH, advertisedMss, DEFAULT_MSS, DEFAULT_MSS_IPV6, syncMss } from './mss.ts'
 import { stampRecord } from './output.ts'
 import { countSegments } from './records.ts'
 import { nextState } from './state.ts'
 import { armRetransmit } from './timers.ts'
 import { transmitRecord } from './transmit.ts'
-import { setInitialWindow } from './window.ts'
+import { MIN_MSS_ESTIMATE, setInitialWindow } from './window.ts'
 
 /** The active open (RFC 9293 section 3.10.1). */
 
@@ -30,10 +30,14 @@ export const startConnect = (c: TcpConnection, destination: Destination, reopenS
   const { settings } = layer
   prepareEndpoints(c, destination)
   snd.headerLength = TCP_MIN_HEADER + (settings.tcp_timestamps ? ALIGNED_TIMESTAMPS_LENGTH : 0)
-  snd.mssClamp = c.options.maxSegment > 0 ? c.options.maxSegment : 65_535
+  // Until the peer has said what it takes.
+  const unannounced = c.remote.isIpv4 ? DEFAULT_MSS : DEFAULT_MSS_IPV6
+  snd.mssClamp = c.options.maxSegment > 0 ? c.options.maxSegment : unannounced
   syncMss(c, destination.mtu)
   setInitialWindow(c, c.rcv.advertisedMss, settings.tcp_window_scaling !== 0)
   c.offeredScale = c.rcv.wndScale
+  c.rcv.mssEstimate = MIN_MSS_ESTIMATE
+  c.isActive = true
   snd.iss = reopenSequence || layer.initialSequence(c.local, c.localPort, c.remote, c.remotePort)
   snd.una = snd.iss
   snd.nxt = snd.iss

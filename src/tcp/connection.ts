@@ -242,6 +242,8 @@ export class TcpConnection extends TupleEntry implements TimerOwner {
   cc: CongestionState
   control: CongestionControl
 
+  /** Was it opened by a SYN of ours? */
+  isActive = false
   /** `Nagle` bits. */
   nagle = 0
   /** Sizes of the queues, bytes, in the terms of SO_SNDBUF and SO_RCVBUF; `BufferLock` bits. */

@@ -60,6 +60,8 @@ export interface TcpInfo {
   tcpi_rcv_wnd: number
 }
 
+/** What Linux counts its time-outs in, microseconds (CONFIG_HZ=250), rounding up. */
+const TICK = 4000
 const UNKNOWN_MIN_RTT = 0x7fff_ffff
 
 /** Takes a snapshot of a connection. */
@@ -83,7 +85,7 @@ export const tcpInfo = (c: TcpConnection): TcpInfo => {
     tcpi_snd_wscale: c.has(Feature.WindowScale) ? snd.wndScale : 0,
     tcpi_rcv_wscale: c.has(Feature.WindowScale) ? rcv.wndScale : 0,
     tcpi_delivery_rate_app_limited: cc.rateApplicationLimited ? 1 : 0,
-    tcpi_rto: rtt.rto,
+    tcpi_rto: Math.ceil(rtt.rto / TICK) * TICK,
     tcpi_ato: rcv.ato,
     tcpi_snd_mss: snd.mss,
     tcpi_rcv_mss: rcv.mssEstimate,
@@ -108,7 +110,8 @@ export const tcpInfo = (c: TcpConnection): TcpInfo => {
     tcpi_rcv_space: c.tuning === null ? receiveSpace(c) : c.tuning.space,
     tcpi_total_retrans: cc.totalRetransmitted,
     tcpi_pacing_rate: cc.pacingRate,
-    tcpi_bytes_acked: opened ? ((snd.una - snd.iss) >>> 0) - 1 : 0,
+    // Of the side that connects, Linux counts the SYN too.
+    tcpi_bytes_acked: opened ? ((snd.una - snd.iss) >>> 0) - (c.isActive ? 0 : 1) : 0,
     tcpi_bytes_received: opened ? ((rcv.nxt - rcv.irs) >>> 0) - 1 : 0,
     tcpi_segs_out: c.segmentsOut,
     tcpi_segs_in: c.segmentsIn,

@@ -8,7 +8,7 @@ import type { Segment } from './segment.ts'
 const MAX_UNSCALED = 65_535
 const MAX_SIGNED = 32_767
 /** No estimate of the peer's MSS lies below this, and the first none above that. */
-const MIN_MSS_ESTIMATE = 88
+export const MIN_MSS_ESTIMATE = 88
 const FIRST_MSS_ESTIMATE = 536
 
 /** How many bytes of data a queue of `bytes` (in the terms of SO_RCVBUF) is good for. */

@@ -230,6 +230,30 @@ describe.each(['a', 'b'] as const)('TCP_INFO of %s', (side) => {
   })
 })
 
+/** What of `tcp_info` is the same on every machine that was brought into the same state: neither times nor what follows from them. */
+const SAME = ['state', 'options', 'snd_wscale', 'rcv_wscale', 'snd_mss', 'rcv_mss', 'pmtu', 'advmss'] as const
+/** And where nothing is on its way. */
+const SAME_WHEN_IDLE = ['snd_cwnd', 'snd_ssthresh', 'bytes_acked', 'bytes_received', 'data_segs_out'] as const
+
+test.each(['a', 'b'] as const)('TCP_INFO of our sockets is that of the kernel: %s', async (side) => {
+  const infos = (await kernel[side].call('infos')) as Record<string, string>
+  const held = ours[side].snapshot(1, {}).sockets.filter((socket) => socket.protocol === 'tcp' && socket.info !== null)
+  let compared = 0
+  for (const socket of held as TcpSnapshot[]) {
+    const hex = infos[socket.holders[0]?.fd ?? -1]
+    if (hex === undefined || socket.kind === 'listener') continue
+    const theirs = readInfo(hex)!
+    const names = socket.state === 'ESTABLISHED' && socket.inFlight === 0 ? [...SAME, ...SAME_WHEN_IDLE] : SAME
+    const pick = (info: Record<string, number>) => names.map((name) => `${name} ${info[`tcpi_${name}`]}`)
+    const title = `${socket.local.port} ${socket.remote.port} ${socket.state}`
+    expect([title, ...pick({ ...socket.info! })]).toEqual([title, ...pick({ ...theirs })])
+    // Time-outs are counted in ticks.
+    expect([socket.info!.tcpi_rto % 4000, theirs.tcpi_rto % 4000]).toEqual([0, 0])
+    compared++
+  }
+  expect(compared).toBeGreaterThan(4)
+})
+
 describe('settings', () => {
   test('sysctl prints what the kernel prints, by the same names', () => {
     const snapshot = ours.a.snapshot(1, {})

@@ -512,6 +512,19 @@ describe('bad input: one line, exit code 1, nothing left', () => {
   })
 
   test('a device in use, and a name', async () => {
+    // A device of the same name in another network namespace is nobody's business here.
+    const elsewhere = newNamespace()
+    const stranger = elsewhere.start(
+      process.execPath,
+      command,
+      'up',
+      '--tap',
+      'ng0',
+      '--name',
+      'stranger',
+      ...addresses,
+    )
+    await stranger.printed(/ is up: /)
     const stack = await up('--tap', 'ng0', ...addresses)
     const failure = (line: string): object => ({ code: 1, stdout: '', stderr: `netglass: ${line}\n` })
     const other = ['--ip', '10.80.0.2/24']
@@ -521,6 +534,8 @@ describe('bad input: one line, exit code 1, nothing left', () => {
     expect(await netglass('up', '--tap', 'ng1', '--name', 'ng0', ...other)).toEqual(
       failure(`a stack named ng0 is running already (pid ${stack.pid}): choose another name`),
     )
+    await stranger.end()
+    await elsewhere.remove()
     expect(await leftovers()).toEqual(['ng0', 'ng0.sock'])
     await namespace.run('ping', '-q', '-c', '1', '10.77.0.2')
     await stack.end()
