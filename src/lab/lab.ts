@@ -4,6 +4,7 @@ import type { Data, Sys } from '../host/calls.ts'
 import type { Host, HostOptions } from '../host/host.ts'
 import type { Process, Program } from '../host/process.ts'
 import type { Channel } from '../link/channel.ts'
+import { Ladder } from '../sim/ladder.ts'
 import { Network, type NetworkLink, type NetworkLinkOptions } from '../sim/network.ts'
 import { TcpSocket } from '../socket/tcp.ts'
 import { TcpConnection } from '../tcp/connection.ts'
@@ -11,7 +12,6 @@ import { BSD, LINUX, type TcpPersonality } from '../tcp/settings.ts'
 import { stateIn, stateSet, TcpState, tcpStateName } from '../tcp/state.ts'
 import { TimeWait } from '../tcp/time-wait.ts'
 import type { TupleEntry } from '../tcp/tuple.ts'
-import { Ladder } from './ladder.ts'
 import type { DirectionView, LabFigure, LabReport, LabStep } from './report.ts'
 import type { Scenario } from './scenario.ts'
 import { runTool } from './tools.ts'
@@ -149,7 +149,7 @@ export class Lab {
   link(a: Host, b: Host, options: NetworkLinkOptions = {}): NetworkLink {
     const link = this.network.link(a, b, options)
     this.options.onLink?.(link, a, b, this.network)
-    this.ladder.watch(a, link.a, b, link.b)
+    this.ladder.watch(a.name, link.a.port, b.name, link.b.port)
     acquaint(link)
     return link
   }

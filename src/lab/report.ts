@@ -1,4 +1,5 @@
 import type { Micros } from '../core/clock.ts'
+import type { LadderEntry } from '../sim/ladder.ts'
 
 /** What a scenario has shown and checked, as plain data: what `--json` prints, and what the text is made from. */
 export interface LabReport {
@@ -37,18 +38,6 @@ export interface LabStep {
   readonly figures: LabFigure[]
   /** Numbers of the checks made at this step. */
   readonly checks: number[]
-}
-
-/** A packet on a link. */
-export interface LadderEntry {
-  readonly at: Micros
-  readonly from: string
-  readonly to: string
-  /** When it arrived; null when it has not, or never will. */
-  arrived: Micros | null
-  /** It was taken off the wire. */
-  lost: boolean
-  readonly text: string
 }
 
 /** One direction of a connection, in bytes of data. */

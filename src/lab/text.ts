@@ -1,5 +1,6 @@
 import { drawQueues } from '../inspect/queues.ts'
-import type { DirectionView, LabCheck, LabReport, LabStep, LadderEntry } from './report.ts'
+import { ladderLine, ladderWidth, milliseconds } from '../sim/ladder.ts'
+import type { DirectionView, LabCheck, LabReport, LabStep } from './report.ts'
 import type { Scenario } from './scenario.ts'
 
 /** How a run is written out. */
@@ -9,9 +10,6 @@ export interface LabTextOptions {
   /** Columns; 100 unless given. */
   readonly width?: number
 }
-
-/** Columns of an arrow with its blanks. */
-const ARROW = 5
 
 /** Segments shown of a step; when there are more, the first and the last of them. */
 const MOST_SEGMENTS = 24
@@ -54,11 +52,12 @@ export class LabText {
 
   /** What was sent and what the programs said, in the order of time; of many segments the first and the last. */
   private events({ segments, output }: LabStep): string {
-    const wide = segments.reduce((most, { from, to }) => Math.max(most, from.length + to.length + ARROW + 2), 24)
+    const style = { ascii: this.ascii, width: ladderWidth(segments) }
     const half = MOST_SEGMENTS / 2
     const left = segments.length - MOST_SEGMENTS
     const lines = segments.flatMap((entry, i) => {
-      if (left <= 0 || i < half || i >= segments.length - half) return { at: entry.at, line: this.segment(entry, wide) }
+      if (left <= 0 || i < half || i >= segments.length - half)
+        return { at: entry.at, line: `  ${ladderLine(entry, style)}\n` }
       return i === half ? { at: entry.at, line: `  ${' '.repeat(12)}… and ${left} more …\n` } : []
     })
     for (const { at, host, program, text } of output) {
@@ -69,13 +68,6 @@ export class LabText {
       .sort((a, b) => a.at - b.at)
       .map(({ line }) => line)
       .join('')
-  }
-
-  /** One line; `wide` columns for who sends to whom. */
-  private segment({ at, from, to, arrived, lost, text }: LadderEntry, wide: number): string {
-    const arrow = this.ascii ? (lost ? '--x' : '-->') : lost ? '──✗' : '──▶'
-    const fate = lost ? 'lost' : arrived === null ? 'on its way' : `arrived ${milliseconds(arrived).trim()}`
-    return `  ${milliseconds(at)}  ${`${from} ${arrow} ${to}`.padEnd(wide)}${text.padEnd(56)} ${fate}\n`
   }
 
   private queues(directions: readonly DirectionView[]): string {
@@ -113,8 +105,6 @@ const indent = (text: string): string =>
     .split('\n')
     .map((line) => (line === '' ? '' : `  ${line}`))
     .join('\n')
-
-const milliseconds = (at: number): string => `${(at / 1000).toFixed(3).padStart(10)} ms`
 
 const seconds = (at: number): string => `${(at / 1e6).toFixed(3)} s`
 

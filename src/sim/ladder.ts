@@ -1,14 +1,24 @@
+import type { Micros } from '../core/clock.ts'
 import type { Frame } from '../core/frame.ts'
 import type { World } from '../core/world.ts'
-import type { Host } from '../host/host.ts'
-import type { NetworkInterface } from '../ip/interface.ts'
-import type { FrameTap } from '../link/port.ts'
+import type { FrameTap, LinkPort } from '../link/port.ts'
 import { formatMac } from '../wire/address.ts'
 import { DecodedFrame, decodeFrame } from '../wire/decode.ts'
 import { dropName } from '../wire/drop.ts'
 import { IpProtocol } from '../wire/ip.ts'
 import { TcpFlag, type TcpHeader } from '../wire/tcp.ts'
-import type { LadderEntry } from './report.ts'
+
+/** A packet on a link. */
+export interface LadderEntry {
+  readonly at: Micros
+  readonly from: string
+  readonly to: string
+  /** When it arrived; null when it has not, or never will. */
+  arrived: Micros | null
+  /** It was taken off the wire. */
+  lost: boolean
+  readonly text: string
+}
 
 /** Records what passes the links of a network, each packet once, with when it left and when it arrived. */
 export class Ladder {
@@ -27,10 +37,10 @@ export class Ladder {
     this.everything = everything
   }
 
-  /** Watches both ends of a link. */
-  watch(hostA: Host, a: NetworkInterface, hostB: Host, b: NetworkInterface): void {
-    a.port.taps.push(new End(this, hostA.name, hostB.name, a))
-    b.port.taps.push(new End(this, hostB.name, hostA.name, b))
+  /** Watches both ends of a link, of which one is plugged into what is called `nameA` and the other into `nameB`. */
+  watch(nameA: string, a: LinkPort, nameB: string, b: LinkPort): void {
+    a.taps.push(new End(this, nameA, nameB, a))
+    b.taps.push(new End(this, nameB, nameA, b))
   }
 
   /** A frame leaves. */
@@ -136,18 +146,48 @@ class End implements FrameTap {
   private readonly ladder: Ladder
   private readonly here: string
   private readonly there: string
-  private readonly iface: NetworkInterface
+  private readonly medium: LinkPort['features']['medium']
 
-  constructor(ladder: Ladder, here: string, there: string, iface: NetworkInterface) {
+  constructor(ladder: Ladder, here: string, there: string, port: LinkPort) {
     this.ladder = ladder
     this.here = here
     this.there = there
-    this.iface = iface
+    this.medium = port.features.medium
   }
 
   frame(frame: Frame, outgoing: boolean): void {
-    const { medium } = this.iface.port.features
-    if (outgoing) this.ladder.sent(frame, this.here, this.there, medium)
-    else this.ladder.received(frame, this.there, this.here, medium)
+    if (outgoing) this.ladder.sent(frame, this.here, this.there, this.medium)
+    else this.ladder.received(frame, this.there, this.here, this.medium)
   }
 }
+
+/** How lines of a ladder are written. */
+export interface LadderStyle {
+  /** ASCII only. */
+  readonly ascii?: boolean
+  /** Columns for who sends to whom: `ladderWidth` of all the lines that stand together. */
+  readonly width: number
+}
+
+/** Columns of an arrow with its blanks, and two more. */
+const ARROW = 7
+const NARROWEST = 24
+const TEXT_WIDTH = 56
+
+/** The columns that names and arrow take in these lines. */
+export const ladderWidth = (entries: Iterable<LadderEntry>): number => {
+  let width = NARROWEST
+  for (const { from, to } of entries) width = Math.max(width, from.length + to.length + ARROW)
+  return width
+}
+
+/** A packet as one line: when it left, who sent it to whom, what it was, and what became of it. */
+export const ladderLine = (entry: LadderEntry, { ascii = false, width }: LadderStyle): string => {
+  const { at, from, to, arrived, lost, text } = entry
+  const arrow = ascii ? (lost ? '--x' : '-->') : lost ? '──✗' : '──▶'
+  const fate = lost ? 'lost' : arrived === null ? 'on its way' : `arrived ${milliseconds(arrived).trim()}`
+  return `${milliseconds(at)}  ${`${from} ${arrow} ${to}`.padEnd(width)}${text.padEnd(TEXT_WIDTH)} ${fate}`
+}
+
+/** A time as ladders show it. */
+export const milliseconds = (at: Micros): string => `${(at / 1000).toFixed(3).padStart(10)} ms`
