@@ -1,3 +1,5 @@
+import { type Kernels, kernelsOver } from './kernels.ts'
+
 /** Bytes seen in the three ways in which codecs and checksums want them. `Memory` is one; `bytesOf` makes another. */
 export interface Bytes {
   /** The bytes. */
@@ -6,6 +8,8 @@ export interface Bytes {
   readonly u32: Uint32Array
   /** The same bytes, for header fields in network order. */
   readonly view: DataView
+  /** Fast loops over the same bytes; null where there are none. */
+  readonly kernels: Kernels | null
 }
 
 /** A copy of `source` as `Bytes`, for tests and tools that hold a packet outside a world's memory. */
@@ -13,7 +17,7 @@ export const bytesOf = (source: Uint8Array): Bytes => {
   const buffer = new ArrayBuffer((source.length + 3) & ~3)
   const u8 = new Uint8Array(buffer)
   u8.set(source)
-  return { u8, u32: new Uint32Array(buffer), view: new DataView(buffer) }
+  return { u8, u32: new Uint32Array(buffer), view: new DataView(buffer), kernels: null }
 }
 
 /**
@@ -36,6 +40,7 @@ export class Memory implements Bytes {
   u8!: Uint8Array
   u32!: Uint32Array
   view!: DataView
+  readonly kernels: Kernels | null
 
   private i32!: Int32Array
   private readonly backing: WebAssembly.Memory
@@ -46,11 +51,15 @@ export class Memory implements Bytes {
   private freeOrder: Uint8Array
   private usedBytes = 0
 
-  /** @param limit the most bytes this memory may grow to, at most 2 GiB; counted in whole pages of 64 KiB */
-  constructor(limit = 0x8000_0000) {
+  /**
+   * @param limit the most bytes this memory may grow to, at most 2 GiB; counted in whole pages of 64 KiB
+   * @param fast whether to use the kernels in WebAssembly, where there are any
+   */
+  constructor(limit = 0x8000_0000, fast = true) {
     // Whole pages only, so that growing to the very limit comes out even.
     this.limit = Math.floor(Math.min(limit, 0x8000_0000) / PAGE) * PAGE
     this.backing = new WebAssembly.Memory({ initial: 0, maximum: this.limit / PAGE })
+    this.kernels = fast ? kernelsOver(this.backing) : null
     this.free = new Int32Array(MAX_ORDER + 1).fill(NIL)
     this.freeOrder = new Uint8Array(0)
     this.renewViews()

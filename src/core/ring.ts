@@ -76,6 +76,12 @@ export class Ring {
     this.ahead = Math.max(0, this.ahead - count)
   }
 
+  /** Where in the world's memory the `count` bytes from position `at` lie; -1 when they do not lie in one piece. */
+  offsetOf(at: number, count: number): number {
+    const from = (this.head + at) & (this.capacity - 1)
+    return from + count <= this.capacity ? this.block + from : -1
+  }
+
   /** Copies `count` bytes from position `at` of the queue to `offset` of the world's memory; the queue keeps them. */
   copyTo(offset: number, at: number, count: number): void {
     const from = (this.head + at) & (this.capacity - 1)

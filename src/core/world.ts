@@ -12,11 +12,14 @@ export class World {
   readonly frames: FramePool
   readonly loop: Loop
 
-  /** @param memoryLimit the most bytes that frames and queues may take, at most 2 GiB */
-  constructor(clock: Clock, random: Random, memoryLimit?: number) {
+  /**
+   * @param memoryLimit the most bytes that frames and queues may take, at most 2 GiB
+   * @param fast whether to use the loops in WebAssembly, where there are any; the same happens without them
+   */
+  constructor(clock: Clock, random: Random, memoryLimit?: number, fast = true) {
     this.clock = clock
     this.random = random
-    this.memory = new Memory(memoryLimit)
+    this.memory = new Memory(memoryLimit, fast)
     this.frames = new FramePool(this.memory)
     this.loop = new Loop(clock)
   }

@@ -323,7 +323,7 @@ export class PcapngWriter {
 /** @param size a multiple of four */
 const zeroBytes = (size: number): Bytes => {
   const buffer = new ArrayBuffer(size)
-  return { u8: new Uint8Array(buffer), u32: new Uint32Array(buffer), view: new DataView(buffer) }
+  return { u8: new Uint8Array(buffer), u32: new Uint32Array(buffer), view: new DataView(buffer), kernels: null }
 }
 
 /** The text's bytes, cut before the character that would go beyond `most` of them. */

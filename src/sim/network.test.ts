@@ -48,6 +48,43 @@ it('carries an echo over two hosts and a cable', async () => {
   expect(network.world.loop.timers.size).toBe(0)
 })
 
+it('puts the same bytes on the wire without the loops in WebAssembly, corrupted ones too', async () => {
+  const trace = async (fast: boolean): Promise<string[]> => {
+    const network = new Network({ seed: 3, fast })
+    const { memory } = network.world
+    expect(memory.kernels !== null).toBe(fast)
+    const lines: string[] = []
+    const link = network.link(network.host('a'), network.host('b'), { delay: 5, loss: 0.02, corrupt: 0.05, rate: 1e7 })
+    link.cable.b.taps.push({
+      frame: ({ start, end }) =>
+        lines.push(`${network.now} ${Buffer.from(memory.u8.slice(start, end)).toString('hex')}`),
+    })
+    network.host('b').spawn('sink', async (sys) => {
+      const listener = sys.socket(AF_INET, SOCK_STREAM)
+      sys.bind(listener, { address: '0.0.0.0', port: 9 })
+      sys.listen(listener, 5)
+      const fd = await sys.accept(listener)
+      const buffer = new Uint8Array(5000)
+      while ((await sys.recv(fd, buffer)) > 0);
+      await sys.close(fd)
+    })
+    const source = network.host('a').spawn('source', async (sys) => {
+      const fd = sys.socket(AF_INET, SOCK_STREAM)
+      await sys.connect(fd, { address: '10.0.0.2', port: 9 })
+      for (let size = 1; size < 4000; size += 37) await sys.send(fd, new Uint8Array(size).fill(size))
+      await sys.close(fd)
+    })
+    expect(await network.runProcess(source, 60_000)).toBe(0)
+    await network.run(200_000)
+    expect(network.host('b').ip.mib.tcp.InCsumErrors).toBeGreaterThan(2)
+    network.close()
+    return lines
+  }
+  const lines = await trace(true)
+  expect(lines.length).toBeGreaterThan(200)
+  expect(await trace(false)).toEqual(lines)
+})
+
 it('does not keep the exceptions of programs to itself', async () => {
   const network = new Network()
   const program = async (sys: Sys): Promise<void> => {

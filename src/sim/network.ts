@@ -22,6 +22,8 @@ export interface NetworkOptions {
    * is rejected.
    */
   readonly onFailure?: (process: Process, error: unknown) => void
+  /** False to do without the loops in WebAssembly. The same bytes go over the wire, more slowly. */
+  readonly fast?: boolean
 }
 
 /** A link between two hosts: what is wrong with it, what it is like, and the hosts' addresses on it. */
@@ -57,7 +59,7 @@ export class Network {
   constructor(options: NetworkOptions = {}) {
     this.seed = options.seed ?? 1
     this.clock = new VirtualClock(options.epoch === undefined ? undefined : options.epoch * MILLISECOND)
-    this.world = new World(this.clock, new SeededRandom(this.seed))
+    this.world = new World(this.clock, new SeededRandom(this.seed), undefined, options.fast)
     this.driver = new VirtualDriver(this.world, this.clock)
     this.onFailure = options.onFailure ?? null
   }

@@ -1,5 +1,7 @@
 import { Errno } from '../core/errno.ts'
 import { FrameChecksum } from '../core/frame.ts'
+import type { Memory } from '../core/memory.ts'
+import type { Ring } from '../core/ring.ts'
 import { seqLt } from '../core/seq.ts'
 import { SendFlag } from '../ip/output.ts'
 import { checksumOf, foldSum, sumBytes } from '../wire/checksum.ts'
@@ -142,14 +144,20 @@ const emit = (
   const headerLength = TCP_MIN_HEADER + tcpOptionsLength(out)
   const start = frame.transport
   frame.end = start + headerLength + length
-  if (length > 0) c.sendRing!.copyTo(start + headerLength, ringAt, length)
   const memory = layer.world.memory
   const pseudo = foldSum(c.pseudoSum + headerLength + length)
-  const offload = destination.interface.port.features.checksumOffload
-  out.checksum = offload ? pseudo : 0
-  emitTcp(out, memory, start)
-  if (offload) frame.checksum = FrameChecksum.Partial
-  else memory.view.setUint16(start + 16, checksumOf(pseudo + sumBytes(memory, start, frame.end)))
+  const data = start + headerLength
+  if (destination.interface.port.features.checksumOffload) {
+    if (length > 0) c.sendRing!.copyTo(data, ringAt, length)
+    out.checksum = pseudo
+    emitTcp(out, memory, start)
+    frame.checksum = FrameChecksum.Partial
+  } else {
+    const dataSum = length > 0 ? copyAndSum(memory, c.sendRing!, ringAt, length, data) : 0
+    out.checksum = 0
+    emitTcp(out, memory, start)
+    memory.view.setUint16(start + 16, checksumOf(pseudo + sumBytes(memory, start, data) + dataSum))
+  }
   frame.segmentSize = segmentSize
   const segments = segmentSize > 0 ? Math.ceil(length / segmentSize) : 1
   layer.mib.tcp.OutSegs += segments
@@ -167,6 +175,14 @@ const emit = (
     trafficClass,
     SendFlag.DontFragment,
   )
+}
+
+/** Copies data of the send queue to `to`. @returns its partial checksum */
+const copyAndSum = (memory: Memory, ring: Ring, ringAt: number, length: number, to: number): number => {
+  const from = ring.offsetOf(ringAt, length)
+  if (memory.kernels !== null && from >= 0) return memory.kernels.copySum(from, from + length, to)
+  ring.copyTo(to, ringAt, length)
+  return sumBytes(memory, to, to + length)
 }
 
 const fillHeader = (c: TcpConnection, out: TcpHeader, flags: number, seq: number): void => {

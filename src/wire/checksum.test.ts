@@ -62,7 +62,12 @@ test.each([1460, 1461, 9000, 65_535, 65_536, 1_000_003])('%i bytes at every alig
 
 test('the last bytes of a memory of 2 GiB', () => {
   const { buffer } = new WebAssembly.Memory({ initial: 32_768 })
-  const bytes: Bytes = { u8: new Uint8Array(buffer), u32: new Uint32Array(buffer), view: new DataView(buffer) }
+  const bytes: Bytes = {
+    u8: new Uint8Array(buffer),
+    u32: new Uint32Array(buffer),
+    view: new DataView(buffer),
+    kernels: null,
+  }
   const end = 2 ** 31
   for (let length = 0; length < 80; length++) {
     const data = pseudoRandom(length, length)

@@ -6,13 +6,15 @@ import type { Bytes } from '../core/memory.ts'
  * A partial sum here is a number from 0 to 65,535 in network order, so that header fields can be added to it as they
  * are. Bytes are added as 32-bit words in the machine's order, eight at a time into four doubles, which hold the sum of
  * any IP packet exactly; the sum is folded and, on a little-endian machine, swapped once at the end (RFC 1071 section
- * 2(B)). For 1,460 bytes that takes 140 ns here, against 640 byte by byte.
+ * 2(B)). For 1,460 bytes that takes 120 ns here, against 640 byte by byte, and 30 in WebAssembly (core/kernels.ts), which
+ * is used where there is a memory that has it.
  */
 
 const LITTLE_ENDIAN = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1
 
 /** The partial sum of the bytes from `start` to `end`. They may start anywhere and be odd in number. */
 export const sumBytes = (bytes: Bytes, start: number, end: number): number => {
+  if (bytes.kernels !== null && end - start >= WORTH_A_CALL) return bytes.kernels.sum(start, end)
   const u8 = bytes.u8
   let at = start
   let sum = 0
@@ -41,6 +43,9 @@ export const sumBytes = (bytes: Bytes, start: number, end: number): number => {
   // A start at an odd place swaps the bytes of every word, and so of the sum; so does a little-endian machine.
   return LITTLE_ENDIAN !== ((start & 1) === 1) ? ((folded & 0xff) << 8) | (folded >>> 8) : folded
 }
+
+/** From how many bytes on a call into WebAssembly takes less time than the loop here. */
+const WORTH_A_CALL = 32
 
 const EVEN = LITTLE_ENDIAN ? 1 : 0x100
 const ODD = LITTLE_ENDIAN ? 0x100 : 1
