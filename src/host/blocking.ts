@@ -26,6 +26,8 @@ export class BlockedCall implements TimerOwner {
   private readonly process: Process
   private readonly waiters: FileWaiter[] = []
   private timer: Timer | null = null
+  /** What the call keeps open while it waits. */
+  private kept: OpenFile | null = null
   private settle: ((why: number) => void) | null = null
 
   constructor(process: Process, reason: string) {
@@ -35,6 +37,13 @@ export class BlockedCall implements TimerOwner {
       this.settle = resolve
     })
     process.blocked.add(this)
+  }
+
+  /** Keeps a file open until the call goes on, and then leaves it to the caller to let go; or until it never will. */
+  keeping(file: OpenFile): this {
+    file.retain()
+    this.kept = file
+    return this
   }
 
   /** Waits for one of `mask` on `file`, too. */
@@ -57,7 +66,7 @@ export class BlockedCall implements TimerOwner {
   resume(why: number): boolean {
     const { settle } = this
     if (settle === null) return false
-    this.abandon()
+    this.leave()
     this.process.host.resumed()
     settle(why)
     return true
@@ -65,6 +74,12 @@ export class BlockedCall implements TimerOwner {
 
   /** Never goes on. */
   abandon(): void {
+    this.leave()
+    this.kept?.unref()
+    this.kept = null
+  }
+
+  private leave(): void {
     this.settle = null
     this.process.blocked.delete(this)
     for (const waiter of this.waiters) waiter.leave()

@@ -69,12 +69,15 @@ export const lingers = (file: OpenFile): file is Socket =>
  */
 export const lingeringClose = async (sys: Sys, socket: Socket): Promise<number> => {
   const deadline = sys.now + socket.lingerSeconds * SECOND
+  const { closing } = sys.process
   if (socket.beginLingeringClose()) {
+    closing.add(socket)
     for (let why: number = Wakeup.Ready; socket.isLingering && why === Wakeup.Ready; ) {
       why = await sys.block(socket, 0, deadline, 'close, lingering')
     }
   }
   const isLeft = socket.isLingering
+  closing.delete(socket)
   socket.unref()
   if (isLeft) throw failure(-Errno.ETIMEDOUT, 'close')
   return 0

@@ -55,6 +55,8 @@ const sendRest = async (
   for (;;) {
     const why = await sys.block(socket, Readiness.Out, deadline, `${syscall}, ${bytesText(length - total)} to go`)
     if (givesUp(why, total, deadline, syscall)) return total
+    // An error that came after some bytes were taken is for the next call to report.
+    if (total > 0 && (socket.poll() & Readiness.Err) !== 0) return total
     const sent = socket.send(bytes, total, length - total, flags, to)
     if (sent > 0) total += sent
     else if (sent < 0 && sent !== -Errno.EAGAIN) {
@@ -133,7 +135,8 @@ const receiveRest = async (
       if (total > 0 || count === 0) return total
       throw failure(count, syscall)
     } else {
-      const why = await sys.block(socket, Readiness.In, deadline, `${syscall}, ${bytesText(target - total)} awaited`)
+      const reason = target === 1 ? syscall : `${syscall}, ${bytesText(target - total)} awaited`
+      const why = await sys.block(socket, Readiness.In, deadline, reason)
       if (givesUp(why, total, deadline, syscall)) return total
     }
   }

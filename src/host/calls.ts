@@ -478,8 +478,7 @@ export class Sys {
 
   /** Waits for a file; the call keeps it open meanwhile. @returns one of `Wakeup` */
   async block(file: OpenFile, mask: number, deadline: Micros, reason: string, exclusive = false): Promise<number> {
-    file.retain()
-    const call = new BlockedCall(this.process, reason).onFile(file, mask, exclusive).until(deadline)
+    const call = new BlockedCall(this.process, reason).keeping(file).onFile(file, mask, exclusive).until(deadline)
     const why = await call.promise
     file.unref()
     this.enter()

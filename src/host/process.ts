@@ -1,5 +1,6 @@
 import type { Micros } from '../core/clock.ts'
 import { SystemError } from '../core/errno.ts'
+import type { OpenFile } from '../socket/open-file.ts'
 import type { BlockedCall } from './blocking.ts'
 import { Wakeup } from './blocking.ts'
 import { Sys } from './calls.ts'
@@ -46,6 +47,8 @@ export class Process {
   readonly output: OutputLine[] = []
   /** Calls that wait now. */
   readonly blocked = new Set<BlockedCall>()
+  /** Files that a close(2) which waits holds, when no descriptor does any more (SO_LINGER). */
+  readonly closing = new Set<OpenFile>()
   readonly children = new Set<Process>()
   /** How it ended: an exit status, or 128 + the signal that ended it; null while it lives. */
   status: number | null = null
@@ -112,6 +115,8 @@ export class Process {
     if (!this.isAlive) return
     this.status = status
     for (const call of [...this.blocked]) call.abandon()
+    for (const file of this.closing) file.unref()
+    this.closing.clear()
     for (const fd of [...this.files.numbers()]) this.files.take(fd)?.unref()
     this.host.processEnded(this)
     for (const child of this.children) if (!child.isAlive) this.host.reap(child)

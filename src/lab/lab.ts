@@ -72,6 +72,9 @@ export class Gate {
 /** How long a scenario waits for something before it gives up, milliseconds of virtual time. */
 const PATIENCE = 10 * 3600 * 1000
 
+/** What a tool prints on a host without power. */
+const NO_POWER = '(no answer: the host has no power)\n'
+
 /** What a scenario works with: it builds, runs, stops and looks, and everything that it sees is recorded. */
 export class Lab {
   readonly network: Network
@@ -79,7 +82,9 @@ export class Lab {
   private readonly options: LabOptions
   private readonly hosts: Host[] = []
   private readonly ladder: Ladder
-  private readonly watched: WatchedDirection[] = []
+  private watched: WatchedDirection[] = []
+  /** Hosts without power. */
+  private readonly dark = new Set<Host>()
   /** What each connection's sends were given, by host and socket. */
   private readonly sends = new WeakMap<TcpConnection, number[]>()
   private views: [host: Host, command: string][] = []
@@ -130,10 +135,11 @@ export class Lab {
     return host
   }
 
-  /** A host loses power: its memory is gone, and it says nothing. */
+  /** A host loses power: its memory is gone, and it says nothing. What is shown of it is that. */
   powerOff(host: Host): void {
     this.network.crash(host)
-    this.hide(host)
+    this.ladder.setPower(host.name, false)
+    this.dark.add(host)
   }
 
   /** It has power again, and remembers nothing. What was shown of it is shown of the new one. @returns the new one */
@@ -141,7 +147,15 @@ export class Lab {
     const started = this.network.restart(host)
     started.tcpSettings.personality = host.tcpSettings.personality
     for (const [key, value] of Object.entries(this.options.settings ?? {})) started.sysctl.set(key, value)
+    this.ladder.setPower(host.name, true)
     this.hosts[this.hosts.indexOf(host)] = started
+    this.dark.delete(host)
+    this.views = this.views.map(([shown, command]) => [shown === host ? started : shown, command])
+    this.watched = this.watched.map(({ from, to, port }) => ({
+      from: from === host ? started : from,
+      to: to === host ? started : to,
+      port,
+    }))
     this.introduce(started)
     return started
   }
@@ -149,7 +163,7 @@ export class Lab {
   link(a: Host, b: Host, options: NetworkLinkOptions = {}): NetworkLink {
     const link = this.network.link(a, b, options)
     this.options.onLink?.(link, a, b, this.network)
-    this.ladder.watch(a.name, link.a.port, b.name, link.b.port)
+    this.ladder.watch(a.name, link.a.port, b.name, link.b.port, link.cable)
     acquaint(link)
     return link
   }
@@ -224,6 +238,7 @@ export class Lab {
 
   /** Stops here and looks. */
   async step(title: string): Promise<void> {
+    this.ladder.settle()
     const { entries } = this.ladder
     const step: LabStep = {
       number: this.report.steps.length + 1,
@@ -231,7 +246,11 @@ export class Lab {
       title,
       segments: entries.slice(this.laddered),
       output: this.newOutput(),
-      views: this.views.map(([host, command]) => ({ host: host.name, command, text: runTool(host, command) })),
+      views: this.views.map(([host, command]) => ({
+        host: host.name,
+        command,
+        text: this.dark.has(host) ? NO_POWER : runTool(host, command),
+      })),
       queues: this.watched.flatMap((direction) => this.directionView(direction) ?? []),
       waiting: this.waitingCalls(),
       notes: this.notes.splice(0),
@@ -327,6 +346,11 @@ export class Lab {
     return this.ladder.entries
       .filter((entry) => matching.test(entry.text))
       .map(({ at, from, text }) => ({ at: at / SECOND, from, text }))
+  }
+
+  /** Is a host without power? */
+  isDark(host: Host): boolean {
+    return this.dark.has(host)
   }
 
   /** Does a process wait in a call, and in which? '' when it runs or has ended. */

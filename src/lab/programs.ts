@@ -67,6 +67,22 @@ export const outcome = async <T>(call: () => Promise<T> | T): Promise<T | string
   }
 }
 
+/** Makes a call and prints what it gave: `send(100) returned 100`, `recv(): ETIMEDOUT`. @returns that, or the code */
+export const told = async <T>(sys: Sys, what: string, call: () => Promise<T> | T): Promise<T | string> => {
+  const result = await outcome(call)
+  sys.print(typeof result === 'string' ? `${what}: ${result}` : `${what} returned ${result}`)
+  return result
+}
+
+/** Reads as long as something comes, and prints what. @returns what the last call gave: 0, or the code of an error */
+export const readAll = async (sys: Sys, fd: number): Promise<number | string> => {
+  const buffer = new Uint8Array(65_536)
+  for (;;) {
+    const count = await told(sys, 'recv()', () => sys.recv(fd, buffer))
+    if (typeof count === 'string' || count === 0) return count
+  }
+}
+
 /** SO_ERROR, by its name; '' for none. */
 export const socketError = (sys: Sys, fd: number): string =>
   errnoCode(sys.getsockopt(fd, SOL_SOCKET, C.SO_ERROR) as number) ?? ''

@@ -8,6 +8,8 @@ import { openingScenarios } from './life-opening.ts'
 import { queueScenarios } from './queues.ts'
 import type { Scenario } from './scenario.ts'
 import { timeWaitScenarios } from './time-wait.ts'
+import { unpluggedScenarios } from './unplugged.ts'
+import { unpluggedEndScenarios } from './unplugged-ends.ts'
 
 /** Every scenario, in the catalogue's order. */
 export const SCENARIOS: readonly Scenario[] = [
@@ -18,6 +20,8 @@ export const SCENARIOS: readonly Scenario[] = [
   ...timeWaitScenarios,
   ...leavingScenarios,
   ...queueScenarios,
+  ...unpluggedScenarios,
+  ...unpluggedEndScenarios,
   ...demuxScenarios,
   ...httpScenarios,
 ]

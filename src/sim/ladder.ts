@@ -1,6 +1,8 @@
 import type { Micros } from '../core/clock.ts'
 import type { Frame } from '../core/frame.ts'
 import type { World } from '../core/world.ts'
+import type { Cable } from '../link/cable.ts'
+import type { Channel } from '../link/channel.ts'
 import type { FrameTap, LinkPort } from '../link/port.ts'
 import { formatMac } from '../wire/address.ts'
 import { DecodedFrame, decodeFrame } from '../wire/decode.ts'
@@ -29,6 +31,9 @@ export class Ladder {
   private readonly underway = new WeakMap<Frame, LadderEntry>()
   /** Initial sequence numbers, by direction of a connection. */
   private readonly firsts = new Map<string, number>()
+  private readonly directions: { readonly channel: Channel; readonly open: Set<LadderEntry> }[] = []
+  /** Hosts without power. */
+  private readonly dark = new Set<string>()
   /** Neighbour discovery and such are left out unless asked for. */
   private readonly everything: boolean
 
@@ -37,26 +42,49 @@ export class Ladder {
     this.everything = everything
   }
 
-  /** Watches both ends of a link, of which one is plugged into what is called `nameA` and the other into `nameB`. */
-  watch(nameA: string, a: LinkPort, nameB: string, b: LinkPort): void {
-    a.taps.push(new End(this, nameA, nameB, a))
-    b.taps.push(new End(this, nameB, nameA, b))
+  /**
+   * Watches both ends of a link, of which one is plugged into what is called `nameA` and the other into `nameB`.
+   * @param cable what lies between, when `settle` is to know what was lost there
+   */
+  watch(nameA: string, a: LinkPort, nameB: string, b: LinkPort, cable: Cable | null = null): void {
+    const ends = [new End(this, nameA, nameB, a), new End(this, nameB, nameA, b)] as const
+    a.taps.push(ends[0])
+    b.taps.push(ends[1])
+    if (cable === null) return
+    this.directions.push({ channel: cable.aToB, open: ends[0].track() }, { channel: cable.bToA, open: ends[1].track() })
   }
 
-  /** A frame leaves. */
-  sent(frame: Frame, from: string, to: string, medium: 'ethernet' | 'ip'): void {
+  /** Marks as lost what has not arrived and is on no channel any more. */
+  settle(): void {
+    for (const { channel, open } of this.directions) {
+      if (channel.inFlight > 0) continue
+      for (const entry of open) if (entry.arrived === null) entry.lost = true
+      open.clear()
+    }
+  }
+
+  /** A host has no power from now on, or has it again: what comes to it is lost. */
+  setPower(host: string, on: boolean): void {
+    if (on) this.dark.delete(host)
+    else this.dark.add(host)
+  }
+
+  /** A frame leaves. @returns what was noted of it; null when nothing was */
+  sent(frame: Frame, from: string, to: string, medium: 'ethernet' | 'ip'): LadderEntry | null {
     const text = this.describe(frame, medium)
-    if (text === null) return
+    if (text === null) return null
     const entry: LadderEntry = { at: this.world.loop.now, from, to, arrived: null, lost: false, text }
     this.underway.set(frame, entry)
     this.entries.push(entry)
+    return entry
   }
 
   /** A frame arrives: perhaps a copy, which nobody saw leave. */
   received(frame: Frame, from: string, to: string, medium: 'ethernet' | 'ip'): void {
     const entry = this.underway.get(frame)
     if (entry !== undefined && entry.arrived === null) {
-      entry.arrived = this.world.loop.now
+      if (this.dark.has(to)) entry.lost = true
+      else entry.arrived = this.world.loop.now
       return
     }
     const text = this.describe(frame, medium)
@@ -147,6 +175,8 @@ class End implements FrameTap {
   private readonly here: string
   private readonly there: string
   private readonly medium: LinkPort['features']['medium']
+  /** What left here since the channel was last seen empty; null when nobody asks. */
+  private open: Set<LadderEntry> | null = null
 
   constructor(ladder: Ladder, here: string, there: string, port: LinkPort) {
     this.ladder = ladder
@@ -155,9 +185,19 @@ class End implements FrameTap {
     this.medium = port.features.medium
   }
 
+  /** Keeps from now on what leaves here. @returns where */
+  track(): Set<LadderEntry> {
+    this.open ??= new Set()
+    return this.open
+  }
+
   frame(frame: Frame, outgoing: boolean): void {
-    if (outgoing) this.ladder.sent(frame, this.here, this.there, this.medium)
-    else this.ladder.received(frame, this.there, this.here, this.medium)
+    if (!outgoing) {
+      this.ladder.received(frame, this.there, this.here, this.medium)
+      return
+    }
+    const entry = this.ladder.sent(frame, this.here, this.there, this.medium)
+    if (entry !== null) this.open?.add(entry)
   }
 }
 
@@ -189,5 +229,6 @@ export const ladderLine = (entry: LadderEntry, { ascii = false, width }: LadderS
   return `${milliseconds(at)}  ${`${from} ${arrow} ${to}`.padEnd(width)}${text.padEnd(TEXT_WIDTH)} ${fate}`
 }
 
-/** A time as ladders show it. */
-export const milliseconds = (at: Micros): string => `${(at / 1000).toFixed(3).padStart(10)} ms`
+/** A time as ladders show it: in milliseconds, after some minutes in seconds, with as many columns. */
+export const milliseconds = (at: Micros): string =>
+  at < 300e6 ? `${(at / 1000).toFixed(3).padStart(10)} ms` : `${(at / 1e6).toFixed(3).padStart(10)} s `
