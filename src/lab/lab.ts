@@ -83,8 +83,9 @@ export class Lab {
   private readonly hosts: Host[] = []
   private readonly ladder: Ladder
   private watched: WatchedDirection[] = []
-  /** Hosts without power. */
+  /** Hosts without power, and hosts that are not shown any more. */
   private readonly dark = new Set<Host>()
+  private readonly left = new Set<Host>()
   /** What each connection's sends were given, by host and socket. */
   private readonly sends = new WeakMap<TcpConnection, number[]>()
   private views: [host: Host, command: string][] = []
@@ -190,6 +191,15 @@ export class Lab {
 
   hide(host: Host): void {
     this.views = this.views.filter(([shown]) => shown !== host)
+  }
+
+  /** Shows nothing of these hosts any more: neither tools nor queues nor who waits. */
+  leave(...hosts: readonly Host[]): void {
+    for (const host of hosts) {
+      this.hide(host)
+      this.left.add(host)
+    }
+    this.watched = this.watched.filter(({ from, to }) => !this.left.has(from) && !this.left.has(to))
   }
 
   /** Draws the queues of both directions of the connection to `port` of `server` at every step from now on. */
@@ -388,6 +398,7 @@ export class Lab {
   private waitingCalls(): LabStep['waiting'] {
     const waiting: LabStep['waiting'] = []
     for (const host of this.hosts) {
+      if (this.left.has(host)) continue
       for (const process of host.processes.values()) {
         for (const call of process.blocked) waiting.push({ host: host.name, program: process.name, call: call.reason })
       }

@@ -5,6 +5,7 @@ import { leavingScenarios } from './life-leaving.ts'
 import { listenerScenarios } from './life-listener.ts'
 import { nonblockingScenarios } from './life-nonblocking.ts'
 import { openingScenarios } from './life-opening.ts'
+import { vanishedScenarios } from './life-vanished.ts'
 import { queueScenarios } from './queues.ts'
 import type { Scenario } from './scenario.ts'
 import { timeWaitScenarios } from './time-wait.ts'
@@ -19,6 +20,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...closingScenarios,
   ...timeWaitScenarios,
   ...leavingScenarios,
+  ...vanishedScenarios,
   ...queueScenarios,
   ...unpluggedScenarios,
   ...unpluggedEndScenarios,
