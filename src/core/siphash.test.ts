@@ -61,6 +61,10 @@ test('the low 32 bits for every length that is a multiple of four', () => {
     const message = upTo(length)
     const expected = Number(BigInt.asIntN(32, reference(KEY, message)))
     expect(sipHash(k0!, k1!, k2!, k3!, words(message)), `length ${length}`).toBe(expected)
+    const hasher = new SipHasher(k0!, k1!, k2!, k3!).start()
+    for (const w of words(message)) hasher.word(w)
+    hasher.end()
+    expect(hasher.high, `length ${length}`).toBe(Number(BigInt.asIntN(32, reference(KEY, message) >> 32n)))
   }
 })
 

@@ -1,7 +1,7 @@
 /**
- * SipHash-2-4 (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012) of a few 32-bit words, cut to its low
- * 32 bits. It is the keyed hash behind initial sequence numbers (RFC 6528), ports (RFC 6056), identifications
- * (RFC 7739) and hash tables that strangers can fill.
+ * SipHash-2-4 (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012) of a few 32-bit words, of which
+ * `end` gives the low 32 bits. It is the keyed hash behind initial sequence numbers (RFC 6528), ports (RFC 6056), identifications
+ * (RFC 7739), cookies (RFC 7413, 4987) and hash tables that strangers can fill.
  *
  * The 64-bit state lives in pairs of 32-bit halves (suffix `h` and `l`).
  */
@@ -58,6 +58,11 @@ export class SipHasher {
     this.#v2l ^= 0xff
     for (let i = 0; i < 4; i++) this.#round()
     return this.#v0l ^ this.#v1l ^ this.#v2l ^ this.#v3l
+  }
+
+  /** After `end`: the hash's high 32 bits, as a signed integer. */
+  get high(): number {
+    return this.#v0h ^ this.#v1h ^ this.#v2h ^ this.#v3h
   }
 
   #compress(high: number, low: number): void {

@@ -27,6 +27,7 @@ export const transmit = (
   syscall: string,
 ): Promise<number> => {
   if (!(length >= 0 && length <= bytes.length)) return Promise.reject(failure(-Errno.EFAULT, syscall))
+  if (socket.opensBySending(flags)) return transmitOpening(sys, socket, bytes, length, flags, to, syscall)
   const sent = socket.send(bytes, 0, length, flags, to, control)
   if (sent === length) return Promise.resolve(sent)
   if (sent >= 0 || sent === -Errno.EAGAIN) {
@@ -37,6 +38,35 @@ export const transmit = (
     if (sent > 0) return Promise.resolve(sent)
   }
   return Promise.reject(sendFailure(sys, sent, flags, syscall))
+}
+
+/** A send that opens the connection: what the SYN does not take follows when the connection stands (RFC 7413). */
+const transmitOpening = async (
+  sys: Sys,
+  socket: Socket,
+  bytes: Uint8Array,
+  length: number,
+  flags: number,
+  to: Sockaddr | null,
+  syscall: string,
+): Promise<number> => {
+  const waits = !socket.nonBlocking && (flags & C.MSG_DONTWAIT) === 0
+  const deadline = sys.deadline(socket.sendTimeout)
+  const began = socket.openBySending(bytes, 0, length, to)
+  if (began < 0 && !(began === -Errno.EALREADY && waits)) throw sendFailure(sys, began, flags, syscall)
+  const taken = Math.max(0, began)
+  for (;;) {
+    const result = socket.connectResult(false)
+    if (result === 0) break
+    if (result !== -Errno.EINPROGRESS) throw sendFailure(sys, result, flags, syscall)
+    const why = waits ? await sys.block(socket, Readiness.Out, deadline, syscall) : Wakeup.TimedOut
+    if (why === Wakeup.Ready) continue
+    if (taken > 0) return taken
+    throw failure(why === Wakeup.TimedOut ? -Errno.EINPROGRESS : -Errno.EINTR, syscall)
+  }
+  if (taken === length) return taken
+  const rest = bytes.subarray(taken, length)
+  return taken + (await transmit(sys, socket, rest, rest.length, flags & ~C.MSG_FASTOPEN, null, null, syscall))
 }
 
 /** The part of a send that has to wait for room. */

@@ -1,4 +1,5 @@
 import { IP_SYSCTLS } from '../ip/settings.ts'
+import { keysOfText } from '../tcp/fast-open.ts'
 import type { Host } from './host.ts'
 
 /** Where a setting is kept, and the least and greatest value that it takes. */
@@ -70,6 +71,9 @@ export class Sysctl {
       const { names } = this.host.sockets.tcp.layer.congestionControls
       if (field === 'tcp_congestion_control' && !names.includes(text.trim())) {
         throw new TypeError(`${name} is one of ${names.join(', ')}, not "${text}"`)
+      }
+      if (field === 'tcp_fastopen_key' && keysOfText(text) === null) {
+        throw new TypeError(`${name} is four groups of hexadecimal digits, a backup behind a comma, not "${text}"`)
       }
       object[field] = text.trim()
     } else {

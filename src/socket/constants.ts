@@ -98,6 +98,8 @@ export const TCP_NOTSENT_LOWAT = 25
 export const TCP_SAVE_SYN = 27
 export const TCP_SAVED_SYN = 28
 export const TCP_FASTOPEN_CONNECT = 30
+export const TCP_FASTOPEN_KEY = 33
+export const TCP_FASTOPEN_NO_COOKIE = 34
 export const TCP_INQ = 36
 
 // Options at IPPROTO_IP.

@@ -139,6 +139,19 @@ export abstract class Socket extends OpenFile {
     return 0
   }
 
+  /** Does a send with `flags` open a connection: MSG_FASTOPEN, or a connect(2) that was put off until there is data? */
+  opensBySending(_flags: number): boolean {
+    return false
+  }
+
+  /**
+   * Opens a connection with data in its SYN (RFC 7413).
+   * @returns how many bytes the SYN has taken, or a negative `Errno`; how the connection stands tells `connectResult`
+   */
+  openBySending(_source: Uint8Array, _at: number, _length: number, _to: Sockaddr | null): number {
+    return -Errno.EOPNOTSUPP
+  }
+
   /** Has the last receive ended where no more may be added to it: at the urgent mark? */
   get endsRun(): boolean {
     return false

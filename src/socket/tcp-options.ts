@@ -2,6 +2,7 @@ import { Errno } from '../core/errno.ts'
 import { Readiness } from '../core/readiness.ts'
 import { AckPending, BufferLock, Nagle, type TcpConnection } from '../tcp/connection.ts'
 import { acknowledgeRead, allowQuickAcks, MAX_QUICK_ACKS } from '../tcp/delayed-ack.ts'
+import { bytesOfKeys, FastOpenMode, keysOfBytes } from '../tcp/fast-open.ts'
 import { tcpInfo } from '../tcp/info.ts'
 import { pushPending } from '../tcp/output.ts'
 import { TcpState } from '../tcp/state.ts'
@@ -25,6 +26,7 @@ const MAX_LINGER2 = 120
 /** Sets an option at IPPROTO_TCP. @returns 0 or a negative `Errno` */
 export const setTcpOption = (socket: TcpSocket, name: number, value: OptionValue): number => {
   if (name === C.TCP_CONGESTION) return setCongestion(socket, value)
+  if (name === C.TCP_FASTOPEN_KEY) return setFastOpenKey(socket.c, value)
   if (typeof value !== 'number' || !Number.isInteger(value)) return -Errno.EINVAL
   return setAtTcp(socket, name, value)
 }
@@ -95,7 +97,8 @@ const setAtTcp = (socket: TcpSocket, name: number, value: number): number => {
     case C.TCP_KEEPIDLE:
       if (!inRange(1, MAX_KEEP)) return -Errno.EINVAL
       c.ownOptions().keepIdle = value
-      if (c.options.keepalive && c.state !== TcpState.Closed) armKeepalive(c, keepIdle(c))
+      if (c.options.keepalive && c.state !== TcpState.Closed && c.state !== TcpState.SynSent)
+        armKeepalive(c, keepIdle(c))
       return 0
     case C.TCP_KEEPINTVL:
       if (!inRange(1, MAX_KEEP)) return -Errno.EINVAL
@@ -140,9 +143,40 @@ const setAtTcp = (socket: TcpSocket, name: number, value: number): number => {
       return 0
     case C.TCP_THIN_DUPACK:
       return inRange(0, 1) ? 0 : -Errno.EINVAL
+    case C.TCP_FASTOPEN:
+    case C.TCP_FASTOPEN_CONNECT:
+    case C.TCP_FASTOPEN_NO_COOKIE:
+      return setFastOpen(c, name, value)
     default:
       return -Errno.ENOPROTOOPT
   }
+}
+
+/** The options of fast open: they count for connections that are still to be. */
+const setFastOpen = (c: TcpConnection, name: number, value: number): number => {
+  const { fastOpen, settings } = c.layer
+  const isSwitch = value === 0 || value === 1
+  if (name === C.TCP_FASTOPEN_CONNECT) {
+    if (!isSwitch) return -Errno.EINVAL
+    if (!fastOpen.allows(FastOpenMode.Client)) return -Errno.EOPNOTSUPP
+  }
+  if (c.state !== TcpState.Closed) return -Errno.EINVAL
+  if (name === C.TCP_FASTOPEN) {
+    if (value < 0) return -Errno.EINVAL
+    c.ownOptions().fastOpenQueue = Math.min(value, settings.somaxconn)
+    return 0
+  }
+  if (!isSwitch) return -Errno.EINVAL
+  if (name === C.TCP_FASTOPEN_CONNECT) c.ownOptions().fastOpenConnect = value === 1
+  else c.ownOptions().fastOpenNoCookie = value === 1
+  return 0
+}
+
+const setFastOpenKey = (c: TcpConnection, value: OptionValue): number => {
+  const keys = value instanceof Uint8Array ? keysOfBytes(value) : null
+  if (keys === null) return -Errno.EINVAL
+  c.ownOptions().fastOpenKeys = keys
+  return 0
 }
 
 /** How many retransmissions of a SYN+ACK fit into so many seconds: TCP_DEFER_ACCEPT counts in them. */
@@ -233,6 +267,14 @@ export const getTcpOption = (socket: TcpSocket, name: number): OptionValue | Opt
       return Number(c.options.thinLinearTimeouts)
     case C.TCP_THIN_DUPACK:
       return 0
+    case C.TCP_FASTOPEN:
+      return c.options.fastOpenQueue
+    case C.TCP_FASTOPEN_KEY:
+      return bytesOfKeys(c.options.fastOpenKeys ?? c.layer.fastOpen.hostKeys)
+    case C.TCP_FASTOPEN_CONNECT:
+      return Number(c.options.fastOpenConnect)
+    case C.TCP_FASTOPEN_NO_COOKIE:
+      return Number(c.options.fastOpenNoCookie)
     default:
       return { errno: Errno.ENOPROTOOPT }
   }

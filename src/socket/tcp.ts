@@ -2,8 +2,9 @@ import { Errno } from '../core/errno.ts'
 import { Readiness } from '../core/readiness.ts'
 import type { Destination } from '../ip/destination.ts'
 import { abort, closeConnection, shutdownSend } from '../tcp/close.ts'
-import { startConnect } from '../tcp/connect.ts'
+import { prepareConnect, sendSyn } from '../tcp/connect.ts'
 import { BufferLock, Shutdown, TcpConnection, type TcpObserver } from '../tcp/connection.ts'
+import { FastOpenAttempt, FastOpenMode } from '../tcp/fast-open.ts'
 import { isWritable } from '../tcp/flow.ts'
 import { type Inherited, TcpListener } from '../tcp/listener.ts'
 import { isAtMark, ReadEnd, read, readEnd, readUrgent } from '../tcp/read.ts'
@@ -22,7 +23,6 @@ import type { ListenerClaim } from './tcp-demux.ts'
 import { getTcpOption, setReceiveLowat, setTcpBuffer, setTcpOption, tcpOptionChanged } from './tcp-options.ts'
 
 const HAS_NO_PEER = stateSet(TcpState.SynSent, TcpState.Closed)
-const OPENING = stateSet(TcpState.SynSent, TcpState.SynReceived)
 const LINGERS = stateSet(TcpState.FinWait1, TcpState.Closing, TcpState.LastAck)
 
 /** How far connect(2) has come, whatever has become of the connection since: Linux's `socket_state`. */
@@ -38,6 +38,8 @@ export class TcpSocket extends InetSocket implements TcpObserver {
   private phase: number = Phase.Unconnected
   /** Where sequence numbers are to begin, when the pair of endpoints was in TIME_WAIT; 0 for anywhere. */
   private reopenSequence = 0
+  /** connect(2) was put off until there is data for the SYN (TCP_FASTOPEN_CONNECT). */
+  private isDeferred = false
 
   /** @param connection one that was accepted; a fresh socket makes its own */
   constructor(layer: SocketLayer, domain: number, connection: TcpConnection | null = null) {
@@ -110,6 +112,10 @@ export class TcpSocket extends InetSocket implements TcpObserver {
       if (hold === null) return -Errno.EADDRINUSE
       this.keepPort(hold, false)
     }
+    const { options, layer } = this.c
+    if (options.fastOpenQueue === 0 && layer.fastOpen.allows(FastOpenMode.EveryListener | FastOpenMode.Server)) {
+      this.c.ownOptions().fastOpenQueue = Math.min(backlog < 0 ? C.SOMAXCONN : backlog, layer.settings.somaxconn)
+    }
     const listener = new TcpListener(this.c.layer, this.localPort, this.hold, this.inheritance())
     // With SO_REUSEADDR two may be bound to one port, but only one may listen on it.
     this.listener = listener
@@ -152,16 +158,26 @@ export class TcpSocket extends InetSocket implements TcpObserver {
       return 0
     }
     if (this.phase === Phase.Connected) return -Errno.EISCONN
+    if (this.isDeferred) return -Errno.EISCONN
     if (this.phase === Phase.Connecting) return this.connectResult(true)
     if (this.phase === Phase.Disconnecting) return -Errno.EINVAL
     if (this.listener !== null || this.c.state !== TcpState.Closed) return -Errno.EISCONN
     const endpoint = this.readOwnEndpoint(given)
-    return typeof endpoint === 'number' ? endpoint : this.open(endpoint)
+    if (typeof endpoint === 'number') return endpoint
+    const problem = this.prepare(endpoint)
+    if (problem !== 0) return problem
+    const { c } = this
+    if (c.options.fastOpenConnect && this.attemptFastOpen(new FastOpenAttempt())) {
+      this.isDeferred = true
+      return 0
+    }
+    sendSyn(c)
+    return -Errno.EINPROGRESS
   }
 
   override connectResult(again: boolean): number {
     const { c } = this
-    if (stateIn(c.state, OPENING)) return again ? -Errno.EALREADY : -Errno.EINPROGRESS
+    if (c.isOpening) return again ? -Errno.EALREADY : -Errno.EINPROGRESS
     if (c.state !== TcpState.Closed) {
       this.phase = Phase.Connected
       return 0
@@ -172,8 +188,36 @@ export class TcpSocket extends InetSocket implements TcpObserver {
     return -errno
   }
 
-  /** Chooses what the endpoints lack, enters them, and sends the SYN. */
-  private open(endpoint: Endpoint): number {
+  override opensBySending(flags: number): boolean {
+    return this.isDeferred || (flags & C.MSG_FASTOPEN) !== 0
+  }
+
+  override openBySending(source: Uint8Array, at: number, length: number, to: Sockaddr | null): number {
+    if (!this.c.layer.fastOpen.allows(FastOpenMode.Client) || (to !== null && isUnspec(to))) return -Errno.EOPNOTSUPP
+    if (this.isDeferred) {
+      this.isDeferred = false
+      return sendSyn(this.c, source, at, length)
+    }
+    if (this.phase === Phase.Connected) return -Errno.EISCONN
+    if (this.phase === Phase.Connecting) return this.connectResult(true)
+    if (this.phase === Phase.Disconnecting || to === null) return -Errno.EINVAL
+    if (this.listener !== null || this.c.state !== TcpState.Closed) return -Errno.EISCONN
+    const endpoint = this.readOwnEndpoint(to)
+    if (typeof endpoint === 'number') return endpoint
+    const problem = this.prepare(endpoint)
+    if (problem !== 0) return problem
+    return sendSyn(this.c, this.attemptFastOpen(new FastOpenAttempt()) ? source : null, at, length)
+  }
+
+  /** @returns whether the SYN may carry data */
+  private attemptFastOpen(attempt: FastOpenAttempt): boolean {
+    const { c } = this
+    c.fastOpen = attempt
+    return attempt.prepare(c.layer.fastOpen, c.remote, c.options.fastOpenNoCookie)
+  }
+
+  /** Chooses what the endpoints lack, and enters them: all is ready for the SYN. */
+  private prepare(endpoint: Endpoint): number {
     const destination = this.resolveRemote(endpoint)
     if (typeof destination === 'number') return destination
     if (destination.kind === 'broadcast' || destination.kind === 'multicast') return -Errno.ENETUNREACH
@@ -191,9 +235,9 @@ export class TcpSocket extends InetSocket implements TcpObserver {
     }
     c.error = 0
     this.ipOptionsChanged()
-    startConnect(c, destination, this.reopenSequence)
+    prepareConnect(c, destination, this.reopenSequence)
     this.phase = Phase.Connecting
-    return -Errno.EINPROGRESS
+    return 0
   }
 
   /** Finds a local port that makes the pair of endpoints unique, if there is none yet, and enters the pair. */
@@ -242,6 +286,7 @@ export class TcpSocket extends InetSocket implements TcpObserver {
 
   /** Ends the connection, or stops listening: the socket may be used anew. A connection that was open leaves ECONNRESET. */
   private disconnect(): void {
+    this.isDeferred = false
     if (this.listener !== null) this.stopListening()
     else if (this.c.state !== TcpState.Closed) abort(this.c)
     this.phase = Phase.Unconnected
@@ -294,7 +339,7 @@ export class TcpSocket extends InetSocket implements TcpObserver {
     if ((flags & C.MSG_ERRQUEUE) !== 0) return -Errno.EAGAIN
     if (this.listener !== null) return -Errno.ENOTCONN
     if ((flags & C.MSG_OOB) !== 0) return this.receiveUrgent(target, at, length, flags, received)
-    if (stateIn(c.state, OPENING)) return -Errno.EAGAIN
+    if (c.isOpening) return -Errno.EAGAIN
     const peek = (flags & C.MSG_PEEK) !== 0
     const into = (flags & C.MSG_TRUNC) !== 0 ? null : target
     const count = read(c, into, at, length, peek)
@@ -341,7 +386,7 @@ export class TcpSocket extends InetSocket implements TcpObserver {
     const bits = how + 1
     const { c } = this
     if (this.phase === Phase.Connecting) {
-      this.phase = stateIn(c.state, OPENING) || c.state === TcpState.Closed ? Phase.Disconnecting : Phase.Connected
+      this.phase = c.isOpening || c.state === TcpState.Closed ? Phase.Disconnecting : Phase.Connected
     }
     if (this.listener !== null || c.state === TcpState.SynSent) {
       // Stops listening and wakes whoever waits in accept(2); or stops connecting.
@@ -383,14 +428,14 @@ export class TcpSocket extends InetSocket implements TcpObserver {
     let events = 0
     if (c.shutdown === Shutdown.Both || c.state === TcpState.Closed) events |= Readiness.Hup
     if ((c.shutdown & Shutdown.Receive) !== 0) events |= Readiness.In | Readiness.RdHup
-    if (!stateIn(c.state, OPENING)) {
+    if (!c.isOpening) {
       if (c.receiveQueueBytes >= c.options.receiveLowat + (isAtMark(c) && !c.options.oobInline ? 1 : 0)) {
         events |= Readiness.In
       }
       if ((c.shutdown & Shutdown.Send) !== 0 || isWritable(c)) events |= Readiness.Out
       else c.wantsSpace = true
       if (c.urgent !== null && c.urgent.stage === 'here') events |= Readiness.Pri
-    }
+    } else if (this.isDeferred) events |= Readiness.Out
     if (c.error !== 0) events |= Readiness.Err
     return events
   }
@@ -443,10 +488,10 @@ export class TcpSocket extends InetSocket implements TcpObserver {
         return listens ? -Errno.EINVAL : this.readableBytes
       case C.TIOCOUTQ:
         if (listens) return -Errno.EINVAL
-        return stateIn(c.state, OPENING) ? 0 : c.sendQueueBytes
+        return c.isOpening ? 0 : c.sendQueueBytes
       case C.SIOCOUTQNSD:
         if (listens) return -Errno.EINVAL
-        return stateIn(c.state, OPENING) ? 0 : (c.snd.writeSeq - c.snd.nxt) | 0
+        return c.isOpening ? 0 : (c.snd.writeSeq - c.snd.nxt) | 0
       case C.SIOCATMARK:
         return Number(isAtMark(c))
       default:
@@ -457,7 +502,7 @@ export class TcpSocket extends InetSocket implements TcpObserver {
   /** Bytes that can be read before the urgent mark, or in all. */
   private get readableBytes(): number {
     const { c } = this
-    if (stateIn(c.state, OPENING)) return 0
+    if (c.isOpening) return 0
     if (c.urgent === null || c.options.oobInline) return this.receivable
     const distance = (c.urgent.seq - c.rcv.copied) | 0
     return distance >= 0 && distance < this.receivable ? distance : this.receivable

@@ -2,13 +2,15 @@ import type { Destination } from '../ip/destination.ts'
 import { IpProtocol, pseudoHeaderSum } from '../wire/ip.ts'
 import { TCP_MIN_HEADER, TcpFlag } from '../wire/tcp.ts'
 import { Pending, type TcpConnection } from './connection.ts'
+import { synSpace } from './fast-open-client.ts'
 import { setState } from './finish.ts'
 import { ALIGNED_TIMESTAMPS_LENGTH, advertisedMss, DEFAULT_MSS, DEFAULT_MSS_IPV6, syncMss } from './mss.ts'
 import { stampRecord } from './output.ts'
 import { countSegments } from './records.ts'
+import type { SendRecord } from './send-queue.ts'
 import { nextState } from './state.ts'
 import { armRetransmit } from './timers.ts'
-import { transmitRecord } from './transmit.ts'
+import { transmitRecord, transmitSynData } from './transmit.ts'
 import { MIN_MSS_ESTIMATE, setInitialWindow } from './window.ts'
 
 /** The active open (RFC 9293 section 3.10.1). */
@@ -22,10 +24,16 @@ export const prepareEndpoints = (c: TcpConnection, destination: Destination): vo
 }
 
 /**
- * Sends the SYN. The connection is in the table, with its endpoints and options set.
+ * Opens the connection, which is in the table, with its endpoints and options set.
  * @param reopenSequence where sequence numbers must begin, when the pair of endpoints was in TIME_WAIT; 0 otherwise
  */
 export const startConnect = (c: TcpConnection, destination: Destination, reopenSequence = 0): void => {
+  prepareConnect(c, destination, reopenSequence)
+  sendSyn(c)
+}
+
+/** Does all of it but sending the SYN: SYN_SENT. */
+export const prepareConnect = (c: TcpConnection, destination: Destination, reopenSequence: number): void => {
   const { layer, snd } = c
   const { settings } = layer
   prepareEndpoints(c, destination)
@@ -47,10 +55,19 @@ export const startConnect = (c: TcpConnection, destination: Destination, reopenS
   snd.pushedSeq = snd.iss
   c.retransmits = 0
   c.rtt.rto = 1_000_000
+  setState(c, nextState(c.state, 'open actively'))
+}
+
+/**
+ * Sends the SYN, with data behind it if a fast open is to have some (RFC 7413 section 4.2.1).
+ * @returns how many bytes of `source` are queued
+ */
+export const sendSyn = (c: TcpConnection, source: Uint8Array | null = null, at = 0, length = 0): number => {
+  const { layer, snd } = c
+  const { settings } = layer
   c.synSentMs = layer.loop.nowMs32
   // What is given up after some time counts from the first SYN.
   c.retransmitStamp = c.synSentMs || 1
-  setState(c, nextState(c.state, 'open actively'))
 
   const queue = c.sendQueue()
   const cc = c.ownCongestionState()
@@ -67,7 +84,39 @@ export const startConnect = (c: TcpConnection, destination: Destination, reopenS
   cc.packetsOut = 1
   layer.mib.tcp.ActiveOpens++
   // If it cannot leave now, the timer tries again.
-  transmitRecord(c, syn, snd.mss)
+  const data = source === null ? null : queueSynData(c, source, at, length)
+  if (data === null) transmitRecord(c, syn, snd.mss)
+  else transmitSynData(c, syn, data)
+  const { fastOpen } = c
+  if (fastOpen !== null) {
+    fastOpen.offered = fastOpen.offer !== null
+    fastOpen.experimental = fastOpen.offer?.experimental === true
+    // A SYN that is sent again must get through boxes that do not know the option.
+    fastOpen.offer = null
+  }
   snd.nxt = snd.writeSeq
+  snd.pushedSeq = snd.writeSeq
   armRetransmit(c, Pending.Retransmit, c.rtt.rto)
+  return data === null ? 0 : data.length
+}
+
+/** Queues what the SYN takes of the data, as a record of its own that counts as sent; null for nothing. */
+const queueSynData = (c: TcpConnection, source: Uint8Array, at: number, length: number): SendRecord | null => {
+  const { layer, snd, cc } = c
+  const attempt = c.fastOpen!
+  const space = Math.min(synSpace(c, snd.pathMtu), length)
+  syncMss(c, snd.pathMtu)
+  if (space === 0 || !c.ownSendRing().append(source, at, space)) return null
+  layer.queuedBytes += space
+  attempt.sentData = true
+  const queue = c.sendQueue()
+  const data = layer.records.take(snd.writeSeq, (snd.writeSeq + space) | 0, TcpFlag.Psh)
+  countSegments(data, Math.max(snd.mss, space))
+  queue.push(data)
+  queue.sentCount = 2
+  snd.writeSeq = data.end
+  stampRecord(c, data)
+  cc.packetsOut += data.segments
+  layer.mib.tcpExt.TCPOrigDataSent++
+  return data
 }

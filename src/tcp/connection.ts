@@ -5,11 +5,13 @@ import type { Destination } from '../ip/destination.ts'
 import type { IpAddress } from '../wire/address.ts'
 import type { CongestionControl } from './congestion/control.ts'
 import type { CongestionState } from './congestion/state.ts'
+import type { FastOpenAttempt, FastOpenKeys } from './fast-open.ts'
 import type { TcpLayer } from './layer.ts'
 import type { TcpListener } from './listener.ts'
 import { updatePacingRate } from './rate.ts'
 import type { Reassembly } from './reassembly.ts'
 import type { RttEstimator } from './rtt.ts'
+import type { Segment } from './segment.ts'
 import { SendQueue } from './send-queue.ts'
 import { TcpState } from './state.ts'
 import { TupleEntry, TupleKind } from './tuple.ts'
@@ -99,6 +101,13 @@ export class TcpOptions {
   /** TCP_NOTSENT_LOWAT; 0 stands for the host's setting. */
   notSentLowat = 0
   thinLinearTimeouts = false
+  /** TCP_FASTOPEN: how many connections of a listener may wait for their third message; 0 for no fast open. */
+  fastOpenQueue = 0
+  /** TCP_FASTOPEN_KEY; null for the host's. */
+  fastOpenKeys: FastOpenKeys | null = null
+  /** TCP_FASTOPEN_CONNECT and TCP_FASTOPEN_NO_COOKIE. */
+  fastOpenConnect = false
+  fastOpenNoCookie = false
   /** TCP_SAVE_SYN and such are the listener's. SO_OOBINLINE. */
   oobInline = false
   /** SO_RCVLOWAT. */
@@ -218,6 +227,22 @@ export class UrgentState {
   stage: 'announced' | 'here' | 'read' = 'announced'
 }
 
+/**
+ * What is left of the handshake of a connection that was made from the SYN alone, and that exchanges data already (RFC
+ * 7413 section 4.2.2).
+ */
+export interface PendingHandshake {
+  /** A segment arrives. @returns `HANDSHAKE_PASSED` when the connection may have it, else as `receiveSegment` does */
+  screen(segment: Segment): number
+  /** The third message has come. */
+  complete(segment: Segment): void
+  /** The connection is over before. */
+  abandon(): void
+}
+
+/** The segment is none of the handshake's business. */
+export const HANDSHAKE_PASSED = -5
+
 /** One end of a TCP connection: the transmission control block. What is done with it stands in the files beside this one. */
 export class TcpConnection extends TupleEntry implements TimerOwner {
   readonly layer: TcpLayer
@@ -234,6 +259,10 @@ export class TcpConnection extends TupleEntry implements TimerOwner {
   /** Where the connection came from, until it is accepted. */
   listener: TcpListener | null = null
   destination: Destination | null = null
+  /** The handshake of a connection that was made by fast open, until it is complete; null for all others. */
+  handshake: PendingHandshake | null = null
+  /** The fast open with which the application has opened it; null for an ordinary connection. */
+  fastOpen: FastOpenAttempt | null = null
   options: TcpOptions
   readonly snd = new SendVariables()
   readonly rcv = new ReceiveVariables()
@@ -333,6 +362,11 @@ export class TcpConnection extends TupleEntry implements TimerOwner {
   ownOptions(): TcpOptions {
     if (this.options.isShared) this.options = Object.assign(new TcpOptions(), this.options, { isShared: false })
     return this.options
+  }
+
+  /** Is it being opened, so that no data can be exchanged yet? */
+  get isOpening(): boolean {
+    return this.state === TcpState.SynSent || (this.state === TcpState.SynReceived && this.handshake === null)
   }
 
   sendQueue(): SendQueue {

@@ -29,6 +29,20 @@ export const setState = (c: TcpConnection, state: number): void => {
   c.state = state
 }
 
+const endHandshake = (c: TcpConnection): void => {
+  c.handshake?.abandon()
+  c.handshake = null
+}
+
+/** Nothing but a FIN, out of order, came of a fast open: a box on the way has swallowed the rest (RFC 7413 section 7.1). */
+const judgeFastOpen = (c: TcpConnection): void => {
+  const { fastOpen: attempt, reassembly, layer } = c
+  if (attempt === null || !attempt.offered) return
+  if (c.dataSegmentsIn > 0) {
+    if (attempt.afterPause && c.destination?.interface.isLoopback === false) layer.fastOpen.noteSuccess()
+  } else if (reassembly !== null && reassembly.count === 1 && reassembly.hasFin) layer.fastOpen.noteBlackHole()
+}
+
 /** Throws away what was still to be sent. */
 const discardSendQueue = (c: TcpConnection): void => {
   releaseRecords(c)
@@ -59,6 +73,8 @@ export const finishConnection = (c: TcpConnection): void => {
   const { layer } = c
   if (c.state === TcpState.SynSent || c.state === TcpState.SynReceived) layer.mib.tcp.AttemptFails++
   stopTimers(c)
+  endHandshake(c)
+  judgeFastOpen(c)
   if (c.inTable) layer.table.remove(c)
   if (!c.keepsPort) c.releasePort()
   discardSendQueue(c)
@@ -98,6 +114,7 @@ export const peerReset = (c: TcpConnection): void => {
 /** Gives back the last of what a closed connection that nobody holds has. */
 export const destroyConnection = (c: TcpConnection): void => {
   stopTimers(c)
+  endHandshake(c)
   if (c.isOrphan) {
     c.isOrphan = false
     c.layer.orphans--

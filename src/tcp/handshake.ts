@@ -8,14 +8,16 @@ import { AckResult, announcedWindow, processAck } from './ack.ts'
 import { CaState, INFINITE_SSTHRESH } from './congestion/state.ts'
 import { AckPending, Feature, Pending, type TcpConnection, TcpTimer } from './connection.ts'
 import { enterQuickAckMode, MAX_QUICK_ACKS, sendAck } from './delayed-ack.ts'
+import { receiveFastOpenAnswer } from './fast-open-client.ts'
 import { peerReset, setState } from './finish.ts'
 import { pushData } from './flow.ts'
 import { ALIGNED_TIMESTAMPS_LENGTH, advertisedMss, DEFAULT_MSS, DEFAULT_MSS_IPV6, syncMss } from './mss.ts'
 import { updatePacingRate } from './rate.ts'
 import { receiveUrgent } from './receive.ts'
+import { anyRetransmitted, undoRecovery } from './recovery.ts'
 import type { Segment } from './segment.ts'
 import { nextState } from './state.ts'
-import { armKeepalive, armRetransmit, keepIdle } from './timers.ts'
+import { armKeepalive, armRetransmit, keepIdle, rearmRetransmit } from './timers.ts'
 import { transmitRecord } from './transmit.ts'
 import { initialBuffers, initialMssEstimate } from './window.ts'
 
@@ -55,13 +57,18 @@ export const receiveInSynSent = (c: TcpConnection, segment: Segment): number => 
   if (echo !== 0 && echo === ((c.synSentMs + c.timestampOffset) | 0)) c.ownCongestionState().undoable = false
   if (processAck(c, segment, 0) !== AckResult.Ok) return Drop['tcp-invalid-ack']
   finishConnect(c)
+  // What was not acknowledged has been sent again, and that is an ACK too.
+  if (c.fastOpen !== null && receiveFastOpenAnswer(c, segment)) {
+    pushData(c)
+    return Drop.none
+  }
   if (mayAcknowledgeLater(c)) {
     c.rcv.pending |= AckPending.Scheduled | AckPending.Timer
     enterQuickAckMode(c, MAX_QUICK_ACKS)
     c.ackTimer ??= new Timer(c, TcpTimer.DelayedAck)
     c.layer.loop.timers.schedule(c.ackTimer, c.layer.loop.now + DELAYED_ACK_MAX)
   } else sendAck(c)
-  // What else it carries is not taken, as on Linux: the peer sends it again. Its urgent pointer is heeded.
+  // What else it carries is not taken without fast open, as on Linux: the peer sends it again. Its urgent pointer is heeded.
   if (segment.has(TcpFlag.Urg)) receiveUrgent(c, segment)
   pushData(c)
   return Drop.none
@@ -166,6 +173,36 @@ export const startTransfer = (c: TcpConnection): void => {
   c.rcv.lastDataMs = now
   c.snd.ringSeq = c.snd.una
   initialBuffers(c)
+}
+
+/** The third message of a fast open has come: loss recovery and timers go on as in any connection. */
+export const completeHandshake = (c: TcpConnection, segment: Segment): void => {
+  const cc = c.ownCongestionState()
+  c.handshake?.complete(segment)
+  c.handshake = null
+  // The SYN+ACK, which is no record, is delivered.
+  cc.delivered++
+  // Was the time-out of the SYN+ACK a mistake?
+  if (cc.state === CaState.Loss && cc.packetsOut === 0) undoRecovery(c)
+  c.retransmits = 0
+  if (!anyRetransmitted(c)) c.retransmitStamp = 0
+  rearmRetransmit(c)
+}
+
+/** The same, in SYN_RCVD: the connection, which exchanges data already, is ESTABLISHED. */
+export const establishFast = (c: TcpConnection, segment: Segment): void => {
+  const { snd } = c
+  completeHandshake(c, segment)
+  setState(c, nextState(c.state, 'receive ACK of SYN'))
+  snd.una = segment.ack
+  snd.wnd = announcedWindow(c, segment)
+  snd.maxWnd = Math.max(snd.maxWnd, snd.wnd)
+  snd.wl1 = segment.seq
+  snd.lastSentMs = c.layer.loop.nowMs32
+  if (c.control.control === undefined) updatePacingRate(c)
+  initialMssEstimate(c)
+  if (c.options.keepalive) armKeepalive(c, keepIdle(c))
+  c.ready(Readiness.Out)
 }
 
 /** The ACK of our SYN+ACK, after SYNs have crossed: SYN_RCVD becomes ESTABLISHED. */

@@ -24,7 +24,7 @@ const OPENING = stateSet(TcpState.SynSent, TcpState.SynReceived)
  */
 export const receiveIcmpError = (c: TcpConnection, error: IcmpError, seq: number): void => {
   const { snd, layer } = c
-  if (seqLt(seq, snd.una) || seqGt(seq, snd.nxt)) {
+  if (seqLt(seq, c.handshake === null ? snd.una : snd.iss) || seqGt(seq, snd.nxt)) {
     layer.mib.tcpExt.OutOfWindowIcmps++
     return
   }
@@ -32,7 +32,9 @@ export const receiveIcmpError = (c: TcpConnection, error: IcmpError, seq: number
     pathMtuReduced(c, error.mtu)
     return
   }
-  if (stateIn(c.state, OPENING)) {
+  // One that was made by fast open and has been accepted is as good as established.
+  const isAccepted = c.handshake !== null && c.listener === null
+  if (stateIn(c.state, OPENING) && !isAccepted) {
     // While a connection is being opened, any error ends that: another address may be tried.
     failConnection(c, error.errno)
     return
@@ -72,7 +74,8 @@ const retransmitTooLarge = (c: TcpConnection): void => {
   const cc = c.cc
   const queue = c.queue
   if (queue === null || queue.sentCount === 0) return
-  const mss = currentMss(c)
+  // A SYN and its data are two records: what did not fit was both.
+  const mss = c.state === TcpState.SynSent && c.fastOpen?.sentData ? -1 : currentMss(c)
   for (let i = 0; i < queue.sentCount; i++) {
     const record = queue.at(i)
     if ((record.segmentSize || record.dataLength) > mss) markLost(c, record)
@@ -80,6 +83,12 @@ const retransmitTooLarge = (c: TcpConnection): void => {
   cc.hasRetransmitHint = false
   if (cc.lostOut === 0) return
   if (!c.has(Feature.Sack)) limitDuplicates(c)
+  retransmitUncongested(c)
+}
+
+/** Sends again what was marked as lost, for another reason than congestion. */
+export const retransmitUncongested = (c: TcpConnection): void => {
+  const cc = c.cc
   if (cc.state !== CaState.Loss) {
     cc.highSeq = c.snd.nxt
     cc.ssthresh = currentSsthresh(c)

@@ -10,11 +10,13 @@ export interface TcpInfo {
   tcpi_retransmits: number
   tcpi_probes: number
   tcpi_backoff: number
-  /** Bits: 1 timestamps, 2 SACK, 4 window scale, 8 ECN. */
+  /** Bits: 1 timestamps, 2 SACK, 4 window scale, 8 ECN, 32 data in the SYN. */
   tcpi_options: number
   tcpi_snd_wscale: number
   tcpi_rcv_wscale: number
   tcpi_delivery_rate_app_limited: number
+  /** Why fast open came to nothing: 1 no cookie, 2 data not acknowledged, 3 SYN sent again. */
+  tcpi_fastopen_client_fail: number
   tcpi_rto: number
   tcpi_ato: number
   tcpi_snd_mss: number
@@ -73,7 +75,8 @@ export const tcpInfo = (c: TcpConnection): TcpInfo => {
     (c.has(Feature.Timestamps) ? 1 : 0) |
     (c.has(Feature.Sack) ? 2 : 0) |
     (c.has(Feature.WindowScale) ? 4 : 0) |
-    (c.has(Feature.Ecn) ? 8 : 0)
+    (c.has(Feature.Ecn) ? 8 : 0) |
+    (c.has(Feature.FastOpen) ? 32 : 0)
   const opened = c.state !== TcpState.SynSent && c.state !== TcpState.Closed
   return {
     tcpi_state: c.state,
@@ -85,6 +88,7 @@ export const tcpInfo = (c: TcpConnection): TcpInfo => {
     tcpi_snd_wscale: c.has(Feature.WindowScale) ? snd.wndScale : 0,
     tcpi_rcv_wscale: c.has(Feature.WindowScale) ? rcv.wndScale : 0,
     tcpi_delivery_rate_app_limited: cc.rateApplicationLimited ? 1 : 0,
+    tcpi_fastopen_client_fail: c.fastOpen === null ? 0 : c.fastOpen.failure,
     tcpi_rto: Math.ceil(rtt.rto / TICK) * TICK,
     tcpi_ato: rcv.ato,
     tcpi_snd_mss: snd.mss,

@@ -4,11 +4,11 @@ import { TcpFlag } from '../wire/tcp.ts'
 import { AckResult, PAWS_DAYS, processAck, setsWindow } from './ack.ts'
 import { AckFlag } from './ack-flags.ts'
 import { closeSending } from './close.ts'
-import { Feature, Shutdown, type TcpConnection } from './connection.ts'
+import { Feature, HANDSHAKE_PASSED, Shutdown, type TcpConnection } from './connection.ts'
 import { acknowledge, enterQuickAckMode, MAX_QUICK_ACKS, sendAck } from './delayed-ack.ts'
 import { finishConnection, peerReset, setState } from './finish.ts'
 import { pushData } from './flow.ts'
-import { establish, receiveInSynSent } from './handshake.ts'
+import { completeHandshake, establish, establishFast, receiveInSynSent } from './handshake.ts'
 import { receiveText, receiveUrgent, reportDuplicate } from './receive.ts'
 import { isLikelyData, type Segment } from './segment.ts'
 import { nextState, stateIn, stateSet, TcpState } from './state.ts'
@@ -42,6 +42,10 @@ export const receiveSegment = (c: TcpConnection, segment: Segment): number => {
   if (segment.dataLength > 0) c.dataSegmentsIn += segment.segments
   if (c.state === TcpState.SynSent) return receiveInSynSent(c, segment)
   if (c.state === TcpState.Closed) return Verdict.Reset
+  if (c.handshake !== null) {
+    const verdict = c.handshake.screen(segment)
+    if (verdict !== HANDSHAKE_PASSED) return verdict
+  }
   // RFC 9293 wants ACK in every segment from here on but SYN and RST.
   if ((segment.flags & (TcpFlag.Ack | TcpFlag.Rst | TcpFlag.Syn)) === 0) return Drop['tcp-flags']
   const refusal = checkAcceptable(c, segment)
@@ -49,7 +53,11 @@ export const receiveSegment = (c: TcpConnection, segment: Segment): number => {
   if (!segment.has(TcpFlag.Ack)) return Drop['tcp-flags']
 
   // Fifth: the ACK. In Syn-Received it has to be of our SYN: SND.UNA < SEG.ACK, not just SND.UNA = SEG.ACK.
-  if (c.state === TcpState.SynReceived && !seqGt(segment.ack, c.snd.una)) return Verdict.Reset
+  // A connection made by fast open counts it as acknowledged already.
+  if (c.state === TcpState.SynReceived) {
+    const isOfSyn = c.handshake === null ? seqGt(segment.ack, c.snd.una) : !seqLt(segment.ack, c.snd.una)
+    if (!isOfSyn) return Verdict.Reset
+  }
   const result = processAck(c, segment, AckFlag.UpdateTimestamp)
   if (result !== AckResult.Ok) {
     if (c.state === TcpState.SynReceived) return Verdict.Reset
@@ -224,11 +232,13 @@ const allIsAcknowledged = (c: TcpConnection): boolean => c.snd.una === c.snd.wri
 const advanceState = (c: TcpConnection, segment: Segment): number => {
   switch (c.state) {
     case TcpState.SynReceived:
-      establish(c, segment)
+      if (c.handshake === null) establish(c, segment)
+      else establishFast(c, segment)
       // shutdown(2) had to wait for the connection to stand.
       if ((c.shutdown & Shutdown.Send) !== 0) closeSending(c)
       break
     case TcpState.FinWait1:
+      if (c.handshake !== null) completeHandshake(c, segment)
       if (allIsAcknowledged(c)) return finAcknowledged(c, segment)
       break
     case TcpState.Closing:

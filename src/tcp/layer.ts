@@ -12,6 +12,7 @@ import { RateSample } from './congestion/control.ts'
 import { CongestionControls } from './congestion/registry.ts'
 import { CongestionState } from './congestion/state.ts'
 import { type TcpConnection, TcpOptions } from './connection.ts'
+import { FastOpenHost } from './fast-open.ts'
 import { Alert } from './recovery.ts'
 import { RttEstimator } from './rtt.ts'
 import { SackOutcome } from './sack.ts'
@@ -36,6 +37,7 @@ export class TcpLayer {
   /** What connections have that changed none of it. */
   readonly defaultOptions = new TcpOptions()
   readonly pristineCongestion: CongestionState
+  readonly fastOpen: FastOpenHost
 
   /** The header that is being written, and the segment that is being read: one of each, as nothing here recurses. */
   readonly out = new TcpHeader()
@@ -69,6 +71,7 @@ export class TcpLayer {
     this.random = random
     this.pristineCongestion = this.newCongestionState()
     this.defaultOptions.isShared = true
+    this.fastOpen = new FastOpenHost(settings, world.loop, random.fork('fast open'))
     this.hasher = new SipHasher(random.next32(), random.next32(), random.next32(), random.next32())
     this.offsetHasher = new SipHasher(random.next32(), random.next32(), random.next32(), random.next32())
   }

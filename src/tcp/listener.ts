@@ -6,6 +6,7 @@ import type { IpHeader } from '../wire/ip.ts'
 import { TcpFlag } from '../wire/tcp.ts'
 import type { CongestionControl } from './congestion/control.ts'
 import { BufferLock, type TcpConnection, type TcpOptions } from './connection.ts'
+import { FastOpenQueue } from './fast-open-server.ts'
 import { destroyConnection, sendReset } from './finish.ts'
 import { Verdict } from './input.ts'
 import type { TcpLayer } from './layer.ts'
@@ -37,6 +38,8 @@ export class TcpListener {
   observer: ReadinessObserver | null = null
   /** Complete connections that were not accepted yet. */
   readonly acceptQueue = new Fifo<TcpConnection>()
+  /** Connections made by fast open whose handshake is not over. */
+  readonly fastOpen: FastOpenQueue
   /** listen(2)'s argument, cut to somaxconn. */
   backlog = 0
   /** Half-open connections, and those of them whose SYN+ACK was not resent yet. */
@@ -50,6 +53,7 @@ export class TcpListener {
     this.localPort = localPort
     this.hold = hold
     this.inherited = inherited
+    this.fastOpen = new FastOpenQueue(layer)
   }
 
   /** Sets the backlog, silently cut to net.core.somaxconn. */
@@ -100,6 +104,9 @@ export class TcpListener {
       return Drop['tcp-accept-queue-full']
     }
     const request = new Request(this, segment, header, from)
+    const { take, answer } = this.fastOpen.judge(segment, header, this.inherited.options)
+    request.answer = answer
+    if (take) return request.takeAtOnce(segment)
     if (!this.layer.table.insert(request)) return Drop['tcp-no-socket']
     this.pending.add(request)
     this.requests++
@@ -115,7 +122,7 @@ export class TcpListener {
     if (request.timeouts === 0) this.youngRequests--
   }
 
-  /** A connection is complete: it waits for accept(2). */
+  /** A connection is there: it waits for accept(2). */
   enqueue(c: TcpConnection): void {
     c.listener = this
     this.acceptQueue.push(c)

@@ -89,6 +89,21 @@ const receiveInOrder = (c: TcpConnection, segment: Segment): number => {
   return Drop.none
 }
 
+/** Takes the text that came with the peer's SYN, and a FIN behind it (RFC 7413 section 4.2). */
+export const receiveSynText = (c: TcpConnection, segment: Segment): void => {
+  segment.trimFront(1)
+  if (segment.length === 0) return
+  const length = segment.dataLength
+  if (length > 0 && !c.ownReceiveRing().appendFrom(segment.dataStart, length)) return
+  c.layer.queuedBytes += length
+  c.rcv.nxt = (c.rcv.nxt + length) | 0
+  c.features |= Feature.FastOpen
+  if (segment.has(TcpFlag.Fin)) {
+    c.rcv.nxt = segment.end
+    receiveFin(c)
+  } else c.ready(Readiness.In)
+}
+
 /** How many bytes in order the queue takes: what was announced in any case. */
 const roomFor = (c: TcpConnection): number =>
   Math.max(windowOfSpace(c, c.receiveBuffer) - receiveQueued(c), openWindow(c))

@@ -240,7 +240,7 @@ const undoReduction = (c: TcpConnection, unmarkLost: boolean): void => {
   cc.rackAdvanced = cc.rackStarted
 }
 
-const anyRetransmitted = (c: TcpConnection): boolean => {
+export const anyRetransmitted = (c: TcpConnection): boolean => {
   if (c.cc.retransOut > 0) return true
   const first = c.queue?.firstSent
   return first !== null && first !== undefined && (first.sacked & Sacked.EverRetransmitted) !== 0
@@ -254,7 +254,7 @@ const newRenoHoldsState = (c: TcpConnection): boolean => {
 }
 
 /** The episode is over; was it a mistake? @returns whether its state has to be kept */
-const undoRecovery = (c: TcpConnection): boolean => {
+export const undoRecovery = (c: TcpConnection): boolean => {
   const cc = c.cc
   if (mayUndo(c)) {
     undoReduction(c, false)

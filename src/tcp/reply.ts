@@ -29,14 +29,20 @@ export interface ReplyMarks {
 
 /**
  * Sends `layer.out`, whose sequence numbers, flags and options are set, between two endpoints, without data.
+ * @param cookie of the fast-open option, where `layer.out` asks for one
  * @returns 0 or an `Errno`
  */
-export const replySegment = (layer: TcpLayer, endpoints: Endpoints, marks: ReplyMarks): number => {
+export const replySegment = (
+  layer: TcpLayer,
+  endpoints: Endpoints,
+  marks: ReplyMarks,
+  cookie: Uint8Array | null = null,
+): number => {
   const { local, remote } = endpoints
   const destination = layer.ip.resolve(remote, local, endpoints.scope)
   if (typeof destination === 'number') return -destination
   const { out } = layer
-  const headerLength = TCP_MIN_HEADER + tcpOptionsLength(out)
+  const headerLength = TCP_MIN_HEADER + tcpOptionsLength(out, cookie)
   const frame = layer.world.frames.allocate(headerLength)
   if (frame === null) return Errno.ENOBUFS
   const start = frame.transport
@@ -48,7 +54,7 @@ export const replySegment = (layer: TcpLayer, endpoints: Endpoints, marks: Reply
   const pseudo = foldSum(pseudoHeaderSum(local, remote, IpProtocol.Tcp, 0) + headerLength)
   const offload = destination.interface.port.features.checksumOffload
   out.checksum = offload ? pseudo : 0
-  emitTcp(out, memory, start)
+  emitTcp(out, memory, start, cookie)
   if (offload) frame.checksum = FrameChecksum.Partial
   else memory.view.setUint16(start + 16, checksumOf(pseudo + sumBytes(memory, start, frame.end)))
   layer.mib.tcp.OutSegs++

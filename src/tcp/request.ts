@@ -1,19 +1,23 @@
 import { MILLISECOND, SECOND } from '../core/clock.ts'
+import { Errno } from '../core/errno.ts'
 import { seqGt, seqLt } from '../core/seq.ts'
 import { Timer, type TimerOwner } from '../core/timer.ts'
 import type { NetworkInterface } from '../ip/interface.ts'
 import type { IcmpError } from '../ip/protocol.ts'
 import { Drop } from '../wire/drop.ts'
 import { Ecn, type IpHeader } from '../wire/ip.ts'
-import { TCP_MIN_HEADER, TcpFlag, type TcpHeader } from '../wire/tcp.ts'
+import { FastOpenForm, TCP_MIN_HEADER, TcpFlag, type TcpHeader } from '../wire/tcp.ts'
 import { prepareEndpoints } from './connect.ts'
-import { Feature, TcpConnection } from './connection.ts'
-import { setState } from './finish.ts'
-import { peerMss } from './handshake.ts'
+import { Feature, HANDSHAKE_PASSED, type PendingHandshake, TcpConnection } from './connection.ts'
+import type { FastOpenOffer } from './fast-open.ts'
+import { failConnection, peerReset, setState } from './finish.ts'
+import { peerMss, startTransfer } from './handshake.ts'
 import { endsRequest } from './icmp.ts'
 import { receiveSegment, Verdict } from './input.ts'
 import type { TcpListener } from './listener.ts'
 import { ALIGNED_TIMESTAMPS_LENGTH, syncMss } from './mss.ts'
+import { receiveSynText } from './receive.ts'
+import { enterLoss } from './recovery.ts'
 import { replySegment, scopeOf } from './reply.ts'
 import { isInWindow, isLikelyData, type Segment } from './segment.ts'
 import { TcpState } from './state.ts'
@@ -27,8 +31,11 @@ const LONGEST_TIMEOUT = 120 * SECOND
 /**
  * A half-open connection on the passive side: a SYN has come and was answered, the third message has not. It belongs to
  * its listener, and holds no more than what the connection will begin with: netstat shows it as SYN_RECV.
+ *
+ * With fast open the connection is there from the SYN on, in the table and in the accept queue, and the request is its
+ * `handshake`.
  */
-export class Request extends TupleEntry implements TimerOwner {
+export class Request extends TupleEntry implements TimerOwner, PendingHandshake {
   readonly listener: TcpListener
   /** The connection that it will be: with endpoints, window and options, but in no table and without timers. */
   readonly connection: TcpConnection
@@ -36,6 +43,12 @@ export class Request extends TupleEntry implements TimerOwner {
   timeouts = 0
   /** The third message has come, but the accept queue was full, or the application wants data first (TCP_DEFER_ACCEPT). */
   acknowledged = false
+  /** The fast-open option of the SYN+ACK; null for none. */
+  answer: FastOpenOffer | null = null
+  /** Was the connection made at once? Then RCV.NXT behind the SYN's data, and the window. */
+  private isFast = false
+  private rcvNxt = 0
+  private readonly window: number
   private readonly timer: Timer
   private timeout = FIRST_TIMEOUT
   private readonly sentAt: number
@@ -52,6 +65,8 @@ export class Request extends TupleEntry implements TimerOwner {
     this.timer = new Timer(this, 0)
     this.sentAt = listener.layer.loop.now32
     this.connection = this.makeConnection(segment)
+    this.rcvNxt = this.connection.rcv.nxt
+    this.window = this.connection.rcv.wnd
   }
 
   /** When the SYN+ACK is sent again, world time; Infinity when it is not waited for any more. */
@@ -68,6 +83,11 @@ export class Request extends TupleEntry implements TimerOwner {
 
   /** A segment arrives for the half-open connection (RFC 9293 section 3.10.7.4, Syn-Received). */
   receive(segment: Segment): number {
+    const verdict = this.screen(segment)
+    return verdict === HANDSHAKE_PASSED ? this.receiveThird(segment) : verdict
+  }
+
+  screen(segment: Segment): number {
     const c = this.connection
     const { rcv, snd } = c
     const { mib } = this.listener.layer
@@ -82,32 +102,87 @@ export class Request extends TupleEntry implements TimerOwner {
       }
       return Drop.none
     }
-    if (segment.has(TcpFlag.Ack) && segment.ack !== snd.nxt) return Verdict.Reset
-    const impossible = stamped && segment.timestampEcho !== 0 && !this.hasSent(segment.timestampEcho)
-    if (tooOld || impossible || !isInWindow(segment, rcv.nxt, rcv.wnd)) {
+    if (!this.isFast && segment.has(TcpFlag.Ack) && segment.ack !== snd.nxt) return Verdict.Reset
+    const impossible = !this.isFast && stamped && segment.timestampEcho !== 0 && !this.hasSent(segment.timestampEcho)
+    if (tooOld || impossible || !isInWindow(segment, this.rcvNxt, this.window)) {
       if (!segment.has(TcpFlag.Rst) && (isLikelyData(segment) || !this.answeredJustNow())) this.sendAck()
       if (tooOld) mib.tcpExt.PAWSEstab++
       else if (impossible) mib.tcpExt.TSEcrRejected++
       return tooOld || impossible ? Drop['tcp-paws'] : Drop['tcp-out-of-window']
     }
-    if (stamped && !seqGt(segment.seq, rcv.nxt)) {
+    if (stamped && !seqGt(segment.seq, this.rcvNxt)) {
       rcv.tsRecent = segment.timestamp
       rcv.tsRecentAt = this.listener.layer.nowSeconds
     }
     if (segment.seq === rcv.irs) segment.flags &= ~TcpFlag.Syn
     // Only a RST at exactly RCV.NXT is the peer's for sure (RFC 5961 section 3.2).
-    if (segment.has(TcpFlag.Rst) && segment.seq !== rcv.nxt) {
+    if (segment.has(TcpFlag.Rst) && segment.seq !== this.rcvNxt) {
       if (!this.answeredJustNow()) this.sendAck()
       return Drop['tcp-reset']
     }
     if ((segment.flags & (TcpFlag.Rst | TcpFlag.Syn)) !== 0) {
       mib.tcp.AttemptFails++
       mib.tcpExt.EmbryonicRsts++
+      if (this.isFast) return this.refuse(segment)
       this.drop()
       return segment.has(TcpFlag.Rst) ? Drop['tcp-reset'] : Verdict.Reset
     }
     if (!segment.has(TcpFlag.Ack)) return Drop['tcp-flags']
-    return this.receiveThird(segment)
+    return HANDSHAKE_PASSED
+  }
+
+  /** A SYN or RST, in the window, for a connection that exists: only a RST ends it, as a SYN may be anybody's. */
+  private refuse(segment: Segment): number {
+    if (!segment.has(TcpFlag.Rst)) return Verdict.Reset
+    const { connection: c, listener } = this
+    // Whoever has accepted it was led to work by a SYN that may have been forged: the place in the queue stays taken.
+    this.end(c.listener === null && !listener.closed)
+    peerReset(c)
+    return Drop['tcp-reset']
+  }
+
+  /** Makes the connection at once and takes the SYN's data (RFC 7413 section 4.2.2). @returns as `receiveSegment` does */
+  takeAtOnce(segment: Segment): number {
+    const { listener, connection: c } = this
+    const { layer } = listener
+    if (!layer.table.insert(c)) return Drop['tcp-no-socket']
+    this.isFast = true
+    listener.fastOpen.enter()
+    c.handshake = this
+    c.hold = listener.hold?.forChild(c.local) ?? null
+    c.snd.una = c.snd.nxt
+    c.ownCongestionState().delivered = 0
+    c.segmentsIn = segment.segments
+    if (segment.dataLength > 0) c.dataSegmentsIn = segment.segments
+    setState(c, TcpState.SynReceived)
+    layer.mib.tcp.PassiveOpens++
+    startTransfer(c)
+    receiveSynText(c, segment)
+    this.rcvNxt = c.rcv.nxt
+    c.rcv.wup = c.rcv.nxt
+    this.start()
+    c.listener = listener
+    listener.enqueue(c)
+    return Drop.none
+  }
+
+  complete(segment: Segment): void {
+    if (this.connection.rtt.srtt8 === 0) this.measureRtt(segment)
+    this.end(false)
+  }
+
+  abandon(): void {
+    this.end(false)
+  }
+
+  /** The handshake of a connection that exists is over. */
+  private end(penalize: boolean): void {
+    if (!this.isFast) return
+    const { listener, connection: c } = this
+    listener.layer.loop.timers.cancel(this.timer)
+    listener.fastOpen.leave(penalize)
+    this.isFast = false
+    c.handshake = null
   }
 
   /** An ICMP error about our SYN+ACK: the client is not there (RFC 5461). */
@@ -127,6 +202,10 @@ export class Request extends TupleEntry implements TimerOwner {
   }
 
   onTimer(): void {
+    if (this.isFast) {
+      this.onFastTimeout()
+      return
+    }
     const { listener } = this
     const { loop } = listener.layer
     const most = this.mostRetries()
@@ -143,6 +222,29 @@ export class Request extends TupleEntry implements TimerOwner {
       return
     }
     if (this.timeouts++ === 0) listener.youngRequests--
+    this.timeout = Math.min(this.timeout * 2, LONGEST_TIMEOUT)
+    loop.timers.schedule(this.timer, loop.now + this.timeout)
+  }
+
+  /** No answer to the SYN+ACK of a connection that exists: data in flight counts as lost too. */
+  private onFastTimeout(): void {
+    const { connection: c, listener } = this
+    const { settings, loop, mib } = listener.layer
+    mib.tcpExt.TCPTimeouts++
+    if (this.timeouts >= (listener.inherited.options.synRetries || settings.tcp_synack_retries + 1)) {
+      mib.tcpExt.TCPAbortOnTimeout++
+      failConnection(c, c.softError || Errno.ETIMEDOUT)
+      return
+    }
+    if (c.retransmits === 1) {
+      c.sendQueue()
+      enterLoss(c)
+    }
+    this.resendSynAck()
+    c.ownCongestionState().totalRetransmitted++
+    this.timeouts++
+    c.retransmits++
+    if (c.retransmitStamp === 0) c.retransmitStamp = loop.nowMs32 || 1
     this.timeout = Math.min(this.timeout * 2, LONGEST_TIMEOUT)
     loop.timers.schedule(this.timer, loop.now + this.timeout)
   }
@@ -187,11 +289,11 @@ export class Request extends TupleEntry implements TimerOwner {
       this.acknowledged = true
       return Drop['tcp-accept-queue-full']
     }
-    return this.complete(segment)
+    return this.establish(segment)
   }
 
   /** Makes the connection, in the place of the half-open one. */
-  private complete(segment: Segment): number {
+  private establish(segment: Segment): number {
     const { listener, connection: c } = this
     const { layer } = listener
     layer.loop.timers.cancel(this.timer)
@@ -310,13 +412,17 @@ export class Request extends TupleEntry implements TimerOwner {
     out.seq = c.snd.iss
     out.flags = TcpFlag.Syn | TcpFlag.Ack | (c.has(Feature.Ecn) ? TcpFlag.Ece : 0)
     // The window of a SYN is never scaled (RFC 7323 section 2.2).
-    out.window = Math.min(c.rcv.wnd, 65_535)
+    out.window = Math.min(this.window, 65_535)
     out.mss = this.synAckMss
     out.sackPermitted = c.has(Feature.Sack)
     if (c.has(Feature.WindowScale)) out.windowScale = c.rcv.wndScale
     this.lastStamp = out.timestamp
     if (this.resent === 0) this.firstStamp = out.timestamp
-    return replySegment(this.listener.layer, this, c.options) === 0
+    // Only the first: what is sent again must get through boxes that do not know the option.
+    const { answer } = this
+    if (answer === null || this.resent > 0) return replySegment(this.listener.layer, this, c.options) === 0
+    out.fastOpen = answer.experimental ? FastOpenForm.Experimental : FastOpenForm.Standard
+    return replySegment(this.listener.layer, this, c.options, answer.cookie) === 0
   }
 
   /** Sends it once more. @returns whether it left */
@@ -335,7 +441,7 @@ export class Request extends TupleEntry implements TimerOwner {
     const out = this.newHeader()
     out.seq = c.snd.nxt
     out.flags = TcpFlag.Ack
-    out.window = Math.min(c.rcv.wnd >> c.rcv.wndScale, 65_535)
+    out.window = Math.min(this.window >> c.rcv.wndScale, 65_535)
     replySegment(this.listener.layer, this, c.options)
   }
 
@@ -344,7 +450,7 @@ export class Request extends TupleEntry implements TimerOwner {
     const { connection: c, listener } = this
     const { out, loop } = listener.layer
     out.clearOptions()
-    out.ack = c.rcv.nxt
+    out.ack = this.rcvNxt
     if (c.has(Feature.Timestamps)) {
       out.hasTimestamps = true
       out.timestamp = (loop.nowMs32 + c.timestampOffset) | 0

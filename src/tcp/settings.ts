@@ -55,7 +55,12 @@ export class TcpSettings {
   tcp_ecn = 2
   /** Ask for ECN again without it when the SYN that asked is lost (RFC 3168 section 6.1.1.1)? */
   tcp_ecn_fallback = 1
+  /** `FastOpenMode` bits. */
   tcp_fastopen = 1
+  /** Four words of hexadecimal digits, and four of a key before it; empty until one is drawn. */
+  tcp_fastopen_key = ''
+  /** How long no connection is opened fast after data in a SYN was swallowed, seconds; 0: it is always tried. */
+  tcp_fastopen_blackhole_timeout_sec = 0
   tcp_congestion_control = 'cubic'
   tcp_slow_start_after_idle = 1
   /** Segments sent before the first ACK (RFC 6928). */

@@ -5,6 +5,7 @@ import { TcpFlag } from '../wire/tcp.ts'
 import { CaState } from './congestion/state.ts'
 import { Feature, Nagle, Pending, type TcpConnection, TcpTimer } from './connection.ts'
 import { onAckTimer } from './delayed-ack.ts'
+import { detectBlackHole } from './fast-open-client.ts'
 import { failConnection, resetAndFail } from './finish.ts'
 import { currentMss } from './mss.ts'
 import { SendMode, sendNew, sendPending, windowEnd } from './output.ts'
@@ -203,7 +204,9 @@ const hasTimedOut = (c: TcpConnection): boolean => {
     if (retransmissionsTimedOut(c, settings.tcp_retries1, 0)) c.destination = null
     if (c.observer === null && c.listener === null) retries = orphanRetries(c, c.rtt.rto < mostRto(c))
   }
-  return expired || retransmissionsTimedOut(c, retries, c.options.userTimeoutMs)
+  expired ||= retransmissionsTimedOut(c, retries, c.options.userTimeoutMs)
+  detectBlackHole(c, expired)
+  return expired
 }
 
 /** Retries for a connection that nobody holds. @param alive is there still hope */

@@ -38,6 +38,8 @@ export const untilRto = (c: TcpConnection): number => {
 
 /** Starts the retransmission time-out anew, after progress (RFC 6298 section 5.3), or stops it when nothing is in flight (5.2). */
 export const rearmRetransmit = (c: TcpConnection): void => {
+  // Until the handshake is complete its own timer stands for all.
+  if (c.handshake !== null) return
   if (c.cc.packetsOut === 0) {
     stopRetransmit(c)
     return
@@ -56,7 +58,7 @@ export const rearmRetransmit = (c: TcpConnection): void => {
 export const scheduleLossProbe = (c: TcpConnection, advancing = false): boolean => {
   const cc = c.cc
   const mode = c.layer.settings.tcp_early_retrans
-  if ((mode !== 3 && mode !== 4) || cc.packetsOut === 0 || !c.has(Feature.Sack)) return false
+  if ((mode !== 3 && mode !== 4) || cc.packetsOut === 0 || !c.has(Feature.Sack) || c.handshake !== null) return false
   if (cc.state !== CaState.Open && cc.state !== CaState.Cwr) return false
   let delay = SECOND
   if (c.rtt.srtt8 !== 0) {
@@ -88,7 +90,8 @@ export const withinProbeTimeout = (c: TcpConnection, delay: number): number => {
 
 /** Data waits, the peer's window is shut, nothing is in flight: ask it from time to time. */
 export const armPersist = (c: TcpConnection): void => {
-  if (c.cc.packetsOut === 0 && c.pending === Pending.None) armRetransmit(c, Pending.Persist, persistBase(c))
+  if (c.cc.packetsOut === 0 && c.pending === Pending.None && c.handshake === null)
+    armRetransmit(c, Pending.Persist, persistBase(c))
 }
 
 /** Keepalive settings: the connection's own, or the host's. Microseconds, and a count. */

@@ -6,7 +6,15 @@ import { seqLt } from '../core/seq.ts'
 import { SendFlag } from '../ip/output.ts'
 import { checksumOf, foldSum, sumBytes } from '../wire/checksum.ts'
 import { Ecn, IpProtocol } from '../wire/ip.ts'
-import { emitTcp, TCP_MAX_HEADER, TCP_MIN_HEADER, TcpFlag, type TcpHeader, tcpOptionsLength } from '../wire/tcp.ts'
+import {
+  emitTcp,
+  FastOpenForm,
+  TCP_MAX_HEADER,
+  TCP_MIN_HEADER,
+  TcpFlag,
+  type TcpHeader,
+  tcpOptionsLength,
+} from '../wire/tcp.ts'
 import { CwndEvent } from './congestion/control.ts'
 import { EcnFlag } from './congestion/state.ts'
 import { AckPending, Feature, type TcpConnection } from './connection.ts'
@@ -54,6 +62,13 @@ export const transmitRecord = (c: TcpConnection, record: SendRecord, mss: number
     }
   }
   if (errno === 0 && length > 0) dataSent(c, record)
+  return errno
+}
+
+/** Sends a SYN with the data of the record behind it (RFC 7413 section 4.2.1). @returns 0 or an `Errno` */
+export const transmitSynData = (c: TcpConnection, syn: SendRecord, data: SendRecord): number => {
+  const errno = emit(c, syn.flags, syn.seq, 0, data.length, 0, false)
+  if (errno === 0) dataSent(c, data)
   return errno
 }
 
@@ -141,7 +156,8 @@ const emit = (
   if (frame === null) return Errno.ENOBUFS
   const out = layer.out
   fillHeader(c, out, flags, seq)
-  const headerLength = TCP_MIN_HEADER + tcpOptionsLength(out)
+  const cookie = out.fastOpen === FastOpenForm.None ? null : c.fastOpen!.offer!.cookie
+  const headerLength = TCP_MIN_HEADER + tcpOptionsLength(out, cookie)
   const start = frame.transport
   frame.end = start + headerLength + length
   const memory = layer.world.memory
@@ -150,12 +166,12 @@ const emit = (
   if (destination.interface.port.features.checksumOffload) {
     if (length > 0) c.sendRing!.copyTo(data, ringAt, length)
     out.checksum = pseudo
-    emitTcp(out, memory, start)
+    emitTcp(out, memory, start, cookie)
     frame.checksum = FrameChecksum.Partial
   } else {
     const dataSum = length > 0 ? copyAndSum(memory, c.sendRing!, ringAt, length, data) : 0
     out.checksum = 0
-    emitTcp(out, memory, start)
+    emitTcp(out, memory, start, cookie)
     memory.view.setUint16(start + 16, checksumOf(pseudo + sumBytes(memory, start, data) + dataSum))
   }
   frame.segmentSize = segmentSize
@@ -236,6 +252,10 @@ const fillSynOptions = (c: TcpConnection, out: TcpHeader): void => {
   }
   if (settings.tcp_window_scaling) out.windowScale = c.offeredScale
   if (settings.tcp_sack) out.sackPermitted = true
+  const offer = c.fastOpen === null ? null : c.fastOpen.offer
+  if (offer === null || c.state !== TcpState.SynSent) return
+  out.fastOpen = offer.experimental ? FastOpenForm.Experimental : FastOpenForm.Standard
+  if (tcpOptionsLength(out, offer.cookie) > TCP_MAX_HEADER - TCP_MIN_HEADER) out.fastOpen = FastOpenForm.None
 }
 
 const fillSackBlocks = (c: TcpConnection, out: TcpHeader): void => {

@@ -22,7 +22,6 @@ export const WriteFlag = {
 } as const
 
 const CAN_SEND = stateSet(TcpState.Established, TcpState.CloseWait)
-const OPENING = stateSet(TcpState.SynSent, TcpState.SynReceived)
 
 /** May the application write now? @returns 0; -1 while the connection is being opened; or an `Errno` */
 export const writeError = (c: TcpConnection): number => {
@@ -33,8 +32,8 @@ export const writeError = (c: TcpConnection): number => {
   }
   if ((c.shutdown & Shutdown.Send) !== 0) return Errno.EPIPE
   if (stateIn(c.state, CAN_SEND)) return 0
-  if (stateIn(c.state, OPENING)) return -1
-  return Errno.EPIPE
+  if (c.isOpening) return -1
+  return c.handshake !== null && c.state === TcpState.SynReceived ? 0 : Errno.EPIPE
 }
 
 /**

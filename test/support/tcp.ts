@@ -9,8 +9,9 @@ import { IpStack } from '../../src/ip/stack.ts'
 import type { FrameTap, LinkFeatures, LinkPort, LinkUser } from '../../src/link/port.ts'
 import { TcpDemux } from '../../src/socket/tcp-demux.ts'
 import { closeConnection, shutdownSend } from '../../src/tcp/close.ts'
-import { startConnect } from '../../src/tcp/connect.ts'
+import { prepareConnect, sendSyn, startConnect } from '../../src/tcp/connect.ts'
 import { Nagle, TcpConnection, type TcpObserver, TcpOptions } from '../../src/tcp/connection.ts'
+import { FastOpenAttempt } from '../../src/tcp/fast-open.ts'
 import { TcpListener } from '../../src/tcp/listener.ts'
 import { ReadEnd, read, readEnd } from '../../src/tcp/read.ts'
 import { TcpSettings } from '../../src/tcp/settings.ts'
@@ -24,7 +25,16 @@ import { EtherType } from '../../src/wire/ethernet.ts'
 import { IpHeader, IpProtocol } from '../../src/wire/ip.ts'
 import { emitIpv4, parseIpv4 } from '../../src/wire/ipv4.ts'
 import { emitIpv6, parseIpv6 } from '../../src/wire/ipv6.ts'
-import { emitTcp, parseTcp, TCP_MIN_HEADER, TcpFlag, TcpHeader, tcpOptionsLength } from '../../src/wire/tcp.ts'
+import {
+  emitTcp,
+  FastOpenForm,
+  parseTcp,
+  TCP_MIN_HEADER,
+  TcpFlag,
+  TcpHeader,
+  tcpOptionsLength,
+} from '../../src/wire/tcp.ts'
+import { hex, toHex } from './hex.ts'
 
 /**
  * A TCP with nothing around it: one host whose only link ends in the test, which plays the peer. Sequence numbers are
@@ -48,6 +58,8 @@ export interface SegmentSpec {
   /** SACK blocks, relative. */
   sack?: [number, number][]
   timestamps?: { value?: number; echo?: number }
+  /** Fast open's cookie as hexadecimal digits, '' to ask for one; behind a `~` in the experimental form. */
+  fastOpen?: string
   /** ECN field of the IP header. */
   ecn?: number
   /** Spoils the checksum. */
@@ -68,6 +80,7 @@ export interface SentSegment {
   sackPermitted: boolean
   sack: [number, number][]
   timestamps?: { value: number; echo: number }
+  fastOpen?: string | undefined
   ecn: number
   /** When it left: microseconds since the test began. */
   at: number
@@ -260,6 +273,23 @@ export class TcpBench {
     startConnect(c, this.ip.resolve(this.peer, this.local) as Destination)
   }
 
+  /** Opens fast, with `data` for the SYN. @returns how many bytes of it the SYN took */
+  connectFast(data: string | number): number {
+    this.localPort++
+    this.isn = null
+    const c = new TcpConnection(this.demux.layer, this.local, this.localPort, this.peer, PEER_PORT)
+    this.hold(c)
+    this.demux.table.insert(c)
+    prepareConnect(c, this.ip.resolve(this.peer, this.local) as Destination, 0)
+    const attempt = new FastOpenAttempt()
+    c.fastOpen = attempt
+    const mayCarry = attempt.prepare(this.demux.layer.fastOpen, this.peer, c.options.fastOpenNoCookie)
+    const bytes = typeof data === 'number' ? new Uint8Array(data).fill(0x78) : new TextEncoder().encode(data)
+    const taken = sendSyn(c, mayCarry ? bytes : null, 0, bytes.length)
+    this.run()
+    return taken
+  }
+
   /** Takes `c` as the connection under test. */
   hold(c: TcpConnection): void {
     this.connection = c
@@ -425,16 +455,21 @@ export class TcpBench {
       h.sack[i * 2 + 1] = ((this.isn ?? 0) + right) | 0
       h.sackCount = i + 1
     }
+    let cookie: Uint8Array | null = null
+    if (spec.fastOpen !== undefined) {
+      h.fastOpen = spec.fastOpen.startsWith('~') ? FastOpenForm.Experimental : FastOpenForm.Standard
+      cookie = hex(spec.fastOpen.replace('~', ''))
+    }
     const data =
       typeof spec.payload === 'number'
         ? new Uint8Array(spec.payload).fill(0x2e)
         : new TextEncoder().encode(spec.payload ?? '')
-    const headerLength = TCP_MIN_HEADER + tcpOptionsLength(h)
+    const headerLength = TCP_MIN_HEADER + tcpOptionsLength(h, cookie)
     const frame = this.world.frames.allocate(headerLength + data.length)!
     const { memory } = this.world
     const start = frame.transport
     frame.end = start + headerLength + data.length
-    emitTcp(h, memory, start)
+    emitTcp(h, memory, start, cookie)
     memory.u8.set(data, start + headerLength)
     frame.start = this.writeIp(start, frame.end - start, this.peer, this.local, IpProtocol.Tcp, spec.ecn)
     const sum = this.ipHeader.pseudoSum(IpProtocol.Tcp, frame.end - start) + sumBytes(memory, start, frame.end)
@@ -494,6 +529,10 @@ export class TcpBench {
       at,
     }
     if (t.hasTimestamps) segment.timestamps = { value: t.timestamp, echo: t.timestampEcho }
+    if (t.fastOpen !== FastOpenForm.None) {
+      const cookie = toHex(memory.u8.slice(t.fastOpenAt, t.fastOpenAt + t.fastOpenLength))
+      segment.fastOpen = (t.fastOpen === FastOpenForm.Experimental ? '~' : '') + cookie
+    }
     return segment
   }
 
