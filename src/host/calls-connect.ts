@@ -43,7 +43,10 @@ export const acceptOn = async (
 
 /** connect(2). */
 export const connectTo = async (sys: Sys, socket: Socket, address: Sockaddr): Promise<number> => {
-  const began = socket.connect(address)
+  let began = socket.connect(address)
+  if (began === -Errno.EAGAIN && socket.connectWaits && !socket.nonBlocking) {
+    began = await connectWhenAdmitted(sys, socket, address)
+  }
   const isUnderWay = began === -Errno.EINPROGRESS || began === -Errno.EALREADY
   if (!isUnderWay || socket.nonBlocking) return check(began, 'connect', address)
   const deadline = sys.deadline(socket.sendTimeout)
@@ -56,6 +59,19 @@ export const connectTo = async (sys: Sys, socket: Socket, address: Sockaddr): Pr
     if (why === Wakeup.Interrupted || (why === Wakeup.Restart && deadline !== Number.POSITIVE_INFINITY)) {
       throw failure(-Errno.EINTR, 'connect', address)
     }
+  }
+}
+
+/** Tries again whenever there is room in the listener's queue: Unix domain sockets have nothing else to wait for. */
+const connectWhenAdmitted = async (sys: Sys, socket: Socket, address: Sockaddr): Promise<number> => {
+  const deadline = sys.deadline(socket.sendTimeout)
+  for (;;) {
+    const why = await sys.block(socket, Readiness.Out, deadline, 'connect')
+    const begins = why === Wakeup.Ready || (why === Wakeup.Restart && deadline === Number.POSITIVE_INFINITY)
+    if (why === Wakeup.TimedOut) return -Errno.EAGAIN
+    if (!begins) return -Errno.EINTR
+    const result = socket.connect(address)
+    if (result !== -Errno.EAGAIN) return result
   }
 }
 

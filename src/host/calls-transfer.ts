@@ -31,13 +31,13 @@ export const transmit = (
   const sent = socket.send(bytes, 0, length, flags, to, control)
   if (sent === length) return Promise.resolve(sent)
   if (sent >= 0 || sent === -Errno.EAGAIN) {
-    // A socket that is no stream never waits to send: EAGAIN is something else, want of a port.
-    if (socket.isStream && !socket.nonBlocking && (flags & C.MSG_DONTWAIT) === 0) {
-      return sendRest(sys, socket, bytes, length, Math.max(0, sent), flags, to, syscall)
+    // An Internet socket that is no stream never waits to send: EAGAIN is something else, want of a port.
+    if (socket.sendWaits && !socket.nonBlocking && (flags & C.MSG_DONTWAIT) === 0) {
+      return sendRest(sys, socket, bytes, length, Math.max(0, sent), flags, to, control, syscall)
     }
     if (sent > 0) return Promise.resolve(sent)
   }
-  return Promise.reject(sendFailure(sys, sent, flags, syscall))
+  return Promise.reject(sendFailure(sys, sent, signalFlags(socket, flags), syscall))
 }
 
 /** A send that opens the connection: what the SYN does not take follows when the connection stands (RFC 7413). */
@@ -78,6 +78,7 @@ const sendRest = async (
   already: number,
   flags: number,
   to: Sockaddr | null,
+  control: readonly ControlMessage[] | null,
   syscall: string,
 ): Promise<number> => {
   const deadline = sys.deadline(socket.sendTimeout)
@@ -87,11 +88,11 @@ const sendRest = async (
     if (givesUp(why, total, deadline, syscall)) return total
     // An error that came after some bytes were taken is for the next call to report.
     if (total > 0 && (socket.poll() & Readiness.Err) !== 0) return total
-    const sent = socket.send(bytes, total, length - total, flags, to)
+    const sent = socket.send(bytes, total, length - total, flags, to, total === 0 ? control : null)
     if (sent > 0) total += sent
     else if (sent < 0 && sent !== -Errno.EAGAIN) {
       if (total > 0) return total
-      throw sendFailure(sys, sent, flags, syscall)
+      throw sendFailure(sys, sent, signalFlags(socket, flags), syscall)
     }
     if (total === length) return total
   }
@@ -109,7 +110,10 @@ const givesUp = (why: number, total: number, deadline: Micros, syscall: string):
   throw failure(why === Wakeup.TimedOut ? -Errno.EAGAIN : -Errno.EINTR, syscall)
 }
 
-/** EPIPE comes with SIGPIPE, unless the caller does not want it; only streams have it (send(2)). */
+/** Only streams draw SIGPIPE. */
+const signalFlags = (socket: Socket, flags: number): number => (socket.isStream ? flags : flags | C.MSG_NOSIGNAL)
+
+/** EPIPE comes with SIGPIPE, unless the caller does not want it (send(2)). */
 const sendFailure = (sys: Sys, result: number, flags: number, syscall: string): SystemError => {
   if (result === -Errno.EPIPE && (flags & C.MSG_NOSIGNAL) === 0) sys.process.signal(SIGPIPE)
   return failure(result, syscall)

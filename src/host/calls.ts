@@ -1,9 +1,10 @@
 import { MILLISECOND, type Micros, SECOND } from '../core/clock.ts'
 import { Errno } from '../core/errno.ts'
 import { Readiness } from '../core/readiness.ts'
-import type { Sockaddr } from '../socket/address.ts'
+import type { KnownSockaddr, Sockaddr } from '../socket/address.ts'
 import * as C from '../socket/constants.ts'
 import { Epoll, type EpollEvent } from '../socket/epoll.ts'
+import { makeSocketPair } from '../socket/make.ts'
 import type { OpenFile } from '../socket/open-file.ts'
 import { makePipe } from '../socket/pipe.ts'
 import { Received, Socket } from '../socket/socket.ts'
@@ -55,6 +56,18 @@ export class Sys {
     const socket = this.process.host.makeSocket(domain, type & SOCK_TYPE_MASK, protocol, this.process.uid)
     if (typeof socket === 'number') throw failure(socket, 'socket')
     return this.install(socket, flags, 'socket')
+  }
+
+  /** socketpair(2): two connected sockets, of AF_UNIX. */
+  socketpair(domain: number, type: number, protocol = 0): [number, number] {
+    this.enter()
+    const flags = type & ~SOCK_TYPE_MASK
+    if ((flags & ~(C.SOCK_NONBLOCK | C.SOCK_CLOEXEC)) !== 0) throw failure(-Errno.EINVAL, 'socketpair')
+    const { files, host, uid } = this.process
+    if (files.size + 2 > files.limit) throw failure(-Errno.EMFILE, 'socketpair')
+    const pair = makeSocketPair(host.sockets, domain, type & SOCK_TYPE_MASK, protocol, uid)
+    if (typeof pair === 'number') throw failure(pair, 'socketpair')
+    return [this.install(pair[0], flags, 'socketpair'), this.install(pair[1], flags, 'socketpair')]
   }
 
   bind(fd: number, address: Sockaddr): number {
@@ -136,13 +149,13 @@ export class Sys {
     return check(this.socketAt(fd, 'shutdown').shutdown(how), 'shutdown')
   }
 
-  getsockname(fd: number): Required<Sockaddr> {
+  getsockname(fd: number): KnownSockaddr {
     const address = this.socketAt(fd, 'getsockname').localAddress()
     if (typeof address === 'number') throw failure(address, 'getsockname')
     return address
   }
 
-  getpeername(fd: number): Required<Sockaddr> {
+  getpeername(fd: number): KnownSockaddr {
     const address = this.socketAt(fd, 'getpeername').peerAddress()
     if (typeof address === 'number') throw failure(address, 'getpeername')
     return address
@@ -262,6 +275,18 @@ export class Sys {
     else if (request === C.FIOASYNC) file.async = argument !== 0
     else return check(file.ioctl(request, argument), 'ioctl')
     return 0
+  }
+
+  /** unlink(2), for what sockets were bound to: there are no other files. */
+  unlink(path: string): number {
+    this.enter()
+    return check(this.process.host.sockets.unixNames.unlink(path, this.process.uid), 'unlink', { path })
+  }
+
+  /** chmod(2), for what sockets were bound to: who may write to it may connect. */
+  chmod(path: string, mode: number): number {
+    this.enter()
+    return check(this.process.host.sockets.unixNames.chmod(path, mode, this.process.uid), 'chmod', { path })
   }
 
   // Waiting for several.
@@ -443,7 +468,9 @@ export class Sys {
   /** Every call begins here: a process that was ended calls no more, and live hosts read the clock. */
   enter(): void {
     if (!this.process.isAlive) throw new ProcessExit(this.process.status ?? 0)
-    this.process.host.world.loop.refresh()
+    const { host } = this.process
+    host.sockets.caller = this.process
+    host.world.loop.refresh()
   }
 
   /** The file behind a descriptor. */

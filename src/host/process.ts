@@ -1,5 +1,6 @@
 import type { Micros } from '../core/clock.ts'
 import { SystemError } from '../core/errno.ts'
+import type { Credentials } from '../socket/control.ts'
 import type { OpenFile } from '../socket/open-file.ts'
 import type { BlockedCall } from './blocking.ts'
 import { Wakeup } from './blocking.ts'
@@ -71,6 +72,11 @@ export class Process {
 
   get isAlive(): boolean {
     return this.status === null
+  }
+
+  /** As SCM_CREDENTIALS and SO_PEERCRED tell them; a user's group has the user's number. */
+  get credentials(): Credentials {
+    return { pid: this.pid, uid: this.uid, gid: this.uid }
   }
 
   /** Resolves with the exit status when the process has ended. */

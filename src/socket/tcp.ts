@@ -12,7 +12,7 @@ import { stateIn, stateSet, TcpState } from '../tcp/state.ts'
 import { TimeWait } from '../tcp/time-wait.ts'
 import { WriteFlag, write, writeError } from '../tcp/write.ts'
 import type { IpAddress } from '../wire/address.ts'
-import { anyAddress, type Endpoint, formatSockaddr, isUnspec, type Sockaddr } from './address.ts'
+import { anyAddress, type Endpoint, formatSockaddr, isUnspec, type KnownSockaddr, type Sockaddr } from './address.ts'
 import * as C from './constants.ts'
 import { InetSocket } from './inet.ts'
 import type { SocketLayer } from './layer.ts'
@@ -408,15 +408,15 @@ export class TcpSocket extends InetSocket implements TcpObserver {
     this.listener = null
   }
 
-  localAddress(): Required<Sockaddr> {
+  localAddress(): KnownSockaddr {
     return formatSockaddr(this.local, this.localPort, this.family, (this.c.scope ?? this.boundInterface)?.index)
   }
 
-  peerAddress(): Required<Sockaddr> | number {
+  peerAddress(): KnownSockaddr | number {
     return stateIn(this.c.state, HAS_NO_PEER) ? -Errno.ENOTCONN : this.acceptedPeer()
   }
 
-  override acceptedPeer(): Required<Sockaddr> | number {
+  override acceptedPeer(): KnownSockaddr | number {
     const { c } = this
     if (c.remotePort === 0) return -Errno.ENOTCONN
     return formatSockaddr(c.remote, c.remotePort, this.family, c.scope?.index)
