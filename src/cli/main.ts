@@ -8,6 +8,7 @@ import { fetchSnapshot, splitStackOption } from './attach.ts'
 import { errorLine, Failure } from './failure.ts'
 import { addFetchCommand } from './fetch.ts'
 import { addLabCommand } from './lab.ts'
+import { addRunCommand } from './run.ts'
 import { addUpCommand } from './up.ts'
 import { VERSION } from './version.ts'
 
@@ -55,6 +56,7 @@ const build = (): Command => {
     .configureOutput({ outputError: (text, write) => write(`netglass: ${usageLine(text)}\n`) })
     .exitOverride()
   addLabCommand(program)
+  addRunCommand(program)
   addUpCommand(program)
   addFetchCommand(program)
   for (const [name, { summary, print }] of Object.entries(TOOLS)) addTool(program, name, summary, print)

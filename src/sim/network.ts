@@ -1,4 +1,4 @@
-import { MILLISECOND, type Micros, VirtualClock } from '../core/clock.ts'
+import { type Clock, MILLISECOND, type Micros, VirtualClock } from '../core/clock.ts'
 import type { Frame } from '../core/frame.ts'
 import { SeededRandom } from '../core/random.ts'
 import { Timer, type TimerOwner } from '../core/timer.ts'
@@ -17,6 +17,8 @@ export interface NetworkOptions {
   readonly seed?: number
   /** Wall-clock time at the beginning, milliseconds since 1970; 2026-01-01 unless given. */
   readonly epoch?: number
+  /** What tells the time in a network that lives in real time, and that its maker drives (`node/realtime.ts`). */
+  readonly clock?: Clock
   /**
    * Told when a program ends with an exception that it did not catch. Without it, the run in which that happens stops and
    * is rejected.
@@ -47,8 +49,9 @@ export class Network {
   readonly world: World
   readonly hosts = new Map<string, Host>()
   readonly links: NetworkLink[] = []
-  private readonly clock: VirtualClock
-  private readonly driver: VirtualDriver
+  private readonly clock: Clock
+  /** Null for a network that others drive. */
+  private readonly driver: VirtualDriver | null
   private readonly onFailure: ((process: Process, error: unknown) => void) | null
   /** Exceptions that programs did not catch and nobody was told of. */
   private readonly failures: { process: Process; error: unknown }[] = []
@@ -58,9 +61,10 @@ export class Network {
 
   constructor(options: NetworkOptions = {}) {
     this.seed = options.seed ?? 1
-    this.clock = new VirtualClock(options.epoch === undefined ? undefined : options.epoch * MILLISECOND)
+    const virtual = new VirtualClock(options.epoch === undefined ? undefined : options.epoch * MILLISECOND)
+    this.clock = options.clock ?? virtual
     this.world = new World(this.clock, new SeededRandom(this.seed), undefined, options.fast)
-    this.driver = new VirtualDriver(this.world, this.clock)
+    this.driver = options.clock === undefined ? new VirtualDriver(this.world, virtual) : null
     this.onFailure = options.onFailure ?? null
   }
 
@@ -74,7 +78,7 @@ export class Network {
     const known = this.hosts.get(name)
     if (known !== undefined) return known
     const host = new Host(this.world, name, options)
-    host.onResume = () => this.driver.noteResumed()
+    host.onResume = () => this.driver?.noteResumed()
     host.onFailure = (process, error) => this.programFailed(process, error)
     this.hosts.set(name, host)
     return host
@@ -114,7 +118,7 @@ export class Network {
    * @throws Error when a program ends with an exception, unless `onFailure` takes it
    */
   async run(duration?: number): Promise<'stopped' | 'deadline' | 'idle'> {
-    const ended = await this.driver.run(duration === undefined ? undefined : this.clock.now() + duration * MILLISECOND)
+    const ended = await this.virtual.run(duration === undefined ? undefined : this.clock.now() + duration * MILLISECOND)
     this.throwFailure()
     return ended
   }
@@ -128,9 +132,15 @@ export class Network {
   async runUntil(condition: () => boolean, limit = Number.POSITIVE_INFINITY): Promise<boolean> {
     if (condition()) return true
     const deadline: Micros = this.clock.now() + limit * MILLISECOND
-    const ended = await this.driver.run(deadline, condition)
+    const ended = await this.virtual.run(deadline, condition)
     this.throwFailure()
     return ended === 'stopped'
+  }
+
+  /** @throws Error for a network that others drive */
+  private get virtual(): VirtualDriver {
+    if (this.driver === null) throw new Error('this network lives in real time: it runs by itself')
+    return this.driver
   }
 
   private programFailed(process: Process, error: unknown): void {
@@ -139,7 +149,7 @@ export class Network {
       return
     }
     this.failures.push({ process, error })
-    this.driver.interrupt()
+    this.driver?.interrupt()
   }
 
   private throwFailure(): void {
