@@ -28,7 +28,12 @@ export const addRunCommand = (program: Command): void => {
     )
     .option('--network <file>', 'the network that it runs in, as JSON; a host by itself unless given')
     .option('--host <name>', 'the host of the network that it runs on; the first unless given')
-    .option('--kernel <list>', "what goes to the kernel's stack: addresses, networks, names, with or without :PORT", collect, [])
+    .option(
+      '--kernel <list>',
+      "what goes to the kernel's stack: addresses, networks, names, with or without :PORT",
+      collect,
+      [],
+    )
     .argument('<program...>', "options of Node's, the program and its arguments, after --")
     .addHelpText(
       'after',

@@ -1,6 +1,6 @@
 import type { Host } from '../host/host.ts'
 import type { Process } from '../host/process.ts'
-import { EventQueue, type EventPlatform } from './events.ts'
+import { type EventPlatform, EventQueue } from './events.ts'
 import { type NameTable, noNames } from './lookup.ts'
 
 /** Descriptors that such a program may have. Node raises the limit that it finds to the most that it may. */

@@ -1,6 +1,6 @@
 import { Errno } from '../core/errno.ts'
 import { Readiness } from '../core/readiness.ts'
-import type { Sockaddr } from '../socket/address.ts'
+import type { KnownSockaddr } from '../socket/address.ts'
 import { AF_INET6 } from '../socket/constants.ts'
 import type { Socket } from '../socket/socket.ts'
 import type { OptionValue } from '../socket/socket-options.ts'
@@ -80,7 +80,7 @@ export abstract class SocketHandle extends Handle {
   }
 
   /** Fills in an address as Node tells it; a link-local one with its interface. */
-  protected tell(address: Required<Sockaddr> | number, out: Partial<AddressInfo>): number {
+  protected tell(address: KnownSockaddr | number, out: Partial<AddressInfo>): number {
     if (typeof address === 'number') return address
     const isIpv6 = address.family === AF_INET6
     const link = address.scopeId === 0 ? null : this.context.host.ip.interfaceAt(address.scopeId)

@@ -3,6 +3,7 @@ import { Readiness } from '../core/readiness.ts'
 import type { Sockaddr } from '../socket/address.ts'
 import * as C from '../socket/constants.ts'
 import type { Socket } from '../socket/socket.ts'
+import type { OptionValue } from '../socket/socket-options.ts'
 import type { NetContext } from './context.ts'
 import { SocketHandle } from './socket-handle.ts'
 import { ECANCELED, UV_EOF } from './uv.ts'
@@ -55,6 +56,7 @@ export class StreamHandle extends SocketHandle {
   private readonly writes: PendingWrite[] = []
   private shutdownRequest: unknown = null
   private into: Uint8Array | null = null
+  private readonly early: [level: number, name: number, value: OptionValue][] = []
 
   constructor(context: NetContext, owner: StreamOwner) {
     super(context)
@@ -66,14 +68,24 @@ export class StreamHandle extends SocketHandle {
     this.install(socket)
   }
 
-  private open(domain: number): number {
-    return this.socket !== null ? 0 : this.create(domain, C.SOCK_STREAM)
+  private obtain(domain: number): number {
+    if (this.socket !== null) return 0
+    const created = this.create(domain, C.SOCK_STREAM)
+    if (created === 0) for (const [level, name, value] of this.early.splice(0)) this.setOption(level, name, value)
+    return created
+  }
+
+  /** Options that are set before there is a socket wait for it. */
+  override setOption(level: number, name: number, value: OptionValue): number {
+    if (this.socket !== null) return super.setOption(level, name, value)
+    this.early.push([level, name, value])
+    return 0
   }
 
   /** That the address is in use is told by `listen` or `connect`. @param v6only for AF_INET6 */
   bind(domain: number, address: Sockaddr, v6only = false): number {
     if (this.isClosing) return -Errno.EINVAL
-    const opened = this.open(domain)
+    const opened = this.obtain(domain)
     if (opened !== 0) return opened
     const socket = this.socket!
     socket.setOption(C.SOL_SOCKET, C.SO_REUSEADDR, 1)
@@ -88,7 +100,7 @@ export class StreamHandle extends SocketHandle {
   listen(domain: number, backlog: number): number {
     if (this.isClosing) return -Errno.EINVAL
     if (this.delayed !== 0) return this.delayed
-    const opened = this.open(domain)
+    const opened = this.obtain(domain)
     if (opened !== 0) return opened
     const result = this.socket!.listen(backlog)
     if (result !== 0) return result
@@ -101,7 +113,7 @@ export class StreamHandle extends SocketHandle {
     if (this.isClosing) return -Errno.EINVAL
     if (this.connecting) return -Errno.EALREADY
     if (this.delayed === 0) {
-      const opened = this.open(domain)
+      const opened = this.obtain(domain)
       if (opened !== 0) return opened
       this.enter()
       const result = this.socket!.connect(address)
@@ -271,7 +283,8 @@ export class StreamHandle extends SocketHandle {
     this.follow()
     this.owner.onConnect(status)
     this.events.afterCallback()
-    if (status !== 0 && !this.isClosing) for (const { request } of this.writes.splice(0)) this.tellWritten(request, ECANCELED)
+    if (status !== 0 && !this.isClosing)
+      for (const { request } of this.writes.splice(0)) this.tellWritten(request, ECANCELED)
     // What has come meanwhile has its turn.
     if (!this.isClosing) this.events.post(this)
   }

@@ -98,16 +98,16 @@ export const runTicks = (process as unknown as { _tickCallback(): void })._tickC
 export const overlay = <T>(
   prototype: object,
   find: (instance: object) => T | null,
-  ours: Readonly<Record<string, (own: T, a: never, b: never, c: never, d: never, e: never, f: never) => unknown>>,
+  // biome-ignore lint/suspicious/noExplicitAny: each takes what the method of its name takes
+  ours: Readonly<Record<string, (own: T, ...args: any[]) => unknown>>,
 ): void => {
   const methods = prototype as Methods
   for (const [name, method] of Object.entries(ours)) {
-    const native = methods[name] as unknown as (...args: unknown[]) => unknown
-    const call = method as unknown as (own: T, ...args: unknown[]) => unknown
-    // Spelled out, as these calls are made for every write.
-    methods[name] = function (this: unknown, a, b, c, d, e, f) {
+    const native = methods[name]!
+    methods[name] = function (this: unknown, ...args) {
       const own = find(this as object)
-      return own === null ? native.call(this, a, b, c, d, e, f) : call(own, a, b, c, d, e, f)
+      // As many as it was given: native methods count them.
+      return own === null ? native.apply(this, args) : method(own, ...args)
     }
   }
 }

@@ -40,7 +40,8 @@ export class KernelList {
   learn(name: string, addresses: readonly string[]): void {
     for (const { port } of this.entries.filter((entry) => entry.name === name.toLowerCase())) {
       for (const address of addresses) {
-        if (!this.hasEndpoint(address, port)) this.entries.push({ prefix: parseIpPrefix(address) ?? null, name: null, port })
+        if (!this.hasEndpoint(address, port))
+          this.entries.push({ prefix: parseIpPrefix(address) ?? null, name: null, port })
       }
     }
   }

@@ -1,11 +1,12 @@
+import type { Host } from '../host/host.ts'
 import type { NameTable } from '../net/lookup.ts'
 import { noNames } from '../net/lookup.ts'
-import type { Host } from '../host/host.ts'
 import { overlayDns } from './dns-overlay.ts'
 import { KernelList } from './kernel-list.ts'
 import { NodeContext, programs } from './programs.ts'
 import { overlayTcp } from './tcp-overlay.ts'
 import { overlayTls } from './tls-overlay.ts'
+import { overlayUdp } from './udp-overlay.ts'
 
 /** How a program is to see the network. */
 export interface ProgramOptions {
@@ -27,6 +28,7 @@ export const install = (): void => {
   if (shared[KEY] === true) return
   shared[KEY] = true
   overlayTcp()
+  overlayUdp()
   overlayDns()
   overlayTls()
 }

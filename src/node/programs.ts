@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import type { Host } from '../host/host.ts'
 import { NetContext } from '../net/context.ts'
 import type { NameTable } from '../net/lookup.ts'
-import type { Host } from '../host/host.ts'
 import { runTicks } from './bindings.ts'
 import type { KernelList } from './kernel-list.ts'
 
@@ -51,4 +51,5 @@ class Programs {
 /** One for the thread, however often this module is loaded: Node's classes are there only once. */
 const KEY = Symbol.for('netglass.programs')
 const shared = globalThis as { [KEY]?: Programs }
-export const programs: Programs = (shared[KEY] ??= new Programs())
+shared[KEY] ??= new Programs()
+export const programs: Programs = shared[KEY]

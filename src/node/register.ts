@@ -59,7 +59,9 @@ export const startNetwork = (configuration: RunConfiguration): RunningNetwork =>
   const first = configuration.host ?? [...network.hosts.keys()][0]
   const host = first === undefined ? undefined : network.hosts.get(first)
   if (host === undefined) {
-    throw new Error(`${configuration.network} has no host ${first}: choose from ${[...network.hosts.keys()].join(', ')}`)
+    throw new Error(
+      `${configuration.network} has no host ${first}: choose from ${[...network.hosts.keys()].join(', ')}`,
+    )
   }
   const main = program(host, { name, names: built, kernel, onActive })
   useProgram(main)

@@ -6,20 +6,32 @@ import { UV_TCP_IPV6ONLY } from '../net/uv.ts'
 import { AF_INET, AF_INET6 } from '../socket/constants.ts'
 import type { Socket } from '../socket/socket.ts'
 import { parseIpAddress } from '../wire/address.ts'
-import { binding, complete, type Methods, type NativeTcp, type NodeRequest, overlay, overlayGetters } from './bindings.ts'
+import {
+  binding,
+  complete,
+  type Methods,
+  type NativeTcp,
+  type NodeRequest,
+  overlay,
+  overlayGetters,
+} from './bindings.ts'
 import { type NodeContext, programs } from './programs.ts'
 
 /** Node's class of TCP handles, with sockets of ours under those that programs of ours make. */
 
 /** What a handle has become: one of ours, Node's own (null), or neither yet. */
 const OWN = Symbol('netglass')
-type Marked = NativeTcp & { [OWN]?: VirtualTcp | null }
+const BUFFER = Symbol('netglass buffer')
+type Marked = NativeTcp & { [OWN]?: VirtualTcp | null; [BUFFER]?: Uint8Array }
 
 const { streamBaseState, kReadBytesOrError, kArrayBufferOffset, kBytesWritten, kLastWriteWasAsync } =
   binding('stream_wrap')
 const { TCP, constants } = binding('tcp_wrap')
 const prototype = TCP.prototype as unknown as Methods
 const nativeClose = prototype['close']!
+
+/** Descriptors of ours are shown from here on, so that they are not taken for the kernel's. */
+const FIRST_FD = 1 << 20
 
 /** Who takes what a stream brings, in place of the handle's `onread`: a TLS session. */
 export interface StreamUser {
@@ -45,6 +57,8 @@ export class VirtualTcp implements StreamOwner {
     this.context = context
     this.handle = new StreamHandle(context, this)
     if (!native.hasRef()) this.handle.setRef(false)
+    const buffer = (native as Marked)[BUFFER]
+    if (buffer !== undefined) this.handle.useBuffer(buffer)
   }
 
   connect(family: 4 | 6, request: NodeRequest, address: string, port: number): number {
@@ -193,7 +207,6 @@ export const overlayTcp = (): void => {
     getpeername: (own, out: Partial<AddressInfo>) => own.handle.peerAddress(out),
     readStart: (own) => own.handle.readStart(),
     readStop: (own) => own.handle.readStop(),
-    useUserBuffer: (own, buffer: Uint8Array) => own.handle.useBuffer(buffer),
     writeBuffer: (own, request: object, buffer: Uint8Array) => own.write(request, [buffer]),
     writev: (own, request: object, chunks: Chunks, allBuffers: boolean) =>
       own.write(request, buffersOf(chunks, allBuffers)),
@@ -210,7 +223,7 @@ export const overlayTcp = (): void => {
     hasRef: (own) => own.handle.hasRef && !own.handle.isClosing,
   })
   overlayGetters(prototype, virtualTcp, {
-    fd: (own) => own.handle.fd,
+    fd: (own) => (own.handle.fd < 0 ? -1 : own.handle.fd + FIRST_FD),
     bytesRead: (own) => own.handle.bytesRead,
     bytesWritten: (own) => own.handle.bytesWritten,
     writeQueueSize: (own) => own.handle.writeQueueSize,
@@ -220,13 +233,18 @@ export const overlayTcp = (): void => {
 
 /** The calls with which a handle becomes something. */
 const overlayOpening = (): void => {
-  const opening = (name: string, ours: (own: VirtualTcp, a: never, b: never, c: never) => unknown): void =>
-    overlay(prototype, decide, { [name]: ours })
-  opening('listen', (own, backlog: number) => own.handle.listen(AF_INET, backlog))
-  opening('setNoDelay', (own, on: boolean) => (own.handle.socket === null ? 0 : own.handle.setNoDelay(on)))
-  opening('setKeepAlive', (own, on: boolean, idle: number) =>
-    own.handle.socket === null ? 0 : own.handle.setKeepAlive(on, idle),
-  )
+  overlay(prototype, decide, {
+    listen: (own, backlog: number) => own.handle.listen(AF_INET, backlog),
+    setNoDelay: (own, on: boolean) => own.handle.setNoDelay(on),
+    setKeepAlive: (own, on: boolean, idle: number) => own.handle.setKeepAlive(on, idle),
+  })
+  const useUserBuffer = prototype['useUserBuffer']!
+  // It comes before a handle is anything.
+  prototype['useUserBuffer'] = function (this: unknown, buffer) {
+    virtualTcp(this as object)?.handle.useBuffer(buffer as Uint8Array)
+    ;(this as Marked)[BUFFER] = buffer as Uint8Array
+    return useUserBuffer.call(this, buffer)
+  }
   for (const [name, family] of [
     ['connect', 4],
     ['connect6', 6],

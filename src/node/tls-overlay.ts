@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module'
-import { EventQueue, Handle } from '../net/events.ts'
+import { type EventQueue, Handle } from '../net/events.ts'
 import { UV_EOF } from '../net/uv.ts'
 import { binding, type JsStream, type TlsWrap } from './bindings.ts'
 import { decide, emitRead, type StreamUser, type VirtualTcp, virtualTcp } from './tcp-overlay.ts'
@@ -66,7 +66,9 @@ class TlsBridge extends Handle implements StreamUser {
 }
 
 interface TlsSocketClass {
-  readonly prototype: { _wrapHandle: (this: unknown, wrap: unknown, handle: object | null, ...rest: unknown[]) => unknown }
+  readonly prototype: {
+    _wrapHandle: (this: unknown, wrap: unknown, handle: object | null, ...rest: unknown[]) => unknown
+  }
 }
 
 /** Lets Node's TLS take streams of ours. */

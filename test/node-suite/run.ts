@@ -40,7 +40,11 @@ const fetchSource = (folder: string): string => {
   mkdirSync(join(folder, 'lists/partial'), { recursive: true })
   const sources = join(folder, 'sources.list')
   writeFileSync(sources, 'deb-src http://deb.debian.org/debian bookworm main\n')
-  const options = [`Dir::Etc::sourcelist=${sources}`, 'Dir::Etc::sourceparts=/dev/null', `Dir::State::lists=${folder}/lists`]
+  const options = [
+    `Dir::Etc::sourcelist=${sources}`,
+    'Dir::Etc::sourceparts=/dev/null',
+    `Dir::State::lists=${folder}/lists`,
+  ]
   const apt = (...args: string[]): void => {
     const flags = options.flatMap((option) => ['-o', option])
     spawnSync('apt-get', [...flags, ...args], { cwd: folder, stdio: 'inherit' })
@@ -82,7 +86,9 @@ const runTest = (source: string, name: string): Promise<Result> =>
   })
 
 const source = fetchSource(resolve(values.folder))
-const names = readdirSync(join(source, 'test/parallel')).filter((name) => name.startsWith(pattern) && /\.m?js$/.test(name))
+const names = readdirSync(join(source, 'test/parallel')).filter(
+  (name) => name.startsWith(pattern) && /\.m?js$/.test(name),
+)
 const results: Result[] = []
 const waiting = [...names]
 const worker = async (): Promise<void> => {
@@ -97,4 +103,6 @@ results.sort((a, b) => (a.name < b.name ? -1 : 1))
 const failed = results.filter(({ passed }) => !passed)
 if (values.json !== undefined) writeFileSync(values.json, JSON.stringify(results, null, 1))
 for (const { name } of failed) console.log(`failed: ${name}`)
-console.log(`${results.length - failed.length} of ${results.length} pass over ${values.kernel ? "the kernel's stack" : 'ours'}`)
+console.log(
+  `${results.length - failed.length} of ${results.length} pass over ${values.kernel ? "the kernel's stack" : 'ours'}`,
+)
