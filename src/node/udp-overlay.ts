@@ -152,5 +152,5 @@ export const overlayUdp = (): void => {
   })
 }
 
-const asBytes = (chunk: ArrayBufferView<ArrayBuffer> | string): Uint8Array => 
+const asBytes = (chunk: ArrayBufferView<ArrayBuffer> | string): Uint8Array =>
   typeof chunk === 'string' ? Buffer.from(chunk) : new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength)
