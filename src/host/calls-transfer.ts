@@ -13,8 +13,6 @@ import { SIGPIPE } from './signals.ts'
 
 /** Sending and receiving, with what has to be waited for. Calls that need not wait settle at once. */
 
-const bytesText = (count: number): string => (count === 1 ? '1 byte' : `${count} bytes`)
-
 /** send(2) and its kin. @returns a promise of the bytes taken, or of an error */
 export const transmit = (
   sys: Sys,
@@ -84,7 +82,8 @@ const sendRest = async (
   const deadline = sys.deadline(socket.sendTimeout)
   let total = already
   for (;;) {
-    const why = await sys.block(socket, Readiness.Out, deadline, `${syscall}, ${bytesText(length - total)} to go`)
+    const why = await sys.wait(socket, Readiness.Out, deadline, syscall, false, length - total)
+    sys.goOn(socket)
     if (givesUp(why, total, deadline, syscall)) return total
     // An error that came after some bytes were taken is for the next call to report.
     if (total > 0 && (socket.poll() & Readiness.Err) !== 0) return total
@@ -158,10 +157,13 @@ const receiveRest = async (
   const deadline = sys.deadline(socket.receiveTimeout)
   const target = (flags & C.MSG_WAITALL) !== 0 ? length : socket.receiveTarget(length)
   let total = already
+  // With nothing received yet, the caller has just been told to wait.
+  let mustWait = already === 0
   for (;;) {
     // An error that came after some bytes is for the next call to report, and so is what lies behind the urgent mark.
     if (total > 0 && ((socket.poll() & Readiness.Err) !== 0 || socket.endsRun)) return total
-    const count = socket.receive(buffer, total, length - total, flags, received)
+    const count = mustWait ? -Errno.EAGAIN : socket.receive(buffer, total, length - total, flags, received)
+    mustWait = false
     if (count > 0) {
       total += count
       if (total >= target || !socket.isStream || (flags & C.MSG_PEEK) !== 0) return total
@@ -169,8 +171,9 @@ const receiveRest = async (
       if (total > 0 || count === 0) return total
       throw failure(count, syscall)
     } else {
-      const reason = target === 1 ? syscall : `${syscall}, ${bytesText(target - total)} awaited`
-      const why = await sys.block(socket, Readiness.In, deadline, reason)
+      const awaited = target === 1 ? -1 : target - total
+      const why = await sys.wait(socket, Readiness.In, deadline, syscall, false, awaited)
+      sys.goOn(socket)
       if (givesUp(why, total, deadline, syscall)) return total
     }
   }

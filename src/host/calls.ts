@@ -504,17 +504,37 @@ export class Sys {
   }
 
   /** Waits for a file; the call keeps it open meanwhile. @returns one of `Wakeup` */
-  async block(file: OpenFile, mask: number, deadline: Micros, reason: string, exclusive = false): Promise<number> {
-    const call = new BlockedCall(this.process, reason).keeping(file).onFile(file, mask, exclusive).until(deadline)
-    const why = await call.promise
-    file.unref()
-    this.enter()
+  async block(file: OpenFile, mask: number, deadline: Micros, syscall: string, exclusive = false): Promise<number> {
+    const why = await this.wait(file, mask, deadline, syscall, exclusive)
+    this.goOn(file)
     return why
   }
 
-  private async pause(deadline: Micros, reason: string): Promise<number> {
+  /**
+   * The first half of `block`, for calls that are asynchronous themselves and save a promise: they await what it returns,
+   * then call `goOn`.
+   * @param bytes how many are still to be sent or received; -1 when that is nothing to tell
+   */
+  wait(
+    file: OpenFile,
+    mask: number,
+    deadline: Micros,
+    syscall: string,
+    exclusive = false,
+    bytes = -1,
+  ): Promise<number> {
+    return new BlockedCall(this.process, syscall, mask, exclusive, bytes).on(file).until(deadline).promise
+  }
+
+  /** The second half: lets go of the file. A process that has ended meanwhile goes no further. */
+  goOn(file: OpenFile): void {
+    file.unref()
     this.enter()
-    const why = await new BlockedCall(this.process, reason).until(deadline).promise
+  }
+
+  private async pause(deadline: Micros, syscall: string): Promise<number> {
+    this.enter()
+    const why = await new BlockedCall(this.process, syscall).until(deadline).promise
     this.enter()
     return why
   }

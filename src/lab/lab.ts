@@ -365,8 +365,7 @@ export class Lab {
 
   /** Does a process wait in a call, and in which? '' when it runs or has ended. */
   waitsIn(process: Process): string {
-    const [call] = process.blocked
-    return call?.reason ?? ''
+    return process.blocked.first?.reason ?? ''
   }
 
   private directionView({ from, to, port }: WatchedDirection): DirectionView | null {
