@@ -16,7 +16,7 @@ import { anyAddress, type Endpoint, formatSockaddr, isUnspec, type KnownSockaddr
 import * as C from './constants.ts'
 import { InetSocket } from './inet.ts'
 import type { SocketLayer } from './layer.ts'
-import { type PortClaim, PortOwner } from './ports.ts'
+import { FixedClaim, PortOwner } from './ports.ts'
 import type { Received } from './socket.ts'
 import type { OptionFailure, OptionValue } from './socket-options.ts'
 import type { ListenerClaim } from './tcp-demux.ts'
@@ -251,9 +251,7 @@ export class TcpSocket extends InetSocket implements TcpObserver {
       c.hold = hold.forChild(c.local)
       return 0
     }
-    const { family, v6only, boundInterface, reuseAddress, reusePort, uid } = this
-    const terms = { family, v6only, boundInterface, reuseAddress, reusePort, uid }
-    const claim: PortClaim = { ...terms, local: c.local, isListening: false, isTimeWait: false }
+    const claim = new FixedClaim(this, c.local, false)
     c.hold = this.chooseEphemeral((port) => {
       if (!layer.tcpPorts.mayShare(port)) return null
       c.localPort = port
