@@ -81,6 +81,7 @@ export class Lab {
   readonly report: LabReport
   private readonly options: LabOptions
   private readonly hosts: Host[] = []
+  private readonly links: NetworkLink[] = []
   private readonly ladder: Ladder
   private watched: WatchedDirection[] = []
   /** Hosts without power, and hosts that are not shown any more. */
@@ -108,7 +109,8 @@ export class Lab {
         this.check(`${process.name} on ${process.host.name} ends without an exception`, errorText(error), '')
       },
     })
-    this.ladder = new Ladder(this.network.world, false)
+    this.ladder = new Ladder(this.network.world)
+    this.network.observe({ unheard: (frame) => this.ladder.lost(frame) })
     this.report = {
       version: 1,
       scenario: scenario.name,
@@ -139,7 +141,6 @@ export class Lab {
   /** A host loses power: its memory is gone, and it says nothing. What is shown of it is that. */
   powerOff(host: Host): void {
     this.network.crash(host)
-    this.ladder.setPower(host.name, false)
     this.dark.add(host)
   }
 
@@ -148,7 +149,6 @@ export class Lab {
     const started = this.network.restart(host)
     started.tcpSettings.personality = host.tcpSettings.personality
     for (const [key, value] of Object.entries(this.options.settings ?? {})) started.sysctl.set(key, value)
-    this.ladder.setPower(host.name, true)
     this.hosts[this.hosts.indexOf(host)] = started
     this.dark.delete(host)
     this.views = this.views.map(([shown, command]) => [shown === host ? started : shown, command])
@@ -163,15 +163,16 @@ export class Lab {
 
   link(a: Host, b: Host, options: NetworkLinkOptions = {}): NetworkLink {
     const link = this.network.link(a, b, options)
+    this.links.push(link)
     this.options.onLink?.(link, a, b, this.network)
-    this.ladder.watch(a.name, link.a.port, b.name, link.b.port, link.cable)
+    this.ladder.watch(a.name, b.name, link.cable)
     acquaint(link)
     return link
   }
 
   /** Makes a host's neighbours known to it, and it to them. */
   private introduce(host: Host): void {
-    for (const link of this.network.links) if (host.ip === link.a.stack || host.ip === link.b.stack) acquaint(link)
+    for (const link of this.links) if (host.ip === link.a.stack || host.ip === link.b.stack) acquaint(link)
   }
 
   /** Two hosts, `client` (10.0.0.1) and `server` (10.0.0.2), on a cable with 10 ms each way; their netstat is shown at every step. */
@@ -248,7 +249,6 @@ export class Lab {
 
   /** Stops here and looks. */
   async step(title: string): Promise<void> {
-    this.ladder.settle()
     const { entries } = this.ladder
     const step: LabStep = {
       number: this.report.steps.length + 1,
@@ -313,8 +313,6 @@ export class Lab {
     channel.filter = (frame) => {
       if (left === 0 || !matching.test(this.ladder.describe(frame, channel.features.medium) ?? '')) return 'pass'
       left--
-      const entry = this.ladder.entryOf(frame)
-      if (entry !== undefined) entry.lost = true
       return 'drop'
     }
   }
@@ -365,7 +363,8 @@ export class Lab {
 
   /** Does a process wait in a call, and in which? '' when it runs or has ended. */
   waitsIn(process: Process): string {
-    return process.blocked.first?.reason ?? ''
+    const [call] = process.blocked
+    return call?.reason ?? ''
   }
 
   private directionView({ from, to, port }: WatchedDirection): DirectionView | null {

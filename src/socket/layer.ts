@@ -1,15 +1,12 @@
 import type { Random } from '../core/random.ts'
 import type { IpStack } from '../ip/stack.ts'
 import type { TcpSettings } from '../tcp/settings.ts'
-import type { Credentials } from './control.ts'
 import { IpOptions } from './ip-options.ts'
 import { PortTable, tcpConflict, udpConflict } from './ports.ts'
 import { RawDemux } from './raw-demux.ts'
 import { KeptOptions, type Socket } from './socket.ts'
 import { TcpDemux } from './tcp-demux.ts'
 import { UdpSocketDemux } from './udp-demux.ts'
-import type { UnixSocket } from './unix.ts'
-import { UnixNames } from './unix-names.ts'
 
 /** Settings of sockets in general, under Linux's names (net.core, net.ipv4). */
 export class SocketSettings {
@@ -27,18 +24,7 @@ export class SocketSettings {
   ping_group_range: [number, number] = [0, 2_147_483_647]
   /** Are IPv6 sockets for IPv6 alone unless they say otherwise? */
   bindv6only = 0
-  /** Datagrams that a Unix domain socket holds, beside one more. */
-  max_dgram_qlen = 10
 }
-
-/** The process that calls now: the kernel's `current`. */
-export interface Caller {
-  readonly pid: number
-  readonly uid: number
-  readonly credentials: Credentials
-}
-
-const KERNEL: Caller = { pid: 0, uid: 0, credentials: { pid: 0, uid: 0, gid: 0 } }
 
 /** The sockets of one host: what they share. */
 export class SocketLayer {
@@ -50,11 +36,6 @@ export class SocketLayer {
   readonly random: Random
   readonly tcpPorts = new PortTable(tcpConflict)
   readonly udpPorts = new PortTable(udpConflict)
-  readonly unixNames = new UnixNames()
-  /** Unix domain sockets to which messages refer that nobody has read. */
-  readonly unixInFlight = new Set<UnixSocket>()
-  /** Who calls: set at the beginning of every call, and when one goes on that had to wait. */
-  caller: Caller = KERNEL
   /** Every socket that a descriptor refers to. */
   readonly sockets = new Set<Socket>()
   /** The options of sockets that have set none. */
@@ -97,13 +78,6 @@ export class SocketLayer {
       if (taken !== null) return taken
     }
     return null
-  }
-
-  /** A message that refers to a socket was sent (1), or is gone (-1). */
-  noteInFlight(socket: UnixSocket, change: 1 | -1): void {
-    socket.inFlight += change
-    if (socket.inFlight === 0) this.unixInFlight.delete(socket)
-    else this.unixInFlight.add(socket)
   }
 
   /** The index of an interface by its name or number, as a zone names it; 0 when there is none. */

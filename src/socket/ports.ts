@@ -18,40 +18,6 @@ export interface PortClaim {
   readonly isTimeWait: boolean
 }
 
-/**
- * What is left of a claim when no socket stands for it: that of connections and of pairs in TIME_WAIT. A class, as V8 makes
- * a hidden class of its own for each object that is spread from another.
- */
-export class FixedClaim implements PortClaim {
-  readonly local: IpAddress
-  readonly family: 4 | 6
-  readonly v6only: boolean
-  readonly boundInterface: NetworkInterface | null
-  readonly reuseAddress: boolean
-  readonly reusePort: boolean
-  readonly uid: number
-  readonly isListening = false
-  readonly isTimeWait: boolean
-
-  /** The terms of `claim`, for another local address. */
-  constructor(
-    claim: PortClaim,
-    local: IpAddress,
-    isTimeWait: boolean,
-    reuseAddress = claim.reuseAddress,
-    reusePort = claim.reusePort,
-  ) {
-    this.local = local
-    this.family = claim.family
-    this.v6only = claim.v6only
-    this.boundInterface = claim.boundInterface
-    this.reuseAddress = reuseAddress
-    this.reusePort = reusePort
-    this.uid = claim.uid
-    this.isTimeWait = isTimeWait
-  }
-}
-
 /** Sockets, or connections, that hold a port on the same terms. */
 export class PortOwner implements PortHold {
   readonly claim: PortClaim
@@ -76,25 +42,31 @@ export class PortOwner implements PortHold {
 
   /** The same hold on other terms: SO_REUSEADDR or SO_REUSEPORT was set. This one is released. */
   withFlags(reuseAddress: boolean, reusePort: boolean): PortOwner {
-    const { local, isTimeWait } = this.claim
-    const owner = this.bucket.share(new FixedClaim(this.claim, local, isTimeWait, reuseAddress, reusePort))
+    const claim = { ...derive(this.claim, this.claim.local, this.claim.isTimeWait), reuseAddress, reusePort }
+    const owner = this.bucket.share(claim)
     this.release()
     return owner
   }
 
   forChild(local: IpAddress): PortHold {
-    return this.bucket.share(new FixedClaim(this.claim, local, false))
+    return this.bucket.share(derive(this.claim, local, false))
   }
 
   forTimeWait(local: IpAddress): PortHold {
-    return this.bucket.share(new FixedClaim(this.claim, local, true))
+    return this.bucket.share(derive(this.claim, local, true))
   }
+}
+
+/** The claim of what came from a socket: a connection of its own local address, or what is left of one in TIME_WAIT. */
+const derive = (claim: PortClaim, local: IpAddress, isTimeWait: boolean): PortClaim => {
+  const { family, v6only, boundInterface, reuseAddress, reusePort, uid } = claim
+  return { local, family, v6only, boundInterface, reuseAddress, reusePort, uid, isListening: false, isTimeWait }
 }
 
 /** Everybody who holds one port. */
 export class PortBucket {
   readonly port: number
-  owners: PortOwner[] = []
+  readonly owners: PortOwner[] = []
   /**
    * Was the port chosen for connections by connect(2), and never bound by anybody? Then other connections may have it
    * too, as long as their pairs of endpoints differ.
@@ -110,9 +82,7 @@ export class PortBucket {
 
   add(claim: PortClaim, isShared = false): PortOwner {
     const owner = new PortOwner(this, claim, isShared)
-    // Most have one: an array that grows has room for seventeen.
-    if (this.owners.length === 0) this.owners = [owner]
-    else this.owners.push(owner)
+    this.owners.push(owner)
     return owner
   }
 

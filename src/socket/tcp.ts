@@ -12,11 +12,11 @@ import { stateIn, stateSet, TcpState } from '../tcp/state.ts'
 import { TimeWait } from '../tcp/time-wait.ts'
 import { WriteFlag, write, writeError } from '../tcp/write.ts'
 import type { IpAddress } from '../wire/address.ts'
-import { anyAddress, type Endpoint, formatSockaddr, isUnspec, type KnownSockaddr, type Sockaddr } from './address.ts'
+import { anyAddress, type Endpoint, formatSockaddr, isUnspec, type Sockaddr } from './address.ts'
 import * as C from './constants.ts'
 import { InetSocket } from './inet.ts'
 import type { SocketLayer } from './layer.ts'
-import { FixedClaim, PortOwner } from './ports.ts'
+import { type PortClaim, PortOwner } from './ports.ts'
 import type { Received } from './socket.ts'
 import type { OptionFailure, OptionValue } from './socket-options.ts'
 import type { ListenerClaim } from './tcp-demux.ts'
@@ -251,7 +251,9 @@ export class TcpSocket extends InetSocket implements TcpObserver {
       c.hold = hold.forChild(c.local)
       return 0
     }
-    const claim = new FixedClaim(this, c.local, false)
+    const { family, v6only, boundInterface, reuseAddress, reusePort, uid } = this
+    const terms = { family, v6only, boundInterface, reuseAddress, reusePort, uid }
+    const claim: PortClaim = { ...terms, local: c.local, isListening: false, isTimeWait: false }
     c.hold = this.chooseEphemeral((port) => {
       if (!layer.tcpPorts.mayShare(port)) return null
       c.localPort = port
@@ -406,15 +408,15 @@ export class TcpSocket extends InetSocket implements TcpObserver {
     this.listener = null
   }
 
-  localAddress(): KnownSockaddr {
+  localAddress(): Required<Sockaddr> {
     return formatSockaddr(this.local, this.localPort, this.family, (this.c.scope ?? this.boundInterface)?.index)
   }
 
-  peerAddress(): KnownSockaddr | number {
+  peerAddress(): Required<Sockaddr> | number {
     return stateIn(this.c.state, HAS_NO_PEER) ? -Errno.ENOTCONN : this.acceptedPeer()
   }
 
-  override acceptedPeer(): KnownSockaddr | number {
+  override acceptedPeer(): Required<Sockaddr> | number {
     const { c } = this
     if (c.remotePort === 0) return -Errno.ENOTCONN
     return formatSockaddr(c.remote, c.remotePort, this.family, c.scope?.index)
