@@ -3,6 +3,7 @@ import { SystemError } from '../core/errno.ts'
 import type { Data, Sys } from '../host/calls.ts'
 import type { Host, HostOptions } from '../host/host.ts'
 import type { Process, Program } from '../host/process.ts'
+import { type ConnectionSeries, SeriesRecorder } from '../inspect/series.ts'
 import type { Channel } from '../link/channel.ts'
 import { Ladder } from '../sim/ladder.ts'
 import { Network, type NetworkLink, type NetworkLinkOptions } from '../sim/network.ts'
@@ -25,6 +26,8 @@ export interface LabOptions {
   readonly settings?: Readonly<Record<string, string>>
   /** Called after each step, with what there is so far: to print it, to wait for a key. */
   readonly onStep?: (step: LabStep, report: LabReport) => Promise<void> | void
+  /** Given at the end what passed each end of each connection; without it nothing is recorded. */
+  readonly onSeries?: (series: readonly ConnectionSeries[]) => void
   /** Called when a link is there, before anything passes it: to capture. */
   readonly onLink?: (link: NetworkLink, a: Host, b: Host, network: Network) => void
 }
@@ -83,6 +86,7 @@ export class Lab {
   private readonly hosts: Host[] = []
   private readonly links: NetworkLink[] = []
   private readonly ladder: Ladder
+  private recorder: SeriesRecorder | null = null
   private watched: WatchedDirection[] = []
   /** Hosts without power, and hosts that are not shown any more. */
   private readonly dark = new Set<Host>()
@@ -111,6 +115,7 @@ export class Lab {
     })
     this.ladder = new Ladder(this.network.world)
     this.network.observe({ unheard: (frame) => this.ladder.lost(frame) })
+    if (options.onSeries !== undefined) this.record()
     this.report = {
       version: 1,
       scenario: scenario.name,
@@ -166,8 +171,24 @@ export class Lab {
     this.links.push(link)
     this.options.onLink?.(link, a, b, this.network)
     this.ladder.watch(a.name, b.name, link.cable)
+    if (this.recorder !== null) this.recordLink(link)
     acquaint(link)
     return link
+  }
+
+  /** Records from now on what passes the links, there and to come, for figures of it. */
+  record(): SeriesRecorder {
+    if (this.recorder === null) {
+      this.recorder = new SeriesRecorder(this.network.world)
+      for (const link of this.links) this.recordLink(link)
+    }
+    return this.recorder
+  }
+
+  private recordLink(link: NetworkLink): void {
+    for (const { port } of [link.a, link.b]) {
+      this.recorder?.watch(() => this.hosts.find(({ ip }) => ip.interfaces.some((iface) => iface.port === port)), port)
+    }
   }
 
   /** Makes a host's neighbours known to it, and it to them. */
@@ -475,6 +496,7 @@ export const runScenario = async (scenario: Scenario, options: LabOptions = {}):
     const addresses = host.ip.interfaces.flatMap((iface) => iface.addresses.map(({ address }) => String(address)))
     lab.report.hosts.push({ name: host.name, addresses })
   }
+  options.onSeries?.(lab.record().series)
   lab.network.close()
   return lab.report
 }
