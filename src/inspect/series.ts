@@ -1,5 +1,6 @@
 import type { Micros } from '../core/clock.ts'
 import type { Frame } from '../core/frame.ts'
+import { seqGt, seqLeq } from '../core/seq.ts'
 import type { World } from '../core/world.ts'
 import type { Host } from '../host/host.ts'
 import type { FrameTap, LinkPort } from '../link/port.ts'
@@ -12,7 +13,10 @@ import { packetOwner } from './packet.ts'
 
 /** Time-sequence data: what passed one end of a connection, segment by segment, and what that end knew at the time. */
 
-/** A segment that passed, and the state of the connection as it did: before it, for one that arrived. */
+/**
+ * A segment that passed, and the state of the connection as it did. One that arrived has had no effect yet, but for what
+ * its acknowledgment and its window do to `inFlight`, `sendQ` and `sendWindow`.
+ */
 export interface SeriesSample {
   /** World time, microseconds. */
   readonly at: Micros
@@ -100,6 +104,7 @@ export class SeriesRecorder {
     const peerIsn = !outgoing && isSyn ? tcp.seq : rcv.irs
     const [here, there] = outgoing ? [snd.iss, peerIsn] : [peerIsn, snd.iss]
     const scale = isSyn ? 0 : outgoing ? rcv.wndScale : snd.wndScale
+    const acknowledged = outgoing || (tcp.flags & TcpFlag.Ack) === 0 ? 0 : newlyAcknowledged(c, tcp.ack)
     const length = payloadEnd - payloadStart
     const end = tcp.seq + length + Number(isSyn) + Number((tcp.flags & TcpFlag.Fin) !== 0)
     const sacks = Array.from(
@@ -117,15 +122,19 @@ export class SeriesRecorder {
       sacks,
       cwnd: cc.cwnd * snd.mss,
       ssthresh: cc.ssthresh >= INFINITE_SSTHRESH ? null : cc.ssthresh * snd.mss,
-      inFlight: Math.max(0, (snd.nxt - snd.una) | 0, outgoing ? (end - snd.una) | 0 : 0),
-      sendWindow: snd.wnd,
-      sendQ: c.sendRing?.length ?? 0,
+      inFlight: Math.max(((snd.nxt - snd.una) | 0) - acknowledged, outgoing ? (end - snd.una) | 0 : 0, 0),
+      sendWindow: outgoing ? snd.wnd : tcp.window * 2 ** scale,
+      sendQ: Math.max(0, (c.sendRing?.length ?? 0) - acknowledged),
       recvQ: c.receiveRing?.length ?? 0,
       srtt: rtt.srtt,
       rto: rtt.rto,
     }
   }
 }
+
+/** Bytes of sequence space that an ACK acknowledges for the first time; 0 for one of what was never sent. */
+const newlyAcknowledged = ({ snd }: TcpConnection, ack: number): number =>
+  seqGt(ack, snd.una) && seqLeq(ack, snd.nxt) ? (ack - snd.una) | 0 : 0
 
 /** Bytes of data that an end has sent, without what it sent again. */
 export const bytesSent = ({ samples }: ConnectionSeries): number =>

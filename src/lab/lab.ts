@@ -237,15 +237,20 @@ export class Lab {
   }
 
   /** send(2), noted, so that its bytes can be told from those of other sends. */
-  send(sys: Sys, fd: number, data: Data | number, flags = 0): Promise<number> {
+  async send(sys: Sys, fd: number, data: Data | number, flags = 0): Promise<number> {
     const bytes = typeof data === 'number' ? new Uint8Array(data) : data
     const file = sys.process.files.get(fd)
-    if (file instanceof TcpSocket) {
-      const sizes = this.sends.get(file.c) ?? []
-      sizes.push(bytes.length)
-      this.sends.set(file.c, sizes)
+    if (!(file instanceof TcpSocket)) return sys.send(fd, bytes, bytes.length, flags)
+    const sizes = this.sends.get(file.c) ?? []
+    this.sends.set(file.c, sizes)
+    const index = sizes.push(bytes.length) - 1
+    let taken = 0
+    try {
+      taken = await sys.send(fd, bytes, bytes.length, flags)
+      return taken
+    } finally {
+      sizes[index] = taken
     }
-    return sys.send(fd, bytes, bytes.length, flags)
   }
 
   // Running.
