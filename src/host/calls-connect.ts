@@ -33,7 +33,8 @@ export const acceptOn = async (
     }
     if (accepted !== -Errno.EAGAIN || file.nonBlocking) throw failure(accepted, syscall)
     if (deadline < 0) deadline = sys.deadline(file.receiveTimeout)
-    const why = await sys.block(file, Readiness.In, deadline, 'accept', true)
+    const why = await sys.wait(file, Readiness.In, deadline, 'accept', true)
+    sys.goOn(file)
     if (why === Wakeup.TimedOut) throw failure(-Errno.EAGAIN, syscall)
     // With a time-out set a call does not begin anew (signal(7)).
     const begins = why === Wakeup.Ready || (why === Wakeup.Restart && deadline === Number.POSITIVE_INFINITY)
@@ -43,19 +44,36 @@ export const acceptOn = async (
 
 /** connect(2). */
 export const connectTo = async (sys: Sys, socket: Socket, address: Sockaddr): Promise<number> => {
-  const began = socket.connect(address)
+  let began = socket.connect(address)
+  if (began === -Errno.EAGAIN && socket.connectWaits && !socket.nonBlocking) {
+    began = await connectWhenAdmitted(sys, socket, address)
+  }
   const isUnderWay = began === -Errno.EINPROGRESS || began === -Errno.EALREADY
   if (!isUnderWay || socket.nonBlocking) return check(began, 'connect', address)
   const deadline = sys.deadline(socket.sendTimeout)
   for (;;) {
     const result = socket.connectResult(false)
     if (result !== -Errno.EINPROGRESS) return check(result, 'connect', address)
-    const why = await sys.block(socket, Readiness.Out, deadline, 'connect')
+    const why = await sys.wait(socket, Readiness.Out, deadline, 'connect')
+    sys.goOn(socket)
     if (why === Wakeup.TimedOut) throw failure(began, 'connect', address)
     // The connection goes on being opened. Begun anew, the call waits on; with a time-out it does not begin anew.
     if (why === Wakeup.Interrupted || (why === Wakeup.Restart && deadline !== Number.POSITIVE_INFINITY)) {
       throw failure(-Errno.EINTR, 'connect', address)
     }
+  }
+}
+
+/** Tries again whenever there is room in the listener's queue: Unix domain sockets have nothing else to wait for. */
+const connectWhenAdmitted = async (sys: Sys, socket: Socket, address: Sockaddr): Promise<number> => {
+  const deadline = sys.deadline(socket.sendTimeout)
+  for (;;) {
+    const why = await sys.block(socket, Readiness.Out, deadline, 'connect')
+    const begins = why === Wakeup.Ready || (why === Wakeup.Restart && deadline === Number.POSITIVE_INFINITY)
+    if (why === Wakeup.TimedOut) return -Errno.EAGAIN
+    if (!begins) return -Errno.EINTR
+    const result = socket.connect(address)
+    if (result !== -Errno.EAGAIN) return result
   }
 }
 

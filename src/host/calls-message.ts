@@ -3,7 +3,8 @@ import { Errno } from '../core/errno.ts'
 import { Readiness } from '../core/readiness.ts'
 import type { Sockaddr } from '../socket/address.ts'
 import * as C from '../socket/constants.ts'
-import { type ControlMessage, fitControl } from '../socket/control.ts'
+import { type ControlMessage, descriptorRoom, fitControl, isDescriptors, PassedFiles } from '../socket/control.ts'
+import type { OpenFile } from '../socket/open-file.ts'
 import { Received, type Socket } from '../socket/socket.ts'
 import type { Sys } from './calls.ts'
 import { receiveInto, transmit } from './calls-transfer.ts'
@@ -71,16 +72,57 @@ export const roomFor = (buffers: readonly Uint8Array[]): Uint8Array =>
 export const sendMessage = (sys: Sys, socket: Socket, message: Msghdr, flags: number): Promise<number> => {
   if (message.msg_iov.length > C.IOV_MAX) return Promise.reject(failure(-Errno.EMSGSIZE, 'sendmsg'))
   const bytes = gather(message.msg_iov)
-  return transmit(
-    sys,
-    socket,
-    bytes,
-    bytes.length,
-    flags,
-    message.msg_name ?? null,
-    message.msg_control ?? null,
-    'sendmsg',
-  )
+  const control = message.msg_control === undefined ? null : withFiles(sys, message.msg_control)
+  if (typeof control === 'number') return Promise.reject(failure(control, 'sendmsg'))
+  return transmit(sys, socket, bytes, bytes.length, flags, message.msg_name ?? null, control, 'sendmsg')
+}
+
+/** Puts open files in place of the descriptors of SCM_RIGHTS. @returns -EBADF for one that is none */
+const withFiles = (sys: Sys, control: readonly ControlMessage[]): ControlMessage[] | number => {
+  const { files } = sys.process
+  const read: ControlMessage[] = []
+  for (const message of control) {
+    const { cmsg_level, cmsg_type, data } = message
+    if (cmsg_level !== C.SOL_SOCKET || cmsg_type !== C.SCM_RIGHTS || !isDescriptors(data)) {
+      read.push(message)
+      continue
+    }
+    if (data.length > C.SCM_MAX_FD) return -Errno.EINVAL
+    const passed: OpenFile[] = []
+    for (const fd of data) {
+      const file = files.get(fd)
+      if (file === null) return -Errno.EBADF
+      passed.push(file)
+    }
+    read.push({ cmsg_level, cmsg_type, data: new PassedFiles(passed) })
+  }
+  return read
+}
+
+/**
+ * Gives files that were received descriptors, as many as there is room for in the program's buffer and the table.
+ * @returns whether all have got one; the others are closed
+ */
+const installFiles = (
+  sys: Sys,
+  received: readonly OpenFile[],
+  control: ControlMessage[],
+  space: number,
+  closeOnExec: boolean,
+): boolean => {
+  const { files } = sys.process
+  const room = descriptorRoom(control, space)
+  const numbers: number[] = []
+  let isFull = false
+  for (const file of received) {
+    const fd = isFull || numbers.length >= room ? -1 : files.add(file, 0, closeOnExec)
+    if (fd >= 0) numbers.push(fd)
+    else isFull = true
+    // The descriptor has a reference of its own.
+    file.unref()
+  }
+  if (numbers.length > 0) control.push({ cmsg_level: C.SOL_SOCKET, cmsg_type: C.SCM_RIGHTS, data: numbers })
+  return !isFull
 }
 
 /** recvmsg(2). */
@@ -93,7 +135,12 @@ export const receiveMessage = async (sys: Sys, socket: Socket, message: Msghdr, 
   const count = await receiveInto(sys, socket, whole, whole.length, flags, received, 'recvmsg')
   scatter(whole, count, buffers)
   if (message.msg_name !== undefined && received.from !== null) Object.assign(message.msg_name, received.from)
-  if (!fitControl(received.control, message.msg_controllen ?? 0)) received.flags |= C.MSG_CTRUNC
+  const space = message.msg_controllen ?? 0
+  if (!fitControl(received.control, space)) received.flags |= C.MSG_CTRUNC
+  if (received.files !== null) {
+    const closeOnExec = (flags & C.MSG_CMSG_CLOEXEC) !== 0
+    if (!installFiles(sys, received.files, received.control, space, closeOnExec)) received.flags |= C.MSG_CTRUNC
+  }
   message.msg_control = received.control
   message.msg_flags = received.flags | (flags & C.MSG_CMSG_CLOEXEC)
   return count

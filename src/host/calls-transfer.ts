@@ -13,8 +13,6 @@ import { SIGPIPE } from './signals.ts'
 
 /** Sending and receiving, with what has to be waited for. Calls that need not wait settle at once. */
 
-const bytesText = (count: number): string => (count === 1 ? '1 byte' : `${count} bytes`)
-
 /** send(2) and its kin. @returns a promise of the bytes taken, or of an error */
 export const transmit = (
   sys: Sys,
@@ -31,13 +29,13 @@ export const transmit = (
   const sent = socket.send(bytes, 0, length, flags, to, control)
   if (sent === length) return Promise.resolve(sent)
   if (sent >= 0 || sent === -Errno.EAGAIN) {
-    // A socket that is no stream never waits to send: EAGAIN is something else, want of a port.
-    if (socket.isStream && !socket.nonBlocking && (flags & C.MSG_DONTWAIT) === 0) {
-      return sendRest(sys, socket, bytes, length, Math.max(0, sent), flags, to, syscall)
+    // An Internet socket that is no stream never waits to send: EAGAIN is something else, want of a port.
+    if (socket.sendWaits && !socket.nonBlocking && (flags & C.MSG_DONTWAIT) === 0) {
+      return sendRest(sys, socket, bytes, length, Math.max(0, sent), flags, to, control, syscall)
     }
     if (sent > 0) return Promise.resolve(sent)
   }
-  return Promise.reject(sendFailure(sys, sent, flags, syscall))
+  return Promise.reject(sendFailure(sys, sent, signalFlags(socket, flags), syscall))
 }
 
 /** A send that opens the connection: what the SYN does not take follows when the connection stands (RFC 7413). */
@@ -78,20 +76,22 @@ const sendRest = async (
   already: number,
   flags: number,
   to: Sockaddr | null,
+  control: readonly ControlMessage[] | null,
   syscall: string,
 ): Promise<number> => {
   const deadline = sys.deadline(socket.sendTimeout)
   let total = already
   for (;;) {
-    const why = await sys.block(socket, Readiness.Out, deadline, `${syscall}, ${bytesText(length - total)} to go`)
+    const why = await sys.wait(socket, Readiness.Out, deadline, syscall, false, length - total)
+    sys.goOn(socket)
     if (givesUp(why, total, deadline, syscall)) return total
     // An error that came after some bytes were taken is for the next call to report.
     if (total > 0 && (socket.poll() & Readiness.Err) !== 0) return total
-    const sent = socket.send(bytes, total, length - total, flags, to)
+    const sent = socket.send(bytes, total, length - total, flags, to, total === 0 ? control : null)
     if (sent > 0) total += sent
     else if (sent < 0 && sent !== -Errno.EAGAIN) {
       if (total > 0) return total
-      throw sendFailure(sys, sent, flags, syscall)
+      throw sendFailure(sys, sent, signalFlags(socket, flags), syscall)
     }
     if (total === length) return total
   }
@@ -109,7 +109,10 @@ const givesUp = (why: number, total: number, deadline: Micros, syscall: string):
   throw failure(why === Wakeup.TimedOut ? -Errno.EAGAIN : -Errno.EINTR, syscall)
 }
 
-/** EPIPE comes with SIGPIPE, unless the caller does not want it; only streams have it (send(2)). */
+/** Only streams draw SIGPIPE. */
+const signalFlags = (socket: Socket, flags: number): number => (socket.isStream ? flags : flags | C.MSG_NOSIGNAL)
+
+/** EPIPE comes with SIGPIPE, unless the caller does not want it (send(2)). */
 const sendFailure = (sys: Sys, result: number, flags: number, syscall: string): SystemError => {
   if (result === -Errno.EPIPE && (flags & C.MSG_NOSIGNAL) === 0) sys.process.signal(SIGPIPE)
   return failure(result, syscall)
@@ -130,13 +133,15 @@ export const receiveInto = (
   // What a call that may wait is told of the end differs from what one that may not is told.
   const asked = socket.nonBlocking ? flags | C.MSG_DONTWAIT : flags
   const count = socket.receive(buffer, 0, length, asked, received)
-  if (count === -Errno.EAGAIN && isBlocking && (flags & C.MSG_OOB) === 0) {
+  // Urgent data is never waited for; to sockets that have none, the flag means nothing.
+  const isUrgent = (flags & C.MSG_OOB) !== 0 && socket.isStream
+  if (count === -Errno.EAGAIN && isBlocking && !isUrgent) {
     return receiveRest(sys, socket, buffer, length, 0, flags, received, syscall)
   }
   if (count < 0) return Promise.reject(failure(count, syscall))
   const target = (flags & C.MSG_WAITALL) !== 0 ? length : socket.receiveTarget(length)
   const isEnough = count === 0 || count >= target || !socket.isStream || !isBlocking || (flags & C.MSG_PEEK) !== 0
-  if (isEnough || (flags & C.MSG_OOB) !== 0) return Promise.resolve(count)
+  if (isEnough || isUrgent) return Promise.resolve(count)
   return receiveRest(sys, socket, buffer, length, count, flags, received, syscall)
 }
 
@@ -154,10 +159,13 @@ const receiveRest = async (
   const deadline = sys.deadline(socket.receiveTimeout)
   const target = (flags & C.MSG_WAITALL) !== 0 ? length : socket.receiveTarget(length)
   let total = already
+  // With nothing received yet, the caller has just been told to wait.
+  let mustWait = already === 0
   for (;;) {
     // An error that came after some bytes is for the next call to report, and so is what lies behind the urgent mark.
     if (total > 0 && ((socket.poll() & Readiness.Err) !== 0 || socket.endsRun)) return total
-    const count = socket.receive(buffer, total, length - total, flags, received)
+    const count = mustWait ? -Errno.EAGAIN : socket.receive(buffer, total, length - total, flags, received)
+    mustWait = false
     if (count > 0) {
       total += count
       if (total >= target || !socket.isStream || (flags & C.MSG_PEEK) !== 0) return total
@@ -165,8 +173,9 @@ const receiveRest = async (
       if (total > 0 || count === 0) return total
       throw failure(count, syscall)
     } else {
-      const reason = target === 1 ? syscall : `${syscall}, ${bytesText(target - total)} awaited`
-      const why = await sys.block(socket, Readiness.In, deadline, reason)
+      const awaited = target === 1 ? -1 : target - total
+      const why = await sys.wait(socket, Readiness.In, deadline, syscall, false, awaited)
+      sys.goOn(socket)
       if (givesUp(why, total, deadline, syscall)) return total
     }
   }

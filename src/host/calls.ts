@@ -1,9 +1,10 @@
 import { MILLISECOND, type Micros, SECOND } from '../core/clock.ts'
 import { Errno } from '../core/errno.ts'
 import { Readiness } from '../core/readiness.ts'
-import type { Sockaddr } from '../socket/address.ts'
+import type { KnownSockaddr, Sockaddr } from '../socket/address.ts'
 import * as C from '../socket/constants.ts'
 import { Epoll, type EpollEvent } from '../socket/epoll.ts'
+import { makeSocketPair } from '../socket/make.ts'
 import type { OpenFile } from '../socket/open-file.ts'
 import { makePipe } from '../socket/pipe.ts'
 import { Received, Socket } from '../socket/socket.ts'
@@ -55,6 +56,18 @@ export class Sys {
     const socket = this.process.host.makeSocket(domain, type & SOCK_TYPE_MASK, protocol, this.process.uid)
     if (typeof socket === 'number') throw failure(socket, 'socket')
     return this.install(socket, flags, 'socket')
+  }
+
+  /** socketpair(2): two connected sockets, of AF_UNIX. */
+  socketpair(domain: number, type: number, protocol = 0): [number, number] {
+    this.enter()
+    const flags = type & ~SOCK_TYPE_MASK
+    if ((flags & ~(C.SOCK_NONBLOCK | C.SOCK_CLOEXEC)) !== 0) throw failure(-Errno.EINVAL, 'socketpair')
+    const { files, host, uid } = this.process
+    if (files.size + 2 > files.limit) throw failure(-Errno.EMFILE, 'socketpair')
+    const pair = makeSocketPair(host.sockets, domain, type & SOCK_TYPE_MASK, protocol, uid)
+    if (typeof pair === 'number') throw failure(pair, 'socketpair')
+    return [this.install(pair[0], flags, 'socketpair'), this.install(pair[1], flags, 'socketpair')]
   }
 
   bind(fd: number, address: Sockaddr): number {
@@ -136,13 +149,13 @@ export class Sys {
     return check(this.socketAt(fd, 'shutdown').shutdown(how), 'shutdown')
   }
 
-  getsockname(fd: number): Required<Sockaddr> {
+  getsockname(fd: number): KnownSockaddr {
     const address = this.socketAt(fd, 'getsockname').localAddress()
     if (typeof address === 'number') throw failure(address, 'getsockname')
     return address
   }
 
-  getpeername(fd: number): Required<Sockaddr> {
+  getpeername(fd: number): KnownSockaddr {
     const address = this.socketAt(fd, 'getpeername').peerAddress()
     if (typeof address === 'number') throw failure(address, 'getpeername')
     return address
@@ -164,7 +177,10 @@ export class Sys {
   read(fd: number, buffer: Uint8Array, length = buffer.length): Promise<number> {
     try {
       const file = this.fileAt(fd, 'read')
-      if (file instanceof Socket) return receiveInto(this, file, buffer, length, 0, null, 'read')
+      if (file instanceof Socket) {
+        // Nothing asked for is nothing read, whatever state the socket is in.
+        return length === 0 ? Promise.resolve(0) : receiveInto(this, file, buffer, length, 0, null, 'read')
+      }
       return readFile(this, file, buffer, length)
     } catch (error) {
       return Promise.reject(error)
@@ -237,7 +253,8 @@ export class Sys {
   }
 
   dup3(fd: number, to: number, flags: number): number {
-    if (fd === to) throw failure(-Errno.EINVAL, 'dup3')
+    this.enter()
+    if (fd === to || (flags & ~C.O_CLOEXEC) !== 0) throw failure(-Errno.EINVAL, 'dup3')
     return this.duplicateTo(fd, to, (flags & C.O_CLOEXEC) !== 0)
   }
 
@@ -259,9 +276,21 @@ export class Sys {
   ioctl(fd: number, request: number, argument = 0): number {
     const file = this.fileAt(fd, 'ioctl')
     if (request === C.FIONBIO) file.nonBlocking = argument !== 0
-    else if (request === C.FIOASYNC) file.async = argument !== 0
+    else if (request === C.FIOASYNC) file.setAsync(argument !== 0)
     else return check(file.ioctl(request, argument), 'ioctl')
     return 0
+  }
+
+  /** unlink(2), for what sockets were bound to: there are no other files. */
+  unlink(path: string): number {
+    this.enter()
+    return check(this.process.host.sockets.unixNames.unlink(path, this.process.uid), 'unlink', { path })
+  }
+
+  /** chmod(2), for what sockets were bound to: who may write to it may connect. */
+  chmod(path: string, mode: number): number {
+    this.enter()
+    return check(this.process.host.sockets.unixNames.chmod(path, mode, this.process.uid), 'chmod', { path })
   }
 
   // Waiting for several.
@@ -294,10 +323,13 @@ export class Sys {
 
   epoll_create1(flags = 0): number {
     this.enter()
+    if ((flags & ~C.EPOLL_CLOEXEC) !== 0) throw failure(-Errno.EINVAL, 'epoll_create1')
     return this.install(new Epoll(), (flags & C.EPOLL_CLOEXEC) !== 0 ? C.SOCK_CLOEXEC : 0, 'epoll_create1')
   }
 
   epoll_ctl(epfd: number, operation: number, fd: number, event: EpollEvent | null = null): number {
+    this.enter()
+    if (event === null && operation !== C.EPOLL_CTL_DEL) throw failure(-Errno.EFAULT, 'epoll_ctl')
     const epoll = this.fileAt(epfd, 'epoll_ctl')
     const file = this.fileAt(fd, 'epoll_ctl')
     if (!(epoll instanceof Epoll)) throw failure(-Errno.EINVAL, 'epoll_ctl')
@@ -418,8 +450,8 @@ export class Sys {
   /** clock_gettime(CLOCK_REALTIME), or with `monotonic` CLOCK_MONOTONIC: seconds, with a fraction. */
   clock(monotonic = false): number {
     this.enter()
-    const { world, wallClock } = this.process.host
-    return (monotonic ? world.loop.now : wallClock.at(world.loop.now)) / SECOND
+    const { world } = this.process.host
+    return (monotonic ? world.loop.now : world.clock.epoch + world.loop.now) / SECOND
   }
 
   /** RLIMIT_NOFILE. */
@@ -443,7 +475,9 @@ export class Sys {
   /** Every call begins here: a process that was ended calls no more, and live hosts read the clock. */
   enter(): void {
     if (!this.process.isAlive) throw new ProcessExit(this.process.status ?? 0)
-    this.process.host.world.loop.refresh()
+    const { host } = this.process
+    host.sockets.caller = this.process
+    host.world.loop.refresh()
   }
 
   /** The file behind a descriptor. */
@@ -477,17 +511,37 @@ export class Sys {
   }
 
   /** Waits for a file; the call keeps it open meanwhile. @returns one of `Wakeup` */
-  async block(file: OpenFile, mask: number, deadline: Micros, reason: string, exclusive = false): Promise<number> {
-    const call = new BlockedCall(this.process, reason).keeping(file).onFile(file, mask, exclusive).until(deadline)
-    const why = await call.promise
-    file.unref()
-    this.enter()
+  async block(file: OpenFile, mask: number, deadline: Micros, syscall: string, exclusive = false): Promise<number> {
+    const why = await this.wait(file, mask, deadline, syscall, exclusive)
+    this.goOn(file)
     return why
   }
 
-  private async pause(deadline: Micros, reason: string): Promise<number> {
+  /**
+   * The first half of `block`, for calls that are asynchronous themselves and save a promise: they await what it returns,
+   * then call `goOn`.
+   * @param bytes how many are still to be sent or received; -1 when that is nothing to tell
+   */
+  wait(
+    file: OpenFile,
+    mask: number,
+    deadline: Micros,
+    syscall: string,
+    exclusive = false,
+    bytes = -1,
+  ): Promise<number> {
+    return new BlockedCall(this.process, syscall, mask, exclusive, bytes).on(file).until(deadline).promise
+  }
+
+  /** The second half: lets go of the file. A process that has ended meanwhile goes no further. */
+  goOn(file: OpenFile): void {
+    file.unref()
     this.enter()
-    const why = await new BlockedCall(this.process, reason).until(deadline).promise
+  }
+
+  private async pause(deadline: Micros, syscall: string): Promise<number> {
+    this.enter()
+    const why = await new BlockedCall(this.process, syscall).until(deadline).promise
     this.enter()
     return why
   }

@@ -4,7 +4,8 @@ import type { Sockaddr } from '../socket/address.ts'
 /** The exception for a negative `Errno`. */
 export const failure = (result: number, syscall: string, address?: Sockaddr): SystemError => {
   const endpoint: { address?: string; port?: number } = {}
-  if (address?.address !== undefined) endpoint.address = address.address
+  const where = address?.path ?? address?.address
+  if (where !== undefined) endpoint.address = where
   if (address?.port !== undefined) endpoint.port = address.port
   return new SystemError(errnoCode(-result) ?? 'EIO', syscall, endpoint)
 }

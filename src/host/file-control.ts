@@ -25,7 +25,7 @@ export const fileControl = (
       return file.access | (file.nonBlocking ? C.O_NONBLOCK : 0) | (file.async ? C.O_ASYNC : 0)
     case C.F_SETFL:
       file.nonBlocking = (argument & C.O_NONBLOCK) !== 0
-      file.async = (argument & C.O_ASYNC) !== 0
+      file.setAsync((argument & C.O_ASYNC) !== 0)
       return 0
     case C.F_SETOWN:
       file.owner = argument

@@ -1,4 +1,3 @@
-import type { WallClock } from '../core/clock.ts'
 import type { Random } from '../core/random.ts'
 import type { World } from '../core/world.ts'
 import type { InterfaceOptions, NetworkInterface } from '../ip/interface.ts'
@@ -14,7 +13,7 @@ import { parseIpPrefix } from '../wire/address.ts'
 import { FileTable } from './files.ts'
 import { type OutputLine, Process, type Program } from './process.ts'
 import { SIGURG } from './signals.ts'
-import { NullInput, ProgramOutput } from './stdio.ts'
+import { NullDevice, ProgramOutput } from './stdio.ts'
 import { Sysctl } from './sysctl.ts'
 
 /** What a host is made with. */
@@ -60,11 +59,6 @@ export class Host {
     for (const [key, value] of Object.entries(options.sysctl ?? {})) this.sysctl.set(key, String(value))
   }
 
-  /** The time of day as this host tells it: `step` and `setDrift` make it wrong. */
-  get wallClock(): WallClock {
-    return this.ip.wallClock
-  }
-
   get ipSettings(): IpSettings {
     return this.ip.settings
   }
@@ -94,7 +88,7 @@ export class Host {
   spawn(name: string, program: Program, options: { uid?: number } = {}): Process {
     const process = this.newProcess(name, null, new FileTable(FILE_LIMIT))
     process.uid = options.uid ?? 0
-    process.files.put(0, new NullInput(), false)
+    process.files.put(0, new NullDevice(), false)
     process.files.put(1, new ProgramOutput(process, false), false)
     process.files.put(2, new ProgramOutput(process, true), false)
     process.start(program)

@@ -36,7 +36,7 @@ describe('a process that is killed', () => {
     ['poll', (sys, fd) => sys.poll([{ fd, events: 1, revents: 0 }], -1)],
   ])('closes its sockets, even while it waits in %s', async (_, wait) => {
     const { network, a, client, read } = connected(wait)
-    await network.runUntil(() => client.blocked.size === 1 && network.now > 100)
+    await network.runUntil(() => client.blocked.first !== null && network.now > 100)
     client.signal(SIGKILL)
     expect(a.sockets.sockets.size).toBe(0)
     await network.run(1000)

@@ -1,8 +1,8 @@
 import type { Micros } from '../core/clock.ts'
 import { SystemError } from '../core/errno.ts'
+import type { Credentials } from '../socket/control.ts'
 import type { OpenFile } from '../socket/open-file.ts'
-import type { BlockedCall } from './blocking.ts'
-import { Wakeup } from './blocking.ts'
+import { BlockedCalls, Wakeup } from './blocking.ts'
 import { Sys } from './calls.ts'
 import { ProcessExit } from './failure.ts'
 import type { FileTable } from './files.ts'
@@ -46,7 +46,7 @@ export class Process {
   /** What it has printed. */
   readonly output: OutputLine[] = []
   /** Calls that wait now. */
-  readonly blocked = new Set<BlockedCall>()
+  readonly blocked = new BlockedCalls()
   /** Files that a close(2) which waits holds, when no descriptor does any more (SO_LINGER). */
   readonly closing = new Set<OpenFile>()
   readonly children = new Set<Process>()
@@ -71,6 +71,11 @@ export class Process {
 
   get isAlive(): boolean {
     return this.status === null
+  }
+
+  /** As SCM_CREDENTIALS and SO_PEERCRED tell them; a user's group has the user's number. */
+  get credentials(): Credentials {
+    return { pid: this.pid, uid: this.uid, gid: this.uid }
   }
 
   /** Resolves with the exit status when the process has ended. */
@@ -140,8 +145,7 @@ export class Process {
     if ((action.sa_flags & SA_RESETHAND) !== 0) this.actions.delete(signal)
     handler(signal)
     // The thread that has waited longest takes the signal.
-    const [call] = this.blocked
-    call?.resume((action.sa_flags & SA_RESTART) !== 0 ? Wakeup.Restart : Wakeup.Interrupted)
+    this.blocked.first?.resume((action.sa_flags & SA_RESTART) !== 0 ? Wakeup.Restart : Wakeup.Interrupted)
   }
 
   print(text: string, isError = false): void {

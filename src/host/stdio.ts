@@ -2,14 +2,26 @@ import { Readiness } from '../core/readiness.ts'
 import { OpenFile } from '../socket/open-file.ts'
 import type { Process } from './process.ts'
 
-/** Standard input of a program that has none: at its end. */
-export class NullInput extends OpenFile {
+/** /dev/null: the standard input of programs. At its end for who reads; what is written to it is gone. */
+export class NullDevice extends OpenFile {
   poll(): number {
     return Readiness.In | Readiness.Out
   }
 
+  override get canPoll(): boolean {
+    return false
+  }
+
+  protected override get signalsChanges(): boolean {
+    return false
+  }
+
   override read(): number {
     return 0
+  }
+
+  override write(_source: Uint8Array, _at: number, length: number): number {
+    return length
   }
 
   protected release(): void {}

@@ -29,6 +29,7 @@ export class Sysctl {
     for (const field of ['ip_local_port_range', 'ip_unprivileged_port_start', 'ip_nonlocal_bind', 'ping_group_range']) {
       this.fields.set(`net.ipv4.${field}`, { object: sockets, field })
     }
+    this.fields.set('net.unix.max_dgram_qlen', { object: sockets, field: 'max_dgram_qlen', least: 0 })
     this.fields.set('net.ipv6.bindv6only', { object: sockets, field: 'bindv6only' })
     const ip = host.ip.settings as unknown as Record<string, unknown>
     for (const [name, { field, min, max }] of Object.entries(IP_SYSCTLS)) {

@@ -28,6 +28,7 @@ import {
   type TimerKind,
   type TimerSnapshot,
 } from './snapshot-types.ts'
+import { listUnixSockets } from './snapshot-unix.ts'
 
 /** Who has which file open, in order of processes and descriptors. */
 export const listHolders = (host: Host): Map<OpenFile, Holder[]> => {
@@ -47,7 +48,7 @@ export const listHolders = (host: Host): Map<OpenFile, Holder[]> => {
 
 /** Every socket of a host, and what TCP has beside them. */
 export const listSockets = (host: Host, holders: ReadonlyMap<OpenFile, Holder[]>): SocketSnapshot[] => {
-  const found: SocketSnapshot[] = listDatagramSockets(host, holders)
+  const found: SocketSnapshot[] = [...listDatagramSockets(host, holders), ...listUnixSockets(host, holders)]
   const { sockets } = host
   for (const socket of sockets.sockets) {
     const own = holders.get(socket) ?? []

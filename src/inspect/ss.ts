@@ -60,8 +60,12 @@ const isHashed = (socket: InternetSnapshot): boolean => {
 
 const UNIX_TABLES = { stream: Table.UnixStream, dgram: Table.UnixDatagram, seqpacket: Table.UnixSeqpacket } as const
 
+/** What waits to be accepted has no inode yet, and Linux does not tell of it. */
 const isShownUnix = (socket: SocketSnapshot, tables: number, states: StateSet): socket is UnixSnapshot =>
-  socket.protocol === 'unix' && (tables & UNIX_TABLES[socket.type]) !== 0 && states.has(unixState(socket))
+  socket.protocol === 'unix' &&
+  socket.inode !== 0 &&
+  (tables & UNIX_TABLES[socket.type]) !== 0 &&
+  states.has(unixState(socket))
 
 /** The state of a Unix socket, in TCP's terms. */
 const unixState = ({ state }: UnixSnapshot): string => {

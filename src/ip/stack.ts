@@ -1,4 +1,3 @@
-import { WallClock } from '../core/clock.ts'
 import type { Frame } from '../core/frame.ts'
 import { FrameQueue } from '../core/frame.ts'
 import type { Random } from '../core/random.ts'
@@ -62,8 +61,6 @@ export type Arrival = 'unicast' | 'broadcast' | 'multicast'
  */
 export class IpStack {
   readonly world: World
-  /** The time of day as this host tells it. */
-  readonly wallClock: WallClock
   readonly random: Random
   readonly settings: IpSettings
   readonly mib = new Mib()
@@ -126,7 +123,6 @@ export class IpStack {
 
   constructor(world: World, options: IpStackOptions) {
     this.world = world
-    this.wallClock = new WallClock(world.clock)
     this.random = options.random
     this.settings = new IpSettings(options.settings)
     this.seed = this.random.next32()

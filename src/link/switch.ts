@@ -179,8 +179,7 @@ export class SwitchPort implements LinkUser {
   /** The near end of the port's link. */
   readonly link: LinkPort
   readonly statistics = new SwitchPortStatistics()
-  /** The switch that it is a port of. */
-  readonly owner: Switch
+  private readonly owner: Switch
 
   constructor(owner: Switch, index: number, link: LinkPort) {
     this.owner = owner

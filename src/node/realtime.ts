@@ -18,8 +18,8 @@ export class RealClock implements Clock {
 
 /** Tasks run before the driver looks at the clock. */
 const TASKS = 64
-/** How long turns may keep Node from its own work, ms. */
-const SLICE_MS = 2
+/** How long turns may keep Node from its own work, microseconds. */
+const SLICE: Micros = 2000
 /** Turns that may take place as microtasks before Node gets its turn. */
 const MICROTURNS = 64
 /** The longest that Node's timers take, ms. */
@@ -40,7 +40,7 @@ export class RealTimeDriver {
   #closed = false
   /** Has a turn been arranged? */
   #arranged = false
-  /** Turns since Node last got its turn, and the time they took, ms. */
+  /** Turns since Node last got its turn, and the time they took, microseconds. */
   #turns = 0
   #spent = 0
   #immediate: NodeJS.Immediate | null = null
@@ -90,7 +90,7 @@ export class RealTimeDriver {
   #arrange(): void {
     if (this.#arranged || this.#closed) return
     this.#arranged = true
-    if (this.#turns < MICROTURNS && this.#spent < SLICE_MS) queueMicrotask(this.#turn)
+    if (this.#turns < MICROTURNS && this.#spent < SLICE) queueMicrotask(this.#turn)
     else this.#immediate = setImmediate(this.#turnImmediate)
   }
 
@@ -98,13 +98,18 @@ export class RealTimeDriver {
     if (this.#closed) return
     this.#arranged = false
     const loop = this.#loop
-    const start = performance.now()
-    let now = start
+    // The loop reads the clock when a turn begins.
+    let start = Number.POSITIVE_INFINITY
     try {
-      while (loop.turn(TASKS) && now - start < SLICE_MS) now = performance.now()
+      let more = true
+      while (more) {
+        more = loop.turn(TASKS)
+        start = Math.min(start, loop.now)
+        more &&= loop.clock.now() - start < SLICE
+      }
     } finally {
       this.#turns++
-      this.#spent += performance.now() - start
+      this.#spent += Math.max(0, loop.clock.now() - start)
       if (!this.#closed) this.#afterTurn()
     }
   }

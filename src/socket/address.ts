@@ -2,9 +2,9 @@ import { Errno } from '../core/errno.ts'
 import { IPV4_ANY, IPV6_ANY, type IpAddress, parseIpAddress } from '../wire/address.ts'
 import { AF_INET, AF_INET6, AF_UNSPEC } from './constants.ts'
 
-/** `struct sockaddr_in` and `sockaddr_in6`, as programs write them. */
+/** `struct sockaddr_in`, `sockaddr_in6` and `sockaddr_un`, as programs write them. */
 export interface Sockaddr {
-  /** AF_INET, AF_INET6 or AF_UNSPEC; taken from the address when it is missing. */
+  /** AF_INET, AF_INET6, AF_UNIX or AF_UNSPEC; taken from the address or the path when it is missing. */
   family?: number
   /** Its text; a zone (`fe80::1%eth0`) stands for the scope. */
   address?: string
@@ -12,7 +12,12 @@ export interface Sockaddr {
   /** sin6_flowinfo and sin6_scope_id (an interface's index). */
   flowinfo?: number
   scopeId?: number
+  /** sun_path, of AF_UNIX alone: a path; a name in the abstract space, which begins with NUL; nothing for no name. */
+  path?: string
 }
+
+/** An address that a call has filled in. */
+export type KnownSockaddr = Required<Omit<Sockaddr, 'path'>> & Pick<Sockaddr, 'path'>
 
 /** An endpoint, as the stack keeps it. */
 export interface Endpoint {
@@ -62,7 +67,7 @@ export const checkFamily = ({ written, said }: Endpoint, family: 4 | 6): number 
 export const isUnspec = (given: Sockaddr): boolean => given.family === AF_UNSPEC
 
 /** An endpoint as a program reads it, in the terms of its socket's family. */
-export const formatSockaddr = (address: IpAddress, port: number, family: 4 | 6, scope = 0): Required<Sockaddr> => {
+export const formatSockaddr = (address: IpAddress, port: number, family: 4 | 6, scope = 0): KnownSockaddr => {
   if (family === 4) return { family: AF_INET, address: address.toString(), port, flowinfo: 0, scopeId: 0 }
   return { family: AF_INET6, address: formatAs6(address), port, flowinfo: 0, scopeId: hasScope(address) ? scope : 0 }
 }

@@ -74,6 +74,11 @@ export const SO_INCOMING_CPU = 49
 export const SO_COOKIE = 57
 export const SO_ZEROCOPY = 60
 
+/** Control messages at SOL_SOCKET (unix(7)), and the most descriptors in one. */
+export const SCM_RIGHTS = 1
+export const SCM_CREDENTIALS = 2
+export const SCM_MAX_FD = 253
+
 // Options at IPPROTO_TCP.
 export const TCP_NODELAY = 1
 export const TCP_MAXSEG = 2

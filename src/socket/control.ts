@@ -1,5 +1,6 @@
 import { Errno } from '../core/errno.ts'
 import type { Sockaddr } from './address.ts'
+import type { OpenFile } from './open-file.ts'
 import type { Timeval } from './socket-options.ts'
 
 /** Control messages: what sendmsg(2) and recvmsg(2) carry beside the data (cmsg(3)). */
@@ -34,8 +35,33 @@ export interface ExtendedError {
   offender: Sockaddr
 }
 
-/** What a control message carries: a number where C has an int, else the structure. */
-export type ControlData = number | PacketInfo | PacketInfo6 | ExtendedError | Timeval | Sockaddr
+/** `struct ucred`. */
+export interface Credentials {
+  pid: number
+  uid: number
+  gid: number
+}
+
+/** The open files that the descriptors of SCM_RIGHTS stand for, between host and socket. */
+export class PassedFiles {
+  readonly files: readonly OpenFile[]
+
+  constructor(files: readonly OpenFile[]) {
+    this.files = files
+  }
+}
+
+/** What a control message carries: a number where C has an int, descriptors in an array, else the structure. */
+export type ControlData =
+  | number
+  | readonly number[]
+  | PacketInfo
+  | PacketInfo6
+  | ExtendedError
+  | Timeval
+  | Sockaddr
+  | Credentials
+  | PassedFiles
 
 /** One control message. */
 export interface ControlMessage {
@@ -52,6 +78,8 @@ export const controlSpace = ({ data }: ControlMessage): number => HEADER + align
 
 const dataLength = (data: ControlData): number => {
   if (typeof data === 'number') return 4
+  if (isDescriptors(data)) return data.length * 4
+  if (isCredentials(data)) return 12
   if ('ipi_ifindex' in data) return 12
   if ('ipi6_ifindex' in data) return 20
   if ('ee_errno' in data) return 16 + (data.ee_origin === 3 ? 28 : 16)
@@ -72,6 +100,18 @@ export const fitControl = (messages: ControlMessage[], space: number): boolean =
     }
   }
   return true
+}
+
+export const isDescriptors = (data: ControlData): data is readonly number[] => Array.isArray(data)
+
+export const isCredentials = (data: ControlData): data is Credentials => typeof data === 'object' && 'gid' in data
+
+export const isPassedFiles = (data: ControlData): data is PassedFiles => data instanceof PassedFiles
+
+/** How many descriptors fit into a buffer of `space` bytes that holds `messages` already. */
+export const descriptorRoom = (messages: readonly ControlMessage[], space: number): number => {
+  const used = messages.reduce((sum, message) => sum + controlSpace(message), 0)
+  return Math.max(0, Math.floor((space - used - HEADER) / 4))
 }
 
 /** A number out of a control message; NaN for something else. */

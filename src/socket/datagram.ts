@@ -4,7 +4,7 @@ import type { SourceAddress } from '../udp/datagram.ts'
 import type { QueuedError } from '../udp/error-queue.ts'
 import type { Memberships } from '../udp/membership.ts'
 import { IPV4_ANY, IPV4_LOOPBACK, type IpAddress } from '../wire/address.ts'
-import { type Endpoint, formatSockaddr, hasScope, isUnspec, type Sockaddr } from './address.ts'
+import { type Endpoint, formatSockaddr, hasScope, isUnspec, type KnownSockaddr, type Sockaddr } from './address.ts'
 import * as C from './constants.ts'
 import type { ControlMessage } from './control.ts'
 import { describeArrival, describeError, readSpecial, type Special } from './datagram-control.ts'
@@ -160,13 +160,13 @@ export abstract class DatagramSocket extends InetSocket {
     return isUnspec(given)
   }
 
-  peerAddress(): Required<Sockaddr> | number {
+  peerAddress(): KnownSockaddr | number {
     const { remote } = this
     if (remote === null || remote.port === 0) return -Errno.ENOTCONN
     return formatSockaddr(remote.address, remote.port, this.family, this.boundInterface?.index)
   }
 
-  localAddress(): Required<Sockaddr> {
+  localAddress(): KnownSockaddr {
     return formatSockaddr(this.local, this.localPort, this.family, this.boundInterface?.index)
   }
 

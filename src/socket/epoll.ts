@@ -143,6 +143,14 @@ export class Epoll extends OpenFile {
     return count
   }
 
+  protected override get signalsChanges(): boolean {
+    return false
+  }
+
+  override ioctl(): number {
+    return -Errno.EINVAL
+  }
+
   poll(): number {
     for (const interest of this.ready) if (interest.events !== 0) return Readiness.In
     return 0

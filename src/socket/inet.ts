@@ -34,7 +34,7 @@ export abstract class InetSocket extends Socket implements PortClaim {
     super(layer, domain, type, protocol)
     this.v6only = domain === C.AF_INET6 && layer.settings.bindv6only !== 0
     this.boundAddress = anyAddress(this.family)
-    this.ipOptions = layer.defaultIpOptions
+    this.ipOptions = this.family === 4 ? layer.defaultIpOptions : layer.defaultIpOptions6
   }
 
   /** The local address as it is now: the one bound, or the one that the connection has. */

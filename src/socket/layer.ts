@@ -1,12 +1,15 @@
 import type { Random } from '../core/random.ts'
 import type { IpStack } from '../ip/stack.ts'
 import type { TcpSettings } from '../tcp/settings.ts'
+import type { Credentials } from './control.ts'
 import { IpOptions } from './ip-options.ts'
 import { PortTable, tcpConflict, udpConflict } from './ports.ts'
 import { RawDemux } from './raw-demux.ts'
 import { KeptOptions, type Socket } from './socket.ts'
 import { TcpDemux } from './tcp-demux.ts'
 import { UdpSocketDemux } from './udp-demux.ts'
+import type { UnixSocket } from './unix.ts'
+import { UnixNames } from './unix-names.ts'
 
 /** Settings of sockets in general, under Linux's names (net.core, net.ipv4). */
 export class SocketSettings {
@@ -24,7 +27,18 @@ export class SocketSettings {
   ping_group_range: [number, number] = [0, 2_147_483_647]
   /** Are IPv6 sockets for IPv6 alone unless they say otherwise? */
   bindv6only = 0
+  /** Datagrams that a Unix domain socket holds, beside one more. */
+  max_dgram_qlen = 10
 }
+
+/** The process that calls now: the kernel's `current`. */
+export interface Caller {
+  readonly pid: number
+  readonly uid: number
+  readonly credentials: Credentials
+}
+
+const KERNEL: Caller = { pid: 0, uid: 0, credentials: { pid: 0, uid: 0, gid: 0 } }
 
 /** The sockets of one host: what they share. */
 export class SocketLayer {
@@ -36,11 +50,18 @@ export class SocketLayer {
   readonly random: Random
   readonly tcpPorts = new PortTable(tcpConflict)
   readonly udpPorts = new PortTable(udpConflict)
+  readonly unixNames = new UnixNames()
+  /** Unix domain sockets to which messages refer that nobody has read. */
+  readonly unixInFlight = new Set<UnixSocket>()
+  /** Who calls: set at the beginning of every call, and when one goes on that had to wait. */
+  caller: Caller = KERNEL
   /** Every socket that a descriptor refers to. */
   readonly sockets = new Set<Socket>()
   /** The options of sockets that have set none. */
   readonly defaultKept = new KeptOptions()
   readonly defaultIpOptions = new IpOptions()
+  /** Those of IPv6 sockets, which hear only the IPv4 groups that they have joined. */
+  readonly defaultIpOptions6 = Object.assign(new IpOptions(), { multicastAll: false })
   private inodes = 0
   /** Told when urgent data is announced to a socket: whoever owns it gets SIGURG. */
   onUrgent: ((socket: Socket) => void) | null = null
@@ -78,6 +99,13 @@ export class SocketLayer {
       if (taken !== null) return taken
     }
     return null
+  }
+
+  /** A message that refers to a socket was sent (1), or is gone (-1). */
+  noteInFlight(socket: UnixSocket, change: 1 | -1): void {
+    socket.inFlight += change
+    if (socket.inFlight === 0) this.unixInFlight.delete(socket)
+    else this.unixInFlight.add(socket)
   }
 
   /** The index of an interface by its name or number, as a zone names it; 0 when there is none. */

@@ -6,8 +6,13 @@ import { RawSocket } from './raw.ts'
 import type { Socket } from './socket.ts'
 import { TcpSocket } from './tcp.ts'
 import { UdpSocket } from './udp.ts'
+import { UnixSocket } from './unix.ts'
+import { UnixDatagramSocket } from './unix-datagram.ts'
+import { UnixSeqpacketSocket } from './unix-seqpacket.ts'
+import { UnixStreamSocket } from './unix-stream.ts'
 
 /** One more than the last number of an address family, a socket type and a protocol that Linux has heard of. */
+const AF_MAX = 46
 const SOCK_MAX = 11
 const IPPROTO_MAX = 263
 
@@ -23,15 +28,57 @@ export const makeSocket = (
   protocol: number,
   uid: number,
 ): Socket | number => {
-  if (domain < 0) return -Errno.EAFNOSUPPORT
+  if (domain < 0 || domain >= AF_MAX) return -Errno.EAFNOSUPPORT
   if (type < 0 || type >= SOCK_MAX) return -Errno.EINVAL
+  if (domain === C.AF_UNIX) return makeUnix(layer, type, protocol, uid)
   if (domain !== C.AF_INET && domain !== C.AF_INET6) return -Errno.EAFNOSUPPORT
   // An old name for sockets of AF_PACKET, which there are none of.
-  if (type === C.SOCK_PACKET && domain === C.AF_INET) return -Errno.EAFNOSUPPORT
+  if (type === C.SOCK_PACKET && domain === C.AF_INET) return uid === 0 ? -Errno.EAFNOSUPPORT : -Errno.EPERM
   if (protocol < 0 || protocol >= IPPROTO_MAX) return -Errno.EINVAL
   const socket = make(layer, domain, type, protocol, uid)
   if (typeof socket !== 'number') socket.uid = uid
   return socket
+}
+
+/** socketpair(2): two sockets that are connected with each other. @returns them, or a negative `Errno` */
+export const makeSocketPair = (
+  layer: SocketLayer,
+  domain: number,
+  type: number,
+  protocol: number,
+  uid: number,
+): [UnixSocket, UnixSocket] | number => {
+  const one = makeSocket(layer, domain, type, protocol, uid)
+  if (typeof one === 'number') return one
+  const two = makeSocket(layer, domain, type, protocol, uid)
+  if (one instanceof UnixSocket && two instanceof UnixSocket) {
+    one.pairWith(two)
+    return [one, two]
+  }
+  for (const socket of [one, two]) if (typeof socket !== 'number') socket.unref()
+  return -Errno.EOPNOTSUPP
+}
+
+const makeUnix = (layer: SocketLayer, type: number, protocol: number, uid: number): Socket | number => {
+  if (protocol !== 0 && protocol !== C.AF_UNIX) return -Errno.EPROTONOSUPPORT
+  const socket = makeUnixOf(layer, type)
+  if (typeof socket !== 'number') socket.uid = uid
+  return socket
+}
+
+const makeUnixOf = (layer: SocketLayer, type: number): Socket | number => {
+  switch (type) {
+    case C.SOCK_STREAM:
+      return new UnixStreamSocket(layer, C.SOCK_STREAM)
+    case C.SOCK_SEQPACKET:
+      return new UnixSeqpacketSocket(layer)
+    // A raw one is no different.
+    case C.SOCK_DGRAM:
+    case C.SOCK_RAW:
+      return new UnixDatagramSocket(layer, C.SOCK_DGRAM)
+    default:
+      return -Errno.ESOCKTNOSUPPORT
+  }
 }
 
 const make = (layer: SocketLayer, domain: number, type: number, protocol: number, uid: number): Socket | number => {

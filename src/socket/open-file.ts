@@ -41,6 +41,16 @@ export abstract class OpenFile {
     return -Errno.ENOTTY
   }
 
+  /** Sets O_ASYNC, which only files that signal their changes keep. */
+  setAsync(on: boolean): void {
+    this.async = on && this.signalsChanges
+  }
+
+  /** Has its kind of file O_ASYNC? */
+  protected get signalsChanges(): boolean {
+    return true
+  }
+
   /** Can it be waited for: has its kind of file poll(2)? Those that have not are always ready. */
   get canPoll(): boolean {
     return true

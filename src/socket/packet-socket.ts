@@ -116,7 +116,7 @@ export abstract class PacketSocket extends DatagramSocket {
     const way = this.wayTo(address, this.sourceFor(special), special?.interface ?? iface)
     if (typeof way === 'number') return way
     if (this.pendingError !== 0) return -this.takeError()
-    return (this.shutdownBits & 2) !== 0 ? -Errno.EPIPE : way
+    return (this.shutdownBits & 2) !== 0 && this.type !== C.SOCK_RAW ? -Errno.EPIPE : way
   }
 
   /** What control messages have asked of the packet that is being sent. */

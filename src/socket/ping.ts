@@ -26,6 +26,11 @@ export class PingSocket extends PacketSocket implements EchoListener {
 
   constructor(layer: SocketLayer, domain: number) {
     super(layer, domain, C.SOCK_DGRAM, domain === C.AF_INET ? IpProtocol.Icmp : IpProtocol.Icmpv6)
+    this.reuseAddress = true
+  }
+
+  override ioctl(): number {
+    return -Errno.ENOTTY
   }
 
   get isNumbered(): boolean {

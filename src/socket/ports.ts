@@ -18,6 +18,40 @@ export interface PortClaim {
   readonly isTimeWait: boolean
 }
 
+/**
+ * What is left of a claim when no socket stands for it: that of connections and of pairs in TIME_WAIT. A class, as V8 makes
+ * a hidden class of its own for each object that is spread from another.
+ */
+export class FixedClaim implements PortClaim {
+  readonly local: IpAddress
+  readonly family: 4 | 6
+  readonly v6only: boolean
+  readonly boundInterface: NetworkInterface | null
+  readonly reuseAddress: boolean
+  readonly reusePort: boolean
+  readonly uid: number
+  readonly isListening = false
+  readonly isTimeWait: boolean
+
+  /** The terms of `claim`, for another local address. */
+  constructor(
+    claim: PortClaim,
+    local: IpAddress,
+    isTimeWait: boolean,
+    reuseAddress = claim.reuseAddress,
+    reusePort = claim.reusePort,
+  ) {
+    this.local = local
+    this.family = claim.family
+    this.v6only = claim.v6only
+    this.boundInterface = claim.boundInterface
+    this.reuseAddress = reuseAddress
+    this.reusePort = reusePort
+    this.uid = claim.uid
+    this.isTimeWait = isTimeWait
+  }
+}
+
 /** Sockets, or connections, that hold a port on the same terms. */
 export class PortOwner implements PortHold {
   readonly claim: PortClaim
@@ -42,31 +76,25 @@ export class PortOwner implements PortHold {
 
   /** The same hold on other terms: SO_REUSEADDR or SO_REUSEPORT was set. This one is released. */
   withFlags(reuseAddress: boolean, reusePort: boolean): PortOwner {
-    const claim = { ...derive(this.claim, this.claim.local, this.claim.isTimeWait), reuseAddress, reusePort }
-    const owner = this.bucket.share(claim)
+    const { local, isTimeWait } = this.claim
+    const owner = this.bucket.share(new FixedClaim(this.claim, local, isTimeWait, reuseAddress, reusePort))
     this.release()
     return owner
   }
 
   forChild(local: IpAddress): PortHold {
-    return this.bucket.share(derive(this.claim, local, false))
+    return this.bucket.share(new FixedClaim(this.claim, local, false))
   }
 
   forTimeWait(local: IpAddress): PortHold {
-    return this.bucket.share(derive(this.claim, local, true))
+    return this.bucket.share(new FixedClaim(this.claim, local, true))
   }
-}
-
-/** The claim of what came from a socket: a connection of its own local address, or what is left of one in TIME_WAIT. */
-const derive = (claim: PortClaim, local: IpAddress, isTimeWait: boolean): PortClaim => {
-  const { family, v6only, boundInterface, reuseAddress, reusePort, uid } = claim
-  return { local, family, v6only, boundInterface, reuseAddress, reusePort, uid, isListening: false, isTimeWait }
 }
 
 /** Everybody who holds one port. */
 export class PortBucket {
   readonly port: number
-  readonly owners: PortOwner[] = []
+  owners: PortOwner[] = []
   /**
    * Was the port chosen for connections by connect(2), and never bound by anybody? Then other connections may have it
    * too, as long as their pairs of endpoints differ.
@@ -82,7 +110,9 @@ export class PortBucket {
 
   add(claim: PortClaim, isShared = false): PortOwner {
     const owner = new PortOwner(this, claim, isShared)
-    this.owners.push(owner)
+    // Most have one: an array that grows has room for seventeen.
+    if (this.owners.length === 0) this.owners = [owner]
+    else this.owners.push(owner)
     return owner
   }
 
@@ -123,6 +153,8 @@ export const addressesOverlap = (a: PortClaim, b: PortClaim): boolean => {
   if (anyA && anyB) return coversIpv6(a) ? coversIpv6(b) || (!a.v6only && coversIpv4(b)) : coversIpv4(b)
   const any = anyA ? a : b
   const one = anyA ? b : a
+  // Linux: what a connection of an IPv6 socket leaves may have been an IPv4 one's, as far as 0.0.0.0 can tell.
+  if (any.family === 4 && !one.local.isIpv4) return !one.v6only
   return one.local.isIpv4 ? coversIpv4(any) : coversIpv6(any)
 }
 

@@ -7,7 +7,7 @@ import { foldSum, sumBytes } from '../wire/checksum.ts'
 import { Drop } from '../wire/drop.ts'
 import type { IpHeader } from '../wire/ip.ts'
 import { verifyTransportChecksum } from '../wire/transport.ts'
-import type { Sockaddr } from './address.ts'
+import { anyAddress, type Sockaddr } from './address.ts'
 import * as C from './constants.ts'
 import type { ControlMessage } from './control.ts'
 import type { SocketLayer } from './layer.ts'
@@ -38,6 +38,7 @@ export class RawSocket extends PacketSocket implements RawReceiver {
     this.localPort = protocol
     if (protocol === C.IPPROTO_RAW) this.ownIpOptions().headerIncluded = true
     if (this.isIcmpv6) this.checksumAt = 2
+    this.reuseAddress = true
     layer.raw.add(this)
   }
 
@@ -51,11 +52,28 @@ export class RawSocket extends PacketSocket implements RawReceiver {
 
   bind(given: Sockaddr): number {
     if (this.isConnected) return -Errno.EINVAL
+    // Whatever family the structure names, its address is taken for one of IPv4; where that lies, sockaddr_in6 has 0.
+    if (this.family === 4)
+      given = { address: given.address?.includes(':') === true ? '0.0.0.0' : (given.address ?? '0.0.0.0') }
+    const named = this.readEndpoint(given)
+    if (this.family === 6 && typeof named !== 'number' && named.said === C.AF_INET6 && named.address.isIpv4) {
+      return -Errno.EADDRNOTAVAIL
+    }
     const endpoint = this.checkBind({ ...given, port: 0 }, false)
     if (typeof endpoint === 'number') return endpoint
     this.noteBound(endpoint)
     this.local = endpoint.address
     return 0
+  }
+
+  override connect(given: Sockaddr): number {
+    const result = super.connect(given)
+    if (!this.isUndo(given)) return result
+    // What bind(2) has set is undone with it.
+    this.boundAddress = anyAddress(this.family)
+    this.local = this.boundAddress
+    this.localPort = 0
+    return result
   }
 
   send(
@@ -66,10 +84,10 @@ export class RawSocket extends PacketSocket implements RawReceiver {
     to: Sockaddr | null,
     control: readonly ControlMessage[] | null = null,
   ): number {
-    if (length > MAX_LENGTH) return -Errno.EMSGSIZE
-    if ((flags & C.MSG_OOB) !== 0) return -Errno.EOPNOTSUPP
+    if ((flags & C.MSG_OOB) !== 0) return length > MAX_LENGTH ? -Errno.EMSGSIZE : -Errno.EOPNOTSUPP
     const problem = this.family === 6 && to !== null ? this.checkTarget6(to) : 0
     if (problem !== 0) return problem
+    if (length > MAX_LENGTH) return -Errno.EMSGSIZE
     const way = this.prepare(to, control)
     if (typeof way === 'number') return way
     const isWhole = this.ipOptions.headerIncluded
@@ -174,8 +192,10 @@ export class RawSocket extends PacketSocket implements RawReceiver {
   }
 
   override setOption(level: number, name: number, value: OptionValue): number {
-    if (level === C.SOL_IP && name === C.IP_HDRINCL) return this.setHeaderIncluded(value)
+    if (this.family === 4 && level === C.SOL_IP && name === C.IP_HDRINCL) return this.setHeaderIncluded(value)
     if (this.family === 6) {
+      if (level === C.SOL_IP) return -Errno.ENOPROTOOPT
+      if (level === C.SOL_IPV6 && name === C.IPV6_V6ONLY) return -Errno.EINVAL
       if (level === C.SOL_IPV6 && name === C.IPV6_HDRINCL) return this.setHeaderIncluded(value)
       if ((level === C.SOL_IPV6 || level === C.SOL_RAW) && name === C.IPV6_CHECKSUM) return this.setChecksum(value)
       if (level === C.SOL_ICMPV6) return this.setFilter(name, value, 8, C.IPPROTO_ICMPV6)
@@ -210,6 +230,8 @@ export class RawSocket extends PacketSocket implements RawReceiver {
 
   override getOption(level: number, name: number): OptionValue | OptionFailure {
     if (this.family === 6) {
+      if (level === C.SOL_IP) return { errno: Errno.ENOPROTOOPT }
+      if (level === C.SOL_IPV6 && name === C.IPV6_V6ONLY) return 0
       if (level === C.SOL_IPV6 && name === C.IPV6_HDRINCL) return Number(this.ipOptions.headerIncluded)
       if ((level === C.SOL_IPV6 || level === C.SOL_RAW) && name === C.IPV6_CHECKSUM) return this.checksumAt
       if (level === C.SOL_ICMPV6) return this.getFilter(name, 8, C.IPPROTO_ICMPV6)

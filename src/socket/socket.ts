@@ -1,7 +1,7 @@
 import type { Micros } from '../core/clock.ts'
 import { Errno } from '../core/errno.ts'
 import type { NetworkInterface } from '../ip/interface.ts'
-import type { Sockaddr } from './address.ts'
+import type { KnownSockaddr, Sockaddr } from './address.ts'
 import * as C from './constants.ts'
 import type { ControlMessage } from './control.ts'
 import type { SocketLayer } from './layer.ts'
@@ -11,11 +11,13 @@ import { getSocketOption, type OptionFailure, type OptionValue, setSocketOption 
 /** What a receive call learns beside the data. One object a call. */
 export class Received {
   /** Who sent it; null where the socket does not tell. */
-  from: Required<Sockaddr> | null = null
+  from: KnownSockaddr | null = null
   /** MSG_TRUNC, MSG_OOB, MSG_CTRUNC …: what became of the message. */
   flags = 0
   /** Control messages, for those who ask for them; null for others. */
   control: ControlMessage[] | null = null
+  /** Open files that came with the message, each with a reference that is the caller's now; null for none. */
+  files: OpenFile[] | null = null
 }
 
 /**
@@ -96,8 +98,8 @@ export abstract class Socket extends OpenFile {
   abstract receive(target: Uint8Array, at: number, length: number, flags: number, received: Received | null): number
   abstract shutdown(how: number): number
   /** getsockname(2) and getpeername(2). @returns the address, or a negative `Errno` */
-  abstract localAddress(): Required<Sockaddr> | number
-  abstract peerAddress(): Required<Sockaddr> | number
+  abstract localAddress(): KnownSockaddr | number
+  abstract peerAddress(): KnownSockaddr | number
 
   /** SO_SNDBUF and SO_RCVBUF as they are, bytes. */
   abstract get sendBuffer(): number
@@ -120,7 +122,7 @@ export abstract class Socket extends OpenFile {
   }
 
   /** The peer of a connection just accepted, which may have ended already. */
-  acceptedPeer(): Required<Sockaddr> | number {
+  acceptedPeer(): KnownSockaddr | number {
     return this.peerAddress()
   }
 
@@ -155,6 +157,16 @@ export abstract class Socket extends OpenFile {
   /** Has the last receive ended where no more may be added to it: at the urgent mark? */
   get endsRun(): boolean {
     return false
+  }
+
+  /** Does connect(2) wait where it would give EAGAIN? */
+  get connectWaits(): boolean {
+    return false
+  }
+
+  /** Does send(2) wait while there is no room? */
+  get sendWaits(): boolean {
+    return this.isStream
   }
 
   /** Must send(2) go on until everything is taken: is it a stream? */

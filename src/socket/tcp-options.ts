@@ -119,7 +119,7 @@ const setAtTcp = (socket: TcpSocket, name: number, value: number): number => {
       c.ownOptions().deferAccept = retransmissionsIn(value)
       return 0
     case C.TCP_WINDOW_CLAMP:
-      if (value === 0 && c.state !== TcpState.Closed) return -Errno.EINVAL
+      if (value === 0 && (c.state !== TcpState.Closed || socket.isListening)) return -Errno.EINVAL
       c.ownOptions().windowClamp = value === 0 ? 0 : Math.max(value, MIN_RECEIVE_BUFFER / 2)
       if (c.state !== TcpState.Closed) {
         c.rcv.windowClamp = c.options.windowClamp
@@ -146,21 +146,22 @@ const setAtTcp = (socket: TcpSocket, name: number, value: number): number => {
     case C.TCP_FASTOPEN:
     case C.TCP_FASTOPEN_CONNECT:
     case C.TCP_FASTOPEN_NO_COOKIE:
-      return setFastOpen(c, name, value)
+      return setFastOpen(socket, name, value)
     default:
       return -Errno.ENOPROTOOPT
   }
 }
 
 /** The options of fast open: they count for connections that are still to be. */
-const setFastOpen = (c: TcpConnection, name: number, value: number): number => {
+const setFastOpen = (socket: TcpSocket, name: number, value: number): number => {
+  const { c } = socket
   const { fastOpen, settings } = c.layer
   const isSwitch = value === 0 || value === 1
   if (name === C.TCP_FASTOPEN_CONNECT) {
     if (!isSwitch) return -Errno.EINVAL
     if (!fastOpen.allows(FastOpenMode.Client)) return -Errno.EOPNOTSUPP
   }
-  if (c.state !== TcpState.Closed) return -Errno.EINVAL
+  if (c.state !== TcpState.Closed || (socket.isListening && name !== C.TCP_FASTOPEN)) return -Errno.EINVAL
   if (name === C.TCP_FASTOPEN) {
     if (value < 0) return -Errno.EINVAL
     c.ownOptions().fastOpenQueue = Math.min(value, settings.somaxconn)
@@ -262,7 +263,7 @@ export const getTcpOption = (socket: TcpSocket, name: number): OptionValue | Opt
     case C.TCP_USER_TIMEOUT:
       return c.options.userTimeoutMs
     case C.TCP_NOTSENT_LOWAT:
-      return c.options.notSentLowat || settings.tcp_notsent_lowat
+      return c.options.notSentLowat | 0
     case C.TCP_THIN_LINEAR_TIMEOUTS:
       return Number(c.options.thinLinearTimeouts)
     case C.TCP_THIN_DUPACK:

@@ -12,11 +12,11 @@ import { stateIn, stateSet, TcpState } from '../tcp/state.ts'
 import { TimeWait } from '../tcp/time-wait.ts'
 import { WriteFlag, write, writeError } from '../tcp/write.ts'
 import type { IpAddress } from '../wire/address.ts'
-import { anyAddress, type Endpoint, formatSockaddr, isUnspec, type Sockaddr } from './address.ts'
+import { anyAddress, type Endpoint, formatSockaddr, isUnspec, type KnownSockaddr, type Sockaddr } from './address.ts'
 import * as C from './constants.ts'
 import { InetSocket } from './inet.ts'
 import type { SocketLayer } from './layer.ts'
-import { type PortClaim, PortOwner } from './ports.ts'
+import { FixedClaim, PortOwner } from './ports.ts'
 import type { Received } from './socket.ts'
 import type { OptionFailure, OptionValue } from './socket-options.ts'
 import type { ListenerClaim } from './tcp-demux.ts'
@@ -218,6 +218,7 @@ export class TcpSocket extends InetSocket implements TcpObserver {
 
   /** Chooses what the endpoints lack, and enters them: all is ready for the SYN. */
   private prepare(endpoint: Endpoint): number {
+    if (!endpoint.address.isIpv4 && endpoint.address.isMulticast) return -Errno.ENETUNREACH
     const destination = this.resolveRemote(endpoint)
     if (typeof destination === 'number') return destination
     if (destination.kind === 'broadcast' || destination.kind === 'multicast') return -Errno.ENETUNREACH
@@ -251,9 +252,7 @@ export class TcpSocket extends InetSocket implements TcpObserver {
       c.hold = hold.forChild(c.local)
       return 0
     }
-    const { family, v6only, boundInterface, reuseAddress, reusePort, uid } = this
-    const terms = { family, v6only, boundInterface, reuseAddress, reusePort, uid }
-    const claim: PortClaim = { ...terms, local: c.local, isListening: false, isTimeWait: false }
+    const claim = new FixedClaim(this, c.local, false)
     c.hold = this.chooseEphemeral((port) => {
       if (!layer.tcpPorts.mayShare(port)) return null
       c.localPort = port
@@ -408,15 +407,15 @@ export class TcpSocket extends InetSocket implements TcpObserver {
     this.listener = null
   }
 
-  localAddress(): Required<Sockaddr> {
+  localAddress(): KnownSockaddr {
     return formatSockaddr(this.local, this.localPort, this.family, (this.c.scope ?? this.boundInterface)?.index)
   }
 
-  peerAddress(): Required<Sockaddr> | number {
+  peerAddress(): KnownSockaddr | number {
     return stateIn(this.c.state, HAS_NO_PEER) ? -Errno.ENOTCONN : this.acceptedPeer()
   }
 
-  override acceptedPeer(): Required<Sockaddr> | number {
+  override acceptedPeer(): KnownSockaddr | number {
     const { c } = this
     if (c.remotePort === 0) return -Errno.ENOTCONN
     return formatSockaddr(c.remote, c.remotePort, this.family, c.scope?.index)

@@ -125,6 +125,9 @@ export class UdpSocket extends DatagramSocket implements UdpClaim, ReadinessObse
       return 0
     }
     if (!this.obtainPort()) return -Errno.EAGAIN
+    // An IPv4 structure is too short for any other family.
+    const isShort = given.address?.includes(':') === false && (given.family ?? C.AF_INET) !== C.AF_INET
+    if (this.family === 6 && isShort) return -Errno.EINVAL
     const problem = this.readPeer(given)
     if (problem !== 0) return problem
     const { endpoint, target, layer } = this
@@ -165,7 +168,8 @@ export class UdpSocket extends DatagramSocket implements UdpClaim, ReadinessObse
     const { endpoint, target } = this
     let address = endpoint.remoteAddress
     let isNamed = false
-    if (to !== null && length <= MAX_LENGTH && (flags & C.MSG_OOB) === 0) {
+    const isRefused = this.family === 4 && (length > MAX_LENGTH || (flags & C.MSG_OOB) !== 0)
+    if (to !== null && !isRefused && !endpoint.isGathering) {
       const problem = this.readTarget(to)
       if (problem < 0) return problem
       isNamed = problem !== NO_TARGET
@@ -179,7 +183,9 @@ export class UdpSocket extends DatagramSocket implements UdpClaim, ReadinessObse
       special = read
       if (address.isMulticast && address.isIpv4) special = this.multicastSource(special)
     }
-    return endpoint.send(source, at, length, isNamed ? target : null, flags, special)
+    // Over IPv6 nobody minds MSG_OOB.
+    const heeded = this.family === 4 || address?.isIpv4 === true ? flags : flags & ~C.MSG_OOB
+    return endpoint.send(source, at, length, isNamed ? target : null, heeded, special)
   }
 
   /** Groups are sent to from the address that IP_MULTICAST_IF has named, if it has. */

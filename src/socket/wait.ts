@@ -29,7 +29,7 @@ export abstract class Waiter {
 /** POLLERR and POLLHUP, which nobody can choose not to hear of. */
 const ALWAYS = 0x0008 | 0x0010
 
-/** Those who wait for one descriptor, in the order in which they came. */
+/** Those who wait for one descriptor: exclusive ones in the order in which they came, the others before them, the last first. */
 export class WaitQueue {
   private head: Waiter | null = null
   private tail: Waiter | null = null
@@ -42,6 +42,13 @@ export class WaitQueue {
 
   add(waiter: Waiter): void {
     waiter.queue = this
+    if (!waiter.exclusive && this.head !== null) {
+      waiter.previous = null
+      waiter.next = this.head
+      this.head.previous = waiter
+      this.head = waiter
+      return
+    }
     waiter.next = null
     waiter.previous = this.tail
     if (this.tail === null) this.head = waiter

@@ -348,6 +348,7 @@ export class TcpConnection extends TupleEntry implements TimerOwner {
   ownCongestionState(): CongestionState {
     if (this.cc === this.layer.pristineCongestion) {
       this.cc = this.layer.newCongestionState()
+      this.cc.cwndStampMs = this.layer.loop.nowMs32
       this.control.init(this)
       // So far there was the handshake's round-trip time at most.
       if (this.rtt.srtt8 !== 0) {
@@ -356,6 +357,15 @@ export class TcpConnection extends TupleEntry implements TimerOwner {
       }
     }
     return this.cc
+  }
+
+  /** Gives back what the handshake needed, when nothing happened in it that counts for the transfer: most connections wait then. */
+  forgetHandshake(): void {
+    const { cc, queue } = this
+    if (queue === null || queue.length > 0 || cc.totalRetransmitted > 0 || cc.ecn !== 0) return
+    this.queue = null
+    this.cc = this.layer.pristineCongestion
+    if (this.retransmitTimer?.isSet === false) this.retransmitTimer = null
   }
 
   /** The options, made the connection's own so that they may be written. */

@@ -71,6 +71,7 @@ export const receiveInSynSent = (c: TcpConnection, segment: Segment): number => 
   // What else it carries is not taken without fast open, as on Linux: the peer sends it again. Its urgent pointer is heeded.
   if (segment.has(TcpFlag.Urg)) receiveUrgent(c, segment)
   pushData(c)
+  if (c.fastOpen === null) c.forgetHandshake()
   return Drop.none
 }
 

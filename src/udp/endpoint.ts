@@ -240,6 +240,11 @@ export class UdpEndpoint {
     return result < 0 ? result : length
   }
 
+  /** Is a datagram being gathered, whose address is known already? */
+  get isGathering(): boolean {
+    return this.gathered !== null
+  }
+
   /** Sets UDP_CORK; taking it off sends what was gathered. @returns 0 or the error of sending it */
   setCork(on: boolean): number {
     this.options.cork = on

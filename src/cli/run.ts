@@ -1,0 +1,83 @@
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { extname } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Command } from 'commander'
+import type { RunConfiguration } from '../node/register.ts'
+import { Failure } from './failure.ts'
+
+/** `netglass run`: an unmodified program over our stack. */
+
+interface RunOptions {
+  readonly network?: string
+  readonly host?: string
+  readonly kernel: string[]
+}
+
+const collect = (value: string, before: string[]): string[] => [...before, ...value.split(',')]
+
+/** Options of Node's that take the next word as their value. */
+const WITH_VALUE = new Set(['-r', '--require', '--import', '--loader', '--experimental-loader', '-C', '--conditions'])
+
+export const addRunCommand = (program: Command): void => {
+  program
+    .command('run')
+    .summary('an unmodified Node program over this stack')
+    .description(
+      "Runs a Node program whose net, dgram, dns, http, https, tls, http2 and fetch use this stack in place of the kernel's.",
+    )
+    .option('--network <file>', 'the network that it runs in, as JSON; a host by itself unless given')
+    .option('--host <name>', 'the host of the network that it runs on; the first unless given')
+    .option(
+      '--kernel <list>',
+      "what goes to the kernel's stack: addresses, networks, names, with or without :PORT",
+      collect,
+      [],
+    )
+    .argument('<program...>', "options of Node's, the program and its arguments, after --")
+    .addHelpText(
+      'after',
+      `
+Example, with net.json:
+  {"hosts": {"client": {}, "server": {"run": "server.js"}},
+   "links": [{"between": ["client", "server"], "delay": 20, "loss": 0.01}]}
+  netglass run --network net.json --host client -- client.js`,
+    )
+    .action((words: string[], options: RunOptions) => run(words, options))
+}
+
+/** Splits what is given to Node from the program and its arguments. */
+const splitNodeOptions = (words: readonly string[]): { nodeOptions: string[]; rest: string[] } => {
+  let i = 0
+  while (i < words.length && words[i]!.startsWith('-')) i += WITH_VALUE.has(words[i]!) ? 2 : 1
+  return { nodeOptions: words.slice(0, i), rest: words.slice(i) }
+}
+
+const run = async (words: readonly string[], { network, host, kernel }: RunOptions): Promise<void> => {
+  const { nodeOptions, rest } = splitNodeOptions(words)
+  const [script] = rest
+  if (script === undefined) throw new Failure('name the program to run, after --, like: netglass run -- app.js')
+  if (!existsSync(script)) throw new Failure(`${script}: there is no such file`)
+  if (network !== undefined && !existsSync(network)) throw new Failure(`--network ${network}: there is no such file`)
+  const configuration: RunConfiguration = {
+    ...(network === undefined ? {} : { network }),
+    ...(host === undefined ? {} : { host }),
+    kernel,
+    name: script,
+  }
+  const main = fileURLToPath(new URL(`./run-main${extname(import.meta.url)}`, import.meta.url))
+  const child = spawn(process.execPath, [...process.execArgv, ...nodeOptions, main, ...rest], {
+    stdio: 'inherit',
+    env: { ...process.env, NETGLASS_RUN: JSON.stringify(configuration) },
+  })
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+  const pass = (signal: NodeJS.Signals): void => void child.kill(signal)
+  for (const signal of signals) process.on(signal, pass)
+  const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve, reject) => {
+    child.once('error', reject)
+    child.once('exit', (...ended) => resolve(ended))
+  })
+  for (const name of signals) process.off(name, pass)
+  if (signal !== null) process.kill(process.pid, signal)
+  process.exitCode = code ?? 1
+}

@@ -1,0 +1,31 @@
+import type { Host } from '../host/host.ts'
+import type { Process } from '../host/process.ts'
+import { type EventPlatform, EventQueue } from './events.ts'
+import { type NameTable, noNames } from './lookup.ts'
+
+/** Descriptors that such a program may have. Node raises the limit that it finds to the most that it may. */
+const FILE_LIMIT = 1_048_576
+
+/** A program with Node's view of the network: the host that it runs on, and its process there. */
+export class NetContext {
+  readonly host: Host
+  readonly process: Process
+  readonly events: EventQueue
+  /** Names that are known without asking anybody. */
+  readonly names: NameTable
+
+  /** @param name of the program, for netstat -p and the like */
+  constructor(host: Host, name: string, platform: EventPlatform, names: NameTable = noNames) {
+    this.host = host
+    this.names = names
+    this.events = new EventQueue(platform)
+    // It ends when `close` says so.
+    this.process = host.spawn(name, () => new Promise(() => {}))
+    this.process.files.limit = FILE_LIMIT
+  }
+
+  /** Ends the process: what it has open is closed. */
+  close(): void {
+    this.process.exit(0)
+  }
+}

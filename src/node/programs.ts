@@ -1,0 +1,55 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { Host } from '../host/host.ts'
+import { NetContext } from '../net/context.ts'
+import type { NameTable } from '../net/lookup.ts'
+import { runTicks } from './bindings.ts'
+import type { KernelList } from './kernel-list.ts'
+
+/** A program's view of the network, and what of it is the kernel's. */
+export class NodeContext extends NetContext {
+  readonly kernel: KernelList
+
+  constructor(host: Host, name: string, options: NodeContextOptions) {
+    super(
+      host,
+      name,
+      {
+        schedule: setImmediate,
+        afterCallback: runTicks,
+        activeChanged: (isActive) => options.onActive?.(isActive),
+      },
+      options.names,
+    )
+    this.kernel = options.kernel
+  }
+}
+
+export interface NodeContextOptions {
+  readonly names: NameTable
+  /** What goes to the kernel's own stack. */
+  readonly kernel: KernelList
+  /** Told when the program begins to wait for something, and when it does no more. */
+  readonly onActive?: (isActive: boolean) => void
+}
+
+/** Which program runs now: the one in whose context the call was made, or the thread's own. */
+class Programs {
+  own: NodeContext | null = null
+  private storage: AsyncLocalStorage<NodeContext> | null = null
+
+  get current(): NodeContext | null {
+    return this.storage?.getStore() ?? this.own
+  }
+
+  /** Runs `body`, and everything that it causes, in `context`. */
+  run<T>(context: NodeContext, body: () => T): T {
+    this.storage ??= new AsyncLocalStorage()
+    return this.storage.run(context, body)
+  }
+}
+
+/** One for the thread, however often this module is loaded: Node's classes are there only once. */
+const KEY = Symbol.for('netglass.programs')
+const shared = globalThis as { [KEY]?: Programs }
+shared[KEY] ??= new Programs()
+export const programs: Programs = shared[KEY]

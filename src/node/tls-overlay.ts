@@ -1,0 +1,97 @@
+import { createRequire } from 'node:module'
+import { type EventQueue, Handle } from '../net/events.ts'
+import { UV_EOF } from '../net/uv.ts'
+import { binding, type JsStream, type TlsWrap } from './bindings.ts'
+import { decide, emitRead, type StreamUser, type VirtualTcp, virtualTcp } from './tcp-overlay.ts'
+
+/**
+ * TLS over handles of ours. Node's TLS sessions, which are native code, read and write native streams; a stream of ours is
+ * given to them as a `JSStream`, Node's own class for streams that are written in JavaScript.
+ */
+class TlsBridge extends Handle implements StreamUser {
+  readonly stream: JsStream
+  session: TlsWrap | null = null
+  private readonly tcp: VirtualTcp
+  private readonly written: [request: object, status: number][] = []
+
+  constructor(tcp: VirtualTcp, events: EventQueue) {
+    super(events)
+    this.tcp = tcp
+    const { handle } = tcp
+    const stream = new (binding('js_stream').JSStream)()
+    stream.onreadstart = () => handle.readStart()
+    stream.onreadstop = () => handle.readStop()
+    stream.isClosing = () => handle.isClosing
+    stream.onshutdown = (request) => handle.shutdown(request)
+    stream.onwrite = (request, chunks) => this.write(request, chunks)
+    this.stream = stream
+    tcp.user = this
+  }
+
+  /** A write of Node's must not be over before the call that began it. */
+  private write(request: object, chunks: Uint8Array[]): number {
+    const result = this.tcp.handle.write(request, chunks)
+    if (result === 0 && !this.tcp.handle.lastWriteWasAsync) {
+      this.written.push([request, 0])
+      this.events.post(this)
+    }
+    return result
+  }
+
+  onRead(count: number, data: ArrayBuffer | null): void {
+    if (count > 0) this.stream.readBuffer(new Uint8Array(data!))
+    else if (count === UV_EOF) this.stream.emitEOF()
+    // A JSStream cannot tell of errors: the session's own user is told.
+    else if (this.session !== null) emitRead(this.session, count, null)
+  }
+
+  onWritten(request: unknown, status: number): void {
+    this.stream.finishWrite(request as object, status)
+  }
+
+  onShutdown(request: unknown, status: number): void {
+    this.stream.finishShutdown(request as object, status)
+  }
+
+  handleEvents(): void {
+    for (const [request, status] of this.written.splice(0)) {
+      this.stream.finishWrite(request, status)
+      this.events.afterCallback()
+    }
+  }
+
+  wake(): boolean {
+    return false
+  }
+}
+
+interface TlsSocketClass {
+  readonly prototype: {
+    _wrapHandle: (this: unknown, wrap: unknown, handle: object | null, ...rest: unknown[]) => unknown
+  }
+}
+
+/** Lets Node's TLS take streams of ours. */
+export const overlayTls = (): void => {
+  const tls = binding('tls_wrap')
+  const wrap = tls.wrap
+  tls.wrap = (stream, ...rest) => {
+    const own = decide(stream)
+    if (own === null) return wrap(stream, ...rest)
+    const bridge = new TlsBridge(own, own.context.events)
+    bridge.session = wrap(bridge.stream, ...rest)
+    return bridge.session
+  }
+  const { TLSSocket } = createRequire(import.meta.url)('node:tls') as { TLSSocket: TlsSocketClass }
+  const wrapHandle = TLSSocket.prototype._wrapHandle
+  TLSSocket.prototype._wrapHandle = function (wrapped, handle, ...rest) {
+    const own = handle === null || handle === undefined ? null : virtualTcp(handle)
+    if (own === null) return wrapHandle.call(this, wrapped, handle, ...rest)
+    own.isStreamBase = true
+    try {
+      return wrapHandle.call(this, wrapped, handle, ...rest)
+    } finally {
+      own.isStreamBase = false
+    }
+  }
+}

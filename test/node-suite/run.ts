@@ -1,0 +1,108 @@
+import { spawn, spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+
+/**
+ * Node's own tests over this stack: `npm run build && node --import tsx test/node-suite/run.ts [pattern]`. The tests come from
+ * Debian's source package, and stay in a folder outside the repository. `--kernel` runs them over the kernel's stack.
+ */
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    folder: { type: 'string', default: join(tmpdir(), 'netglass-node-suite') },
+    kernel: { type: 'boolean', default: false },
+    jobs: { type: 'string', default: '2' },
+    json: { type: 'string' },
+    timeout: { type: 'string', default: '60' },
+  },
+})
+const [pattern = 'test-net-'] = positionals
+const main = resolve(import.meta.dirname, '../../dist/cli/main.js')
+
+interface Result {
+  readonly name: string
+  readonly passed: boolean
+  readonly ms: number
+  readonly output: string
+}
+
+/** Fetches Debian's source of Node, unless it is there. @returns its folder */
+const fetchSource = (folder: string): string => {
+  const find = (): string | undefined => {
+    const name = existsSync(folder) ? readdirSync(folder).find((entry) => /^node-v[0-9.]+$/.test(entry)) : undefined
+    return name === undefined ? undefined : join(folder, name)
+  }
+  const there = find()
+  if (there !== undefined) return there
+  mkdirSync(join(folder, 'lists/partial'), { recursive: true })
+  const sources = join(folder, 'sources.list')
+  writeFileSync(sources, 'deb-src http://deb.debian.org/debian bookworm main\n')
+  const options = [
+    `Dir::Etc::sourcelist=${sources}`,
+    'Dir::Etc::sourceparts=/dev/null',
+    `Dir::State::lists=${folder}/lists`,
+  ]
+  const apt = (...args: string[]): void => {
+    const flags = options.flatMap((option) => ['-o', option])
+    spawnSync('apt-get', [...flags, ...args], { cwd: folder, stdio: 'inherit' })
+  }
+  apt('update', '-qq')
+  apt('source', '--download-only', '-qq', 'nodejs')
+  const archive = readdirSync(folder).find((entry) => /^nodejs_.*\.orig\.tar\.[gx]z$/.test(entry))
+  if (archive === undefined) throw new Error(`apt-get source nodejs brought no archive to ${folder}`)
+  const parts = ['test/parallel', 'test/common', 'test/fixtures'].map((part) => `*/${part}/*`)
+  spawnSync('tar', ['xf', archive, '--wildcards', ...parts], { cwd: folder, stdio: 'inherit' })
+  return find() ?? folder
+}
+
+/** Node's options that a test asks for in its first lines. */
+const flagsOf = (path: string): string[] =>
+  /^\/\/ Flags:(.*)$/m.exec(readFileSync(path, 'utf8'))?.[1]?.trim().split(/\s+/) ?? []
+
+const runTest = (source: string, name: string): Promise<Result> =>
+  new Promise((done) => {
+    const path = join(source, 'test/parallel', name)
+    const words = values.kernel ? [...flagsOf(path), path] : [main, 'run', '--', ...flagsOf(path), path]
+    const start = Date.now()
+    const child = spawn(process.execPath, words, {
+      cwd: join(source, 'test/parallel'),
+      env: { ...process.env, TEST_THREAD_ID: name.replace(/\W/g, '') },
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    let output = ''
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (output += String(data)))
+    const timer = setTimeout(() => {
+      output += '\n(time is up)\n'
+      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
+    }, Number(values.timeout) * 1000)
+    child.once('close', (code) => {
+      clearTimeout(timer)
+      done({ name, passed: code === 0, ms: Date.now() - start, output })
+    })
+  })
+
+const source = fetchSource(resolve(values.folder))
+const names = readdirSync(join(source, 'test/parallel')).filter(
+  (name) => name.startsWith(pattern) && /\.m?js$/.test(name),
+)
+const results: Result[] = []
+const waiting = [...names]
+const worker = async (): Promise<void> => {
+  for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
+    const result = await runTest(source, name)
+    results.push(result)
+    if (!result.passed) console.log(`FAIL ${name}\n${result.output.trim().slice(0, 1500)}\n`)
+  }
+}
+await Promise.all(Array.from({ length: Number(values.jobs) }, worker))
+results.sort((a, b) => (a.name < b.name ? -1 : 1))
+const failed = results.filter(({ passed }) => !passed)
+if (values.json !== undefined) writeFileSync(values.json, JSON.stringify(results, null, 1))
+for (const { name } of failed) console.log(`failed: ${name}`)
+console.log(
+  `${results.length - failed.length} of ${results.length} pass over ${values.kernel ? "the kernel's stack" : 'ours'}`,
+)

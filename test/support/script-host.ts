@@ -1,0 +1,323 @@
+import type { Sys } from '../../src/host/calls.ts'
+import type { Host } from '../../src/host/host.ts'
+import type { PollFd } from '../../src/host/polling.ts'
+import type { Process } from '../../src/host/process.ts'
+import { SIG_IGN, SIGALRM, SIGPIPE } from '../../src/host/signals.ts'
+import { Cable } from '../../src/link/cable.ts'
+import { Network } from '../../src/sim/network.ts'
+import type { Sockaddr } from '../../src/socket/address.ts'
+import * as C from '../../src/socket/constants.ts'
+import type { EpollEvent } from '../../src/socket/epoll.ts'
+import type { OptionValue } from '../../src/socket/socket-options.ts'
+import { ADDRESSES, type Argument, SETTINGS, type Step } from './script.ts'
+
+/** Milliseconds after which a call counts as one that blocks. */
+const PATIENCE = 200
+/** Milliseconds in which what a call causes arrives. */
+const SETTLING = 1
+
+/**
+ * Runs a script on a host of ours.
+ * @param settings what is set on it beside `SETTINGS`
+ * @returns what came of each step, as test/interop/errno.py writes it
+ */
+export const runOnHost = async (
+  steps: readonly Step[],
+  settings: Readonly<Record<string, string>> = {},
+): Promise<string[]> => {
+  const runner = new ScriptHost(settings)
+  try {
+    const outcomes: string[] = []
+    for (const step of steps) outcomes.push(await runner.step(step))
+    return outcomes
+  } finally {
+    runner.network.close()
+  }
+}
+
+type Outcome = number | string | object
+
+/** A host, with one process that makes the calls. */
+class ScriptHost {
+  readonly network = new Network({ seed: 3 })
+  private readonly host: Host
+  private readonly process: Process
+  private readonly sys: Sys
+  private readonly named = new Map<string, number>()
+
+  constructor(settings: Readonly<Record<string, string>>) {
+    const { network } = this
+    const cable = new Cable(network.world, 'd0')
+    const sysctl = { ...Object.fromEntries(SETTINGS), ...settings, 'net.ipv6.conf.all.dad_transmits': 0 }
+    this.host = network.host('host', { sysctl })
+    this.host.addInterface('d0', cable.a, [...ADDRESSES])
+    network.host('peer', { sysctl: { ...sysctl, 'net.ipv6.conf.all.disable_ipv6': 1 } }).addInterface('d1', cable.b)
+    // The program waits for ever: its calls are made from outside.
+    this.process = this.host.spawn('script', () => new Promise(() => {}))
+    this.sys = this.process.sys
+    this.sys.signal(SIGPIPE, SIG_IGN)
+    this.sys.sigaction(SIGALRM, { sa_handler: () => {}, sa_flags: 0 })
+  }
+
+  async step({ call, args, out }: Step): Promise<string> {
+    const values: unknown[] = args.map((argument) => this.value(argument))
+    const method = (this as unknown as Record<string, (...args: unknown[]) => Outcome | Promise<Outcome>>)[
+      `${call}Call`
+    ]
+    if (method === undefined) throw new Error(`no call ${call}`)
+    const outcome = await this.finish(() => method.apply(this, values))
+    if (outcome instanceof Error) {
+      for (const name of out) this.named.set(name, -1)
+      return outcome.message
+    }
+    if (out.length === 0) return String(outcome)
+    const made = Array.isArray(outcome) ? outcome : [outcome]
+    for (const [i, name] of out.entries()) this.named.set(name, Number(made[i]))
+    return 'ok'
+  }
+
+  private value(argument: Argument): unknown {
+    if (typeof argument !== 'object' || !('fd' in argument)) return argument
+    const { fd: name } = argument as { fd: string }
+    const fd = this.named.get(name)
+    if (fd === undefined) throw new Error(`no descriptor ${name}`)
+    return fd
+  }
+
+  /** Makes a call, and interrupts it when it takes too long. @returns what it gives, or an Error with the errno's name */
+  private async finish(call: () => Outcome | Promise<Outcome>): Promise<Outcome> {
+    let outcome: Outcome | null = null
+    const settle = async (): Promise<void> => {
+      try {
+        outcome = await call()
+      } catch (error) {
+        const { code } = error as { code?: string }
+        if (code === undefined) throw error
+        outcome = new Error(code)
+      }
+    }
+    const settled = settle()
+    await new Promise<void>((resolve) => setImmediate(resolve))
+    for (let waited = 0; outcome === null && waited < PATIENCE; waited += 10) await this.network.run(10)
+    const waited = outcome === null
+    if (waited) {
+      this.process.signal(SIGALRM)
+      await this.network.run(SETTLING)
+    }
+    await settled
+    await this.network.run(SETTLING)
+    const over = outcome as Outcome | null
+    return waited && over instanceof Error && over.message === 'EINTR' ? new Error('blocks') : over!
+  }
+
+  protected asCall(uid: number): number {
+    this.process.uid = uid
+    return 0
+  }
+
+  protected sysctlCall(name: string, value: number | string): number {
+    this.host.sysctl.set(name, String(value))
+    return 0
+  }
+
+  protected async waitCall(ms: number): Promise<number> {
+    await this.network.run(ms)
+    return 0
+  }
+
+  protected rlimitCall(count: number): number {
+    this.sys.setrlimit(count)
+    return 0
+  }
+
+  protected nullCall(): number {
+    return this.sys.dup(0)
+  }
+
+  protected socketCall(domain: number, type: number, protocol = 0): number {
+    return this.sys.socket(domain, type, protocol)
+  }
+
+  protected bindCall(fd: number, address: Sockaddr): number {
+    return this.sys.bind(fd, address)
+  }
+
+  protected connectCall(fd: number, address: Sockaddr): Promise<number> {
+    return this.sys.connect(fd, address)
+  }
+
+  protected listenCall(fd: number, backlog: number): number {
+    return this.sys.listen(fd, backlog)
+  }
+
+  protected acceptCall(fd: number, flags = 0): Promise<number> {
+    return this.sys.accept4(fd, undefined, flags)
+  }
+
+  protected async acceptfromCall(fd: number): Promise<string> {
+    const peer: Sockaddr = {}
+    await this.sys.accept(fd, peer)
+    return addressText(peer)
+  }
+
+  protected sendCall(fd: number, count: number, flags = 0): Promise<number> {
+    return this.sys.send(fd, filled(count), count, flags)
+  }
+
+  /** Sends until nothing more fits. */
+  protected async fillCall(fd: number): Promise<string> {
+    for (let quiet = 0; quiet < 5; quiet++) {
+      for (let taken = 1; taken > 0; )
+        taken = await this.sys.send(fd, filled(10_000), 10_000, C.MSG_DONTWAIT).catch(() => 0)
+      await this.network.run(100)
+    }
+    return 'full'
+  }
+
+  protected sendtoCall(fd: number, count: number, flags: number, to: Sockaddr): Promise<number> {
+    return this.sys.sendto(fd, filled(count), count, flags, to)
+  }
+
+  /** `parts` buffers of `count` bytes each. */
+  protected sendmsgCall(fd: number, parts: number, count: number, flags = 0, to?: Sockaddr): Promise<number> {
+    const name = to === undefined ? {} : { msg_name: to }
+    return this.sys.sendmsg(fd, { ...name, msg_iov: Array.from({ length: parts }, () => filled(count)) }, flags)
+  }
+
+  protected recvCall(fd: number, count: number, flags = 0): Promise<number> {
+    return this.sys.recv(fd, new Uint8Array(count), count, flags)
+  }
+
+  protected async recvfromCall(fd: number, count: number, flags = 0): Promise<string> {
+    const from: Sockaddr = {}
+    const got = await this.sys.recvfrom(fd, new Uint8Array(count), count, flags, from)
+    return `${got} from ${addressText(from)}`
+  }
+
+  protected async recvmsgCall(fd: number, parts: number, count: number, flags = 0): Promise<string> {
+    const message = { msg_iov: Array.from({ length: parts }, () => new Uint8Array(count)), msg_name: {}, msg_flags: 0 }
+    const got = await this.sys.recvmsg(fd, message, flags)
+    return `${got} flags ${message.msg_flags} from ${addressText(message.msg_name)}`
+  }
+
+  protected readCall(fd: number, count: number): Promise<number> {
+    return this.sys.read(fd, new Uint8Array(count))
+  }
+
+  protected writeCall(fd: number, count: number): Promise<number> {
+    return this.sys.write(fd, filled(count))
+  }
+
+  protected shutdownCall(fd: number, how: number): number {
+    return this.sys.shutdown(fd, how)
+  }
+
+  protected getsocknameCall(fd: number): string {
+    return addressText(this.sys.getsockname(fd))
+  }
+
+  protected getpeernameCall(fd: number): string {
+    return addressText(this.sys.getpeername(fd))
+  }
+
+  protected setsockoptCall(fd: number, level: number, name: number, value: OptionValue): number {
+    const { kind, address } = value as { kind?: string; address?: string }
+    return this.sys.setsockopt(fd, level, name, kind === 'in' ? address! : value)
+  }
+
+  protected getsockoptCall(fd: number, level: number, name: number): string {
+    const value = this.sys.getsockopt(fd, level, name)
+    if (typeof value !== 'object') return value === '' ? '""' : String(value)
+    if ('l_onoff' in value) return `linger:${value.l_onoff},${value.l_linger}`
+    if ('tv_sec' in value) return `time:${value.tv_sec},${value.tv_usec}`
+    return 'a structure'
+  }
+
+  protected closeCall(fd: number): Promise<number> {
+    return this.sys.close(fd)
+  }
+
+  protected dupCall(fd: number): number {
+    return this.sys.dup(fd)
+  }
+
+  protected dup2Call(fd: number, to: number): number {
+    return this.sys.dup2(fd, to)
+  }
+
+  protected dup3Call(fd: number, to: number, flags: number): number {
+    return this.sys.dup3(fd, to, flags)
+  }
+
+  protected fcntlCall(fd: number, command: number, argument = 0): number {
+    return this.sys.fcntl(fd, command, argument)
+  }
+
+  protected ioctlCall(fd: number, request: number, argument = 0): number {
+    return this.sys.ioctl(fd, request, argument)
+  }
+
+  protected async pollCall(fd: number, events: number): Promise<string> {
+    const entry: PollFd = { fd, events, revents: 0 }
+    await this.sys.poll([entry], 0)
+    return `mask:${entry.revents}`
+  }
+
+  protected async selectCall(fd: number): Promise<string> {
+    const sets = [new Set([fd]), new Set([fd]), new Set([fd])] as const
+    await this.sys.select(fd + 1, ...sets, { tv_sec: 0, tv_usec: 0 })
+    return ['r', 'w', 'e'].filter((_, i) => sets[i]!.has(fd)).join('') || 'none'
+  }
+
+  protected epoll_create1Call(flags = 0): number {
+    return this.sys.epoll_create1(flags)
+  }
+
+  protected epoll_ctlCall(epfd: number, operation: number, fd: number, events = 0): number {
+    return this.sys.epoll_ctl(epfd, operation, fd, events < 0 ? null : { events, data: fd })
+  }
+
+  protected async epoll_waitCall(epfd: number, most: number): Promise<string> {
+    const events: EpollEvent[] = []
+    const count = await this.sys.epoll_wait(epfd, events, most, 0)
+    const name = (fd: unknown): string => [...this.named].find(([, number]) => number === fd)?.[0] ?? String(fd)
+    return `events:${events
+      .slice(0, count)
+      .map(({ data, events }) => `${name(data)}=${events}`)
+      .join()}`
+  }
+
+  protected pipeCall(): [number, number] {
+    return this.sys.pipe()
+  }
+
+  protected pipe2Call(flags: number): [number, number] {
+    return this.sys.pipe2(flags)
+  }
+
+  protected killCall(pid: number, signal: number): number {
+    return this.sys.kill(pid, signal)
+  }
+
+  protected killselfCall(signal: number): number {
+    return this.sys.kill(this.sys.getpid(), signal)
+  }
+
+  protected sigactionCall(signal: number): number {
+    this.sys.sigaction(signal, { sa_handler: SIG_IGN, sa_flags: 0 })
+    return 0
+  }
+
+  protected async waitpidCall(pid: number): Promise<number> {
+    return (await this.sys.waitpid(pid)).pid
+  }
+}
+
+const filled = (count: number): Uint8Array => new Uint8Array(count).fill(120)
+
+/** As `ADDRESS:PORT`; a port that the system chose is not told. */
+const addressText = ({ family = 0, address, port = 0 }: Sockaddr): string => {
+  if (address === undefined) return family === 0 ? 'none' : `family ${family}`
+  const shown = port >= 32_768 && port <= 60_999 ? '*' : port
+  return `${family === C.AF_INET6 ? `[${address}]` : address}:${shown}`
+}
