@@ -12,7 +12,26 @@ export { Capture, type CaptureOptions } from './link/capture.ts'
 export type { ImpairmentOptions } from './link/impairment.ts'
 export type { FrameTap, LinkFeatures, LinkPort, LinkUser } from './link/port.ts'
 export { Switch } from './link/switch.ts'
-export { Network, type NetworkLink, type NetworkLinkOptions, type NetworkOptions } from './sim/network.ts'
+export { NetworkDigest } from './sim/digest.ts'
+export {
+  type Counterexample,
+  type Property,
+  replaySeed,
+  type SeedFailure,
+  shortestCounterexample,
+  trySeed,
+} from './sim/explore.ts'
+export {
+  type LinkEnd,
+  Network,
+  type NetworkLink,
+  type NetworkLinkOptions,
+  type NetworkNode,
+  type NetworkObserver,
+  type NetworkOptions,
+} from './sim/network.ts'
+export type { Partition } from './sim/partition.ts'
+export { Timeline } from './sim/timeline.ts'
 export type { Sockaddr } from './socket/address.ts'
 export type { ControlData, ControlMessage, ExtendedError, PacketInfo, PacketInfo6 } from './socket/control.ts'
 export type { EpollEvent } from './socket/epoll.ts'

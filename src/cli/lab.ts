@@ -8,6 +8,8 @@ import { LabText } from '../lab/text.ts'
 import { CaptureFile } from '../node/capture-file.ts'
 import { ip } from '../wire/address.ts'
 import { Failure } from './failure.ts'
+import { PacketComments } from './packet-comments.ts'
+import { SeriesFiles } from './series-files.ts'
 
 /** `netglass lab`: the catalogue's scenarios, to be watched. */
 
@@ -17,6 +19,8 @@ interface LabCommandOptions {
   readonly seed?: string
   readonly pcap?: string
   readonly json?: boolean
+  readonly plot?: string
+  readonly series?: string
   readonly set: string[]
   readonly personality: string
   readonly step?: boolean
@@ -34,6 +38,8 @@ export const addLabCommand = (program: Command): void => {
     .option('--seed <number>', 'where chance begins: the same seed gives the same bytes', '1')
     .option('--json', 'print the run as JSON')
     .option('--pcap <file>', 'write what passes the links to a pcapng file')
+    .option('--plot <file>', 'draw the busiest connection as a time-sequence diagram, in SVG')
+    .option('--series <file>', 'write what passed each end of each connection: .json, or .csv for the busiest')
     .option(
       '--set <name=value>',
       'a setting of every host, as sysctl -w takes it',
@@ -84,6 +90,8 @@ const parseCommon = (options: LabCommandOptions): LabOptions => {
 const runOne = async (scenario: Scenario, options: LabCommandOptions, common: LabOptions): Promise<LabReport> => {
   const text = new LabText({ ascii: options.ascii === true })
   const keyboard = options.step && !options.json ? new Keyboard() : null
+  const files = new SeriesFiles(options)
+  const comments = new PacketComments()
   let capture: CaptureFile | null = null
   try {
     if (!options.json) process.stdout.write(text.header(scenario, common.seed ?? 1))
@@ -91,7 +99,11 @@ const runOne = async (scenario: Scenario, options: LabCommandOptions, common: La
       ...common,
       onLink(link, a, b, network) {
         if (options.pcap === undefined) return
-        capture ??= new CaptureFile(network.world, options.pcap, { application: `netglass lab ${scenario.name}` })
+        capture ??= new CaptureFile(network.world, options.pcap, {
+          application: `netglass lab ${scenario.name}`,
+          comment: (frame, port, outgoing) => comments.of(frame, port, outgoing),
+        })
+        comments.add(network, link)
         capture.capture.add(link.a.port, `${a.name}-${b.name}`, {
           description: `${link.a.name} of ${a.name}, to ${b.name}`,
         })
@@ -103,6 +115,7 @@ const runOne = async (scenario: Scenario, options: LabCommandOptions, common: La
           ),
         )
       },
+      ...(files.isWanted ? { onSeries: (series) => files.write(series, scenario) } : {}),
       async onStep(step: LabStep, report: LabReport) {
         if (options.json) return
         process.stdout.write(text.step(step, report))
@@ -119,7 +132,9 @@ const runOne = async (scenario: Scenario, options: LabCommandOptions, common: La
 }
 
 const runAll = async (options: LabCommandOptions, common: LabOptions): Promise<void> => {
-  if (options.pcap !== undefined) throw new Failure('--pcap goes with one row, not with --all')
+  for (const name of ['pcap', 'plot', 'series'] as const) {
+    if (options[name] !== undefined) throw new Failure(`--${name} goes with one row, not with --all`)
+  }
   const reports: LabReport[] = []
   for (const scenario of SCENARIOS) {
     const report = await runScenario(scenario, common)

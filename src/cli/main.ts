@@ -5,6 +5,7 @@ import { netstat } from '../inspect/netstat.ts'
 import type { Snapshot } from '../inspect/snapshot.ts'
 import { ss } from '../inspect/ss.ts'
 import { fetchSnapshot, splitStackOption } from './attach.ts'
+import { addExploreCommand } from './explore.ts'
 import { errorLine, Failure } from './failure.ts'
 import { addFetchCommand } from './fetch.ts'
 import { addLabCommand } from './lab.ts'
@@ -56,6 +57,7 @@ const build = (): Command => {
     .configureOutput({ outputError: (text, write) => write(`netglass: ${usageLine(text)}\n`) })
     .exitOverride()
   addLabCommand(program)
+  addExploreCommand(program)
   addRunCommand(program)
   addUpCommand(program)
   addFetchCommand(program)

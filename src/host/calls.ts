@@ -450,8 +450,8 @@ export class Sys {
   /** clock_gettime(CLOCK_REALTIME), or with `monotonic` CLOCK_MONOTONIC: seconds, with a fraction. */
   clock(monotonic = false): number {
     this.enter()
-    const { world } = this.process.host
-    return (monotonic ? world.loop.now : world.clock.epoch + world.loop.now) / SECOND
+    const { world, wallClock } = this.process.host
+    return (monotonic ? world.loop.now : wallClock.at(world.loop.now)) / SECOND
   }
 
   /** RLIMIT_NOFILE. */

@@ -1,3 +1,4 @@
+import type { WallClock } from '../core/clock.ts'
 import type { Random } from '../core/random.ts'
 import type { World } from '../core/world.ts'
 import type { InterfaceOptions, NetworkInterface } from '../ip/interface.ts'
@@ -57,6 +58,11 @@ export class Host {
     }
     this.sysctl = new Sysctl(this)
     for (const [key, value] of Object.entries(options.sysctl ?? {})) this.sysctl.set(key, String(value))
+  }
+
+  /** The time of day as this host tells it: `step` and `setDrift` make it wrong. */
+  get wallClock(): WallClock {
+    return this.ip.wallClock
   }
 
   get ipSettings(): IpSettings {

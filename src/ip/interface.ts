@@ -103,6 +103,8 @@ export class NetworkInterface implements LinkUser {
   private linkMtu: number
   private adminUp = false
   private hasCarrier: boolean
+  /** Does the port still have this interface as its user? */
+  private isPluggedIn = true
   private promiscuity = 0
   private allMulticast = 0
 
@@ -400,7 +402,13 @@ export class NetworkInterface implements LinkUser {
     this.stack.nd.flush(this, true)
     this.stack.routes.removeAll((route) => route.interface === this)
     this.stack.processor.flush(this)
-    this.port.user = null
+    if (this.isPluggedIn) this.port.user = null
+  }
+
+  /** Leaves the port to another user, without a change of the carrier. What arrives is not this interface's any more. */
+  handOver(user: LinkUser): void {
+    this.port.user = user
+    this.isPluggedIn = false
   }
 
   private tellVlans(): void {

@@ -1,3 +1,4 @@
+import { WallClock } from '../core/clock.ts'
 import type { Frame } from '../core/frame.ts'
 import { FrameQueue } from '../core/frame.ts'
 import type { Random } from '../core/random.ts'
@@ -61,6 +62,8 @@ export type Arrival = 'unicast' | 'broadcast' | 'multicast'
  */
 export class IpStack {
   readonly world: World
+  /** The time of day as this host tells it. */
+  readonly wallClock: WallClock
   readonly random: Random
   readonly settings: IpSettings
   readonly mib = new Mib()
@@ -123,6 +126,7 @@ export class IpStack {
 
   constructor(world: World, options: IpStackOptions) {
     this.world = world
+    this.wallClock = new WallClock(world.clock)
     this.random = options.random
     this.settings = new IpSettings(options.settings)
     this.seed = this.random.next32()

@@ -3,6 +3,7 @@ import { SystemError } from '../core/errno.ts'
 import type { Data, Sys } from '../host/calls.ts'
 import type { Host, HostOptions } from '../host/host.ts'
 import type { Process, Program } from '../host/process.ts'
+import { type ConnectionSeries, SeriesRecorder } from '../inspect/series.ts'
 import type { Channel } from '../link/channel.ts'
 import { Ladder } from '../sim/ladder.ts'
 import { Network, type NetworkLink, type NetworkLinkOptions } from '../sim/network.ts'
@@ -25,6 +26,8 @@ export interface LabOptions {
   readonly settings?: Readonly<Record<string, string>>
   /** Called after each step, with what there is so far: to print it, to wait for a key. */
   readonly onStep?: (step: LabStep, report: LabReport) => Promise<void> | void
+  /** Given at the end what passed each end of each connection; without it nothing is recorded. */
+  readonly onSeries?: (series: readonly ConnectionSeries[]) => void
   /** Called when a link is there, before anything passes it: to capture. */
   readonly onLink?: (link: NetworkLink, a: Host, b: Host, network: Network) => void
 }
@@ -81,7 +84,9 @@ export class Lab {
   readonly report: LabReport
   private readonly options: LabOptions
   private readonly hosts: Host[] = []
+  private readonly links: NetworkLink[] = []
   private readonly ladder: Ladder
+  private recorder: SeriesRecorder | null = null
   private watched: WatchedDirection[] = []
   /** Hosts without power, and hosts that are not shown any more. */
   private readonly dark = new Set<Host>()
@@ -108,7 +113,9 @@ export class Lab {
         this.check(`${process.name} on ${process.host.name} ends without an exception`, errorText(error), '')
       },
     })
-    this.ladder = new Ladder(this.network.world, false)
+    this.ladder = new Ladder(this.network.world)
+    this.network.observe({ unheard: (frame) => this.ladder.lost(frame) })
+    if (options.onSeries !== undefined) this.record()
     this.report = {
       version: 1,
       scenario: scenario.name,
@@ -139,7 +146,6 @@ export class Lab {
   /** A host loses power: its memory is gone, and it says nothing. What is shown of it is that. */
   powerOff(host: Host): void {
     this.network.crash(host)
-    this.ladder.setPower(host.name, false)
     this.dark.add(host)
   }
 
@@ -148,7 +154,6 @@ export class Lab {
     const started = this.network.restart(host)
     started.tcpSettings.personality = host.tcpSettings.personality
     for (const [key, value] of Object.entries(this.options.settings ?? {})) started.sysctl.set(key, value)
-    this.ladder.setPower(host.name, true)
     this.hosts[this.hosts.indexOf(host)] = started
     this.dark.delete(host)
     this.views = this.views.map(([shown, command]) => [shown === host ? started : shown, command])
@@ -163,15 +168,32 @@ export class Lab {
 
   link(a: Host, b: Host, options: NetworkLinkOptions = {}): NetworkLink {
     const link = this.network.link(a, b, options)
+    this.links.push(link)
     this.options.onLink?.(link, a, b, this.network)
-    this.ladder.watch(a.name, link.a.port, b.name, link.b.port, link.cable)
+    this.ladder.watch(a.name, b.name, link.cable)
+    if (this.recorder !== null) this.recordLink(link)
     acquaint(link)
     return link
   }
 
+  /** Records from now on what passes the links, there and to come, for figures of it. */
+  record(): SeriesRecorder {
+    if (this.recorder === null) {
+      this.recorder = new SeriesRecorder(this.network.world)
+      for (const link of this.links) this.recordLink(link)
+    }
+    return this.recorder
+  }
+
+  private recordLink(link: NetworkLink): void {
+    for (const { port } of [link.a, link.b]) {
+      this.recorder?.watch(() => this.hosts.find(({ ip }) => ip.interfaces.some((iface) => iface.port === port)), port)
+    }
+  }
+
   /** Makes a host's neighbours known to it, and it to them. */
   private introduce(host: Host): void {
-    for (const link of this.network.links) if (host.ip === link.a.stack || host.ip === link.b.stack) acquaint(link)
+    for (const link of this.links) if (host.ip === link.a.stack || host.ip === link.b.stack) acquaint(link)
   }
 
   /** Two hosts, `client` (10.0.0.1) and `server` (10.0.0.2), on a cable with 10 ms each way; their netstat is shown at every step. */
@@ -215,15 +237,20 @@ export class Lab {
   }
 
   /** send(2), noted, so that its bytes can be told from those of other sends. */
-  send(sys: Sys, fd: number, data: Data | number, flags = 0): Promise<number> {
+  async send(sys: Sys, fd: number, data: Data | number, flags = 0): Promise<number> {
     const bytes = typeof data === 'number' ? new Uint8Array(data) : data
     const file = sys.process.files.get(fd)
-    if (file instanceof TcpSocket) {
-      const sizes = this.sends.get(file.c) ?? []
-      sizes.push(bytes.length)
-      this.sends.set(file.c, sizes)
+    if (!(file instanceof TcpSocket)) return sys.send(fd, bytes, bytes.length, flags)
+    const sizes = this.sends.get(file.c) ?? []
+    this.sends.set(file.c, sizes)
+    const index = sizes.push(bytes.length) - 1
+    let taken = 0
+    try {
+      taken = await sys.send(fd, bytes, bytes.length, flags)
+      return taken
+    } finally {
+      sizes[index] = taken
     }
-    return sys.send(fd, bytes, bytes.length, flags)
   }
 
   // Running.
@@ -248,7 +275,6 @@ export class Lab {
 
   /** Stops here and looks. */
   async step(title: string): Promise<void> {
-    this.ladder.settle()
     const { entries } = this.ladder
     const step: LabStep = {
       number: this.report.steps.length + 1,
@@ -313,8 +339,6 @@ export class Lab {
     channel.filter = (frame) => {
       if (left === 0 || !matching.test(this.ladder.describe(frame, channel.features.medium) ?? '')) return 'pass'
       left--
-      const entry = this.ladder.entryOf(frame)
-      if (entry !== undefined) entry.lost = true
       return 'drop'
     }
   }
@@ -476,6 +500,7 @@ export const runScenario = async (scenario: Scenario, options: LabOptions = {}):
     const addresses = host.ip.interfaces.flatMap((iface) => iface.addresses.map(({ address }) => String(address)))
     lab.report.hosts.push({ name: host.name, addresses })
   }
+  options.onSeries?.(lab.record().series)
   lab.network.close()
   return lab.report
 }

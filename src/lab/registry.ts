@@ -7,7 +7,10 @@ import { nonblockingScenarios } from './life-nonblocking.ts'
 import { openingScenarios } from './life-opening.ts'
 import { vanishedScenarios } from './life-vanished.ts'
 import { queueScenarios } from './queues.ts'
+import { queueCallScenarios } from './queues-calls.ts'
+import { queueWindowScenarios } from './queues-windows.ts'
 import type { Scenario } from './scenario.ts'
+import { slowReceiverScenarios } from './slow-receiver.ts'
 import { timeWaitScenarios } from './time-wait.ts'
 import { unpluggedScenarios } from './unplugged.ts'
 import { unpluggedEndScenarios } from './unplugged-ends.ts'
@@ -22,6 +25,9 @@ export const SCENARIOS: readonly Scenario[] = [
   ...leavingScenarios,
   ...vanishedScenarios,
   ...queueScenarios,
+  ...queueCallScenarios,
+  ...queueWindowScenarios,
+  ...slowReceiverScenarios,
   ...unpluggedScenarios,
   ...unpluggedEndScenarios,
   ...demuxScenarios,

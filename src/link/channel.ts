@@ -41,6 +41,8 @@ const ETHERNET_OVERHEAD = 24
 export class Channel extends Task implements TimerOwner {
   readonly statistics = new ChannelStatistics()
   readonly features: LinkFeatures
+  /** Told of every frame that is dropped, and why (a `Drop`), before it goes. */
+  readonly dropTaps: ((frame: Frame, reason: number) => void)[] = []
   private readonly world: World
   private readonly to: LinkPort
   private readonly random: Random
@@ -243,6 +245,7 @@ export class Channel extends Task implements TimerOwner {
 
   private drop(frame: Frame, reason: number): void {
     this.statistics.drops[reason]!++
+    for (let i = 0; i < this.dropTaps.length; i++) this.dropTaps[i]!(frame, reason)
     this.world.frames.release(frame)
   }
 

@@ -179,7 +179,8 @@ export class SwitchPort implements LinkUser {
   /** The near end of the port's link. */
   readonly link: LinkPort
   readonly statistics = new SwitchPortStatistics()
-  private readonly owner: Switch
+  /** The switch that it is a port of. */
+  readonly owner: Switch
 
   constructor(owner: Switch, index: number, link: LinkPort) {
     this.owner = owner

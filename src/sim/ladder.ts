@@ -2,12 +2,11 @@ import type { Micros } from '../core/clock.ts'
 import type { Frame } from '../core/frame.ts'
 import type { World } from '../core/world.ts'
 import type { Cable } from '../link/cable.ts'
-import type { Channel } from '../link/channel.ts'
 import type { FrameTap, LinkPort } from '../link/port.ts'
-import { formatMac } from '../wire/address.ts'
+import { formatMac, ipv4 } from '../wire/address.ts'
+import { ArpOperation, type ArpPacket } from '../wire/arp.ts'
 import { DecodedFrame, decodeFrame } from '../wire/decode.ts'
 import { dropName } from '../wire/drop.ts'
-import { IpProtocol } from '../wire/ip.ts'
 import { TcpFlag, type TcpHeader } from '../wire/tcp.ts'
 
 /** A packet on a link. */
@@ -31,71 +30,50 @@ export class Ladder {
   private readonly underway = new WeakMap<Frame, LadderEntry>()
   /** Initial sequence numbers, by direction of a connection. */
   private readonly firsts = new Map<string, number>()
-  private readonly directions: { readonly channel: Channel; readonly open: Set<LadderEntry> }[] = []
-  /** Hosts without power. */
-  private readonly dark = new Set<string>()
-  /** Neighbour discovery and such are left out unless asked for. */
-  private readonly everything: boolean
+  /** Is ARP shown too? Neighbour discovery and group reports never are. */
+  private readonly arp: boolean
 
-  constructor(world: World, everything: boolean) {
+  constructor(world: World, options: { readonly arp?: boolean } = {}) {
     this.world = world
-    this.everything = everything
+    this.arp = options.arp ?? false
   }
 
-  /**
-   * Watches both ends of a link, of which one is plugged into what is called `nameA` and the other into `nameB`.
-   * @param cable what lies between, when `settle` is to know what was lost there
-   */
-  watch(nameA: string, a: LinkPort, nameB: string, b: LinkPort, cable: Cable | null = null): void {
-    const ends = [new End(this, nameA, nameB, a), new End(this, nameB, nameA, b)] as const
-    a.taps.push(ends[0])
-    b.taps.push(ends[1])
-    if (cable === null) return
-    this.directions.push({ channel: cable.aToB, open: ends[0].track() }, { channel: cable.bToA, open: ends[1].track() })
+  /** Watches a cable, of which one end is plugged into what is called `nameA` and the other into `nameB`. */
+  watch(nameA: string, nameB: string, cable: Cable): void {
+    cable.a.taps.push(new End(this, nameA, nameB, cable.a))
+    cable.b.taps.push(new End(this, nameB, nameA, cable.b))
+    for (const channel of [cable.aToB, cable.bToA]) channel.dropTaps.push((frame) => this.lost(frame))
   }
 
-  /** Marks as lost what has not arrived and is on no channel any more. */
-  settle(): void {
-    for (const { channel, open } of this.directions) {
-      if (channel.inFlight > 0) continue
-      for (const entry of open) if (entry.arrived === null) entry.lost = true
-      open.clear()
-    }
-  }
-
-  /** A host has no power from now on, or has it again: what comes to it is lost. */
-  setPower(host: string, on: boolean): void {
-    if (on) this.dark.delete(host)
-    else this.dark.add(host)
-  }
-
-  /** A frame leaves. @returns what was noted of it; null when nothing was */
-  sent(frame: Frame, from: string, to: string, medium: 'ethernet' | 'ip'): LadderEntry | null {
+  /** A frame leaves. */
+  sent(frame: Frame, from: string, to: string, medium: 'ethernet' | 'ip'): void {
     const text = this.describe(frame, medium)
-    if (text === null) return null
+    if (text === null) return
     const entry: LadderEntry = { at: this.world.loop.now, from, to, arrived: null, lost: false, text }
     this.underway.set(frame, entry)
     this.entries.push(entry)
-    return entry
+  }
+
+  /** A frame is lost: on the way, or where it has arrived and nobody hears it. */
+  lost(frame: Frame): void {
+    const entry = this.underway.get(frame)
+    if (entry === undefined) return
+    entry.arrived = null
+    entry.lost = true
+    this.underway.delete(frame)
   }
 
   /** A frame arrives: perhaps a copy, which nobody saw leave. */
   received(frame: Frame, from: string, to: string, medium: 'ethernet' | 'ip'): void {
     const entry = this.underway.get(frame)
     if (entry !== undefined && entry.arrived === null) {
-      if (this.dark.has(to)) entry.lost = true
-      else entry.arrived = this.world.loop.now
+      entry.arrived = this.world.loop.now
       return
     }
     const text = this.describe(frame, medium)
     if (text === null) return
     const at = this.world.loop.now
     this.entries.push({ at, from, to, arrived: at, lost: false, text: `${text}, once more` })
-  }
-
-  /** What was noted of a frame that is on its way. */
-  entryOf(frame: Frame): LadderEntry | undefined {
-    return this.underway.get(frame)
   }
 
   /** One line about a frame; null for what is left out. */
@@ -116,11 +94,11 @@ export class Ladder {
       case 'icmpv6':
         return `ICMPv6 type ${decoded.icmpv6.type}, code ${decoded.icmpv6.code}`
       case 'arp':
-        return this.everything ? `ARP, from ${formatMac(decoded.arp.senderMac)}` : null
+        return this.arp ? arpText(decoded.arp) : null
       case 'ip':
-        return decoded.ip.protocol === IpProtocol.Tcp || this.everything ? `IP protocol ${decoded.ip.protocol}` : null
+        return `IP protocol ${decoded.ip.protocol}, ${decoded.payloadEnd - decoded.payloadStart} bytes`
       default:
-        return this.everything ? decoded.layer : null
+        return null
     }
   }
 
@@ -142,6 +120,11 @@ export class Ladder {
     return words.join(' ')
   }
 }
+
+const arpText = ({ operation, senderIp, senderMac, targetIp }: ArpPacket): string =>
+  operation === ArpOperation.Request
+    ? `ARP who has ${ipv4(targetIp)}? tell ${ipv4(senderIp)}`
+    : `ARP ${ipv4(senderIp)} is at ${formatMac(senderMac)}`
 
 /** The flags as people say them: `SYN+ACK`. */
 const flagNames = (flags: number): string => {
@@ -175,8 +158,6 @@ class End implements FrameTap {
   private readonly here: string
   private readonly there: string
   private readonly medium: LinkPort['features']['medium']
-  /** What left here since the channel was last seen empty; null when nobody asks. */
-  private open: Set<LadderEntry> | null = null
 
   constructor(ladder: Ladder, here: string, there: string, port: LinkPort) {
     this.ladder = ladder
@@ -185,19 +166,9 @@ class End implements FrameTap {
     this.medium = port.features.medium
   }
 
-  /** Keeps from now on what leaves here. @returns where */
-  track(): Set<LadderEntry> {
-    this.open ??= new Set()
-    return this.open
-  }
-
   frame(frame: Frame, outgoing: boolean): void {
-    if (!outgoing) {
-      this.ladder.received(frame, this.there, this.here, this.medium)
-      return
-    }
-    const entry = this.ladder.sent(frame, this.here, this.there, this.medium)
-    if (entry !== null) this.open?.add(entry)
+    if (outgoing) this.ladder.sent(frame, this.here, this.there, this.medium)
+    else this.ladder.received(frame, this.there, this.here, this.medium)
   }
 }
 

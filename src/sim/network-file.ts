@@ -1,5 +1,4 @@
 import type { Host } from '../host/host.ts'
-import { parseIpPrefix } from '../wire/address.ts'
 import { Network, type NetworkLinkOptions, type NetworkOptions } from './network.ts'
 
 /** A network as a JSON file describes it. */
@@ -47,19 +46,19 @@ export const buildNetwork = (file: NetworkFile, options: NetworkOptions = {}): B
   check(file)
   const network = new Network({ ...(file.seed === undefined ? {} : { seed: file.seed }), ...options })
   for (const [name, { sysctl, router }] of Object.entries(file.hosts)) {
-    network.host(name, { sysctl: { ...(router === true ? FORWARDING : {}), ...sysctl } })
+    const options = sysctl === undefined ? {} : { sysctl }
+    if (router === true) network.router(name, options)
+    else network.host(name, options)
   }
   for (const { between, ...options } of file.links ?? []) {
     network.link(network.host(between[0]), network.host(between[1]), options)
   }
-  for (const host of network.hosts.values()) addRoutes(network, host)
+  network.computeRoutes()
   const names = new Map(Object.entries(file.names ?? {}).map(([name, value]) => [name.toLowerCase(), [value].flat()]))
   for (const host of network.hosts.values()) names.set(host.name.toLowerCase(), hostAddresses(host))
   const byAddress = new Map([...names].flatMap(([name, found]) => found.map((address) => [address, name] as const)))
   return { network, addressesOf: (name) => names.get(name), nameOf: (address) => byAddress.get(address) }
 }
-
-const FORWARDING = { 'net.ipv4.ip_forward': 1, 'net.ipv6.conf.all.forwarding': 1 }
 
 /** Every part that it may have is named, so that what is misspelt is found. */
 const check = (file: NetworkFile): void => {
@@ -93,40 +92,3 @@ export const hostAddresses = (host: Host): string[] =>
     .flatMap((iface) => iface.addresses)
     .filter(({ address }) => !address.isLinkLocal)
     .map(({ address }) => address.toString())
-
-/** Adds routes to all subnets that are not a host's own, by the first of the ways with the fewest links. */
-const addRoutes = (network: Network, host: Host): void => {
-  const reached = new Map<Host, { via: string[]; name: string }>()
-  let edge: Host[] = [host]
-  while (edge.length > 0) {
-    const next: Host[] = []
-    for (const at of edge) {
-      if (at !== host && at.ipSettings.ip_forward === 0) continue
-      for (const { a, b } of network.links) {
-        const [near, far] = a.stack === at.ip ? [a, b] : [b, a]
-        if (near.stack !== at.ip) continue
-        const other = [...network.hosts.values()].find(({ ip }) => ip === far.stack)
-        if (other === undefined || other === host || reached.has(other)) continue
-        const via = far.addresses.map(({ address }) => address.toString())
-        reached.set(other, at === host ? { via, name: near.name } : reached.get(at)!)
-        next.push(other)
-      }
-    }
-    edge = next
-  }
-  for (const [other, { via, name }] of reached) addRoutesTo(host, other, via, name)
-}
-
-const addRoutesTo = (host: Host, other: Host, via: readonly string[], name: string): void => {
-  for (const iface of other.ip.interfaces) {
-    if (iface.isLoopback) continue
-    for (const { address, length } of iface.addresses) {
-      const gateway = via.find((text) => text.includes(':') !== address.isIpv4)
-      const subnet = parseIpPrefix(`${address}/${length}`)
-      const way = parseIpPrefix(gateway ?? '')
-      if (way === undefined || subnet === undefined || address.isLinkLocal) continue
-      if (host.ip.interfaces.some((own) => own.addresses.some((entry) => entry.covers(address)))) continue
-      host.ip.routes.add({ prefix: subnet, gateway: way.address, interface: host.ip.interfaceNamed(name) })
-    }
-  }
-}

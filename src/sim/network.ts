@@ -1,15 +1,20 @@
 import { type Clock, MILLISECOND, type Micros, VirtualClock } from '../core/clock.ts'
 import type { Frame } from '../core/frame.ts'
-import { SeededRandom } from '../core/random.ts'
+import { type Random, SeededRandom } from '../core/random.ts'
 import { Timer, type TimerOwner } from '../core/timer.ts'
 import { World } from '../core/world.ts'
 import { Host, type HostOptions } from '../host/host.ts'
-import type { Process } from '../host/process.ts'
-import type { InterfaceOptions, NetworkInterface } from '../ip/interface.ts'
+import type { OutputLine, Process } from '../host/process.ts'
+import { SIGKILL } from '../host/signals.ts'
+import type { NetworkInterface } from '../ip/interface.ts'
 import { Cable, type CableOptions } from '../link/cable.ts'
 import type { ImpairmentOptions } from '../link/impairment.ts'
-import type { LinkPort, LinkUser } from '../link/port.ts'
+import type { LinkPort } from '../link/port.ts'
+import { Switch, type SwitchOptions, type SwitchPort } from '../link/switch.ts'
+import { Plug, Silence } from './crash.ts'
 import { VirtualDriver } from './driver.ts'
+import { type Partition, Partitions } from './partition.ts'
+import { Routing } from './routing.ts'
 
 /** What a network is made with. */
 export interface NetworkOptions {
@@ -32,15 +37,39 @@ export interface NetworkOptions {
 export interface NetworkLinkOptions extends ImpairmentOptions, Omit<CableOptions, 'impairment' | 'mtu'> {
   /** The largest IP packet, bytes; 1500 unless given. */
   readonly mtu?: number
-  /** The addresses of the first and of the second host, with prefix lengths. A network of its own unless given. */
+  /**
+   * The addresses of the first and of the second end, with prefix lengths; what is for a switch is not looked at. Unless
+   * given the link is an IPv4 network of its own, or the next address of its switch's network.
+   */
   readonly addresses?: readonly [string | readonly string[], string | readonly string[]]
 }
 
-/** A cable of a network, with the interfaces at its ends. */
-export interface NetworkLink {
+/** What a link can end in: an interface of a host, or a port of a switch. */
+export type LinkEnd = NetworkInterface | SwitchPort
+
+/** A cable of a network, with what it is plugged into at its ends: interfaces, unless one is a switch's. */
+export interface NetworkLink<A extends LinkEnd = NetworkInterface, B extends LinkEnd = NetworkInterface> {
   readonly cable: Cable
-  a: NetworkInterface
-  b: NetworkInterface
+  /** The names of the hosts or switches that it joins. */
+  readonly names: readonly [a: string, b: string]
+  a: A
+  b: B
+}
+
+/** What can be linked, and what a link's end at it is. */
+export type NetworkNode = Host | Switch
+export type EndOf<Node extends NetworkNode> = Node extends Switch ? SwitchPort : NetworkInterface
+
+/** Somebody who is told of everything that a network gets and suffers: see `Network.observe`. */
+export interface NetworkObserver {
+  hostAdded?(host: Host): void
+  linkAdded?(link: NetworkLink<LinkEnd, LinkEnd>): void
+  /** A program has printed a line. */
+  printed?(process: Process, line: OutputLine): void
+  /** A frame has arrived where nobody hears it: the host has no power, or a partition keeps it from it. */
+  unheard?(frame: Frame): void
+  /** Something was done to the network: a partition, a crash; in words. */
+  fault?(text: string): void
 }
 
 /** Hosts and links in virtual time. Nothing in it depends on anything but its seed and its programs. */
@@ -48,7 +77,10 @@ export class Network {
   readonly seed: number
   readonly world: World
   readonly hosts = new Map<string, Host>()
-  readonly links: NetworkLink[] = []
+  readonly switches = new Map<string, Switch>()
+  readonly links: NetworkLink<LinkEnd, LinkEnd>[] = []
+  /** Chance for whoever drives the network: what fails when. It draws nothing from the hosts' and the links'. */
+  readonly random: Random
   private readonly clock: Clock
   /** Null for a network that others drive. */
   private readonly driver: VirtualDriver | null
@@ -58,6 +90,11 @@ export class Network {
   /** Hosts without power, and what they were plugged into. */
   private readonly crashed = new Map<Host, readonly Plug[]>()
   private restarts = 0
+  private readonly partitions: Partitions
+  private readonly routing = new Routing()
+  private readonly observers: NetworkObserver[] = []
+  /** The network of each switch, and the hosts on it so far. */
+  private readonly switched = new Map<Switch, { index: number; hosts: number }>()
 
   constructor(options: NetworkOptions = {}) {
     this.seed = options.seed ?? 1
@@ -66,6 +103,8 @@ export class Network {
     this.world = new World(this.clock, new SeededRandom(this.seed), undefined, options.fast)
     this.driver = options.clock === undefined ? new VirtualDriver(this.world, virtual) : null
     this.onFailure = options.onFailure ?? null
+    this.random = this.world.random.fork('network')
+    this.partitions = new Partitions(this.world, this.hosts, (frame) => this.unheard(frame))
   }
 
   /** Virtual time since the beginning, milliseconds. */
@@ -80,26 +119,116 @@ export class Network {
     const host = new Host(this.world, name, options)
     host.onResume = () => this.driver?.noteResumed()
     host.onFailure = (process, error) => this.programFailed(process, error)
+    host.onPrint = (process, line) => {
+      for (const observer of this.observers) observer.printed?.(process, line)
+    }
     this.hosts.set(name, host)
+    for (const observer of this.observers) observer.hostAdded?.(host)
     return host
   }
 
-  /** Joins two hosts by a cable. Times in milliseconds, rates in bits a second. */
-  link(a: Host, b: Host, options: NetworkLinkOptions = {}): NetworkLink {
+  /** Adds a host that forwards packets of both versions. */
+  router(name: string, options: HostOptions = {}): Host {
+    const forwards = { 'net.ipv4.ip_forward': 1, 'net.ipv6.conf.all.forwarding': 1 }
+    return this.host(name, { ...options, sysctl: { ...forwards, ...options.sysctl } })
+  }
+
+  /** Adds a learning switch, or finds the one of this name. */
+  switch(name: string, options: SwitchOptions = {}): Switch {
+    const known = this.switches.get(name)
+    if (known !== undefined) return known
+    const added = new Switch(this.world, name, options)
+    this.switches.set(name, added)
+    return added
+  }
+
+  /** Joins two hosts or switches by a cable. Times in milliseconds, rates in bits a second. */
+  link<A extends NetworkNode, B extends NetworkNode>(
+    a: A,
+    b: B,
+    options: NetworkLinkOptions = {},
+  ): NetworkLink<EndOf<A>, EndOf<B>> {
     const { addresses, mtu, medium, maxSegmentedPacket, checksumOffload, fcs, ...impairment } = options
     const index = this.links.length
     const cable = new Cable(this.world, `cable ${index}`, {
       ...defined({ mtu, medium, maxSegmentedPacket, checksumOffload, fcs }),
       impairment,
     })
-    const [first, second] = addresses ?? [`10.0.${index}.1/24`, `10.0.${index}.2/24`]
+    const [first, second] = addresses ?? this.nextAddresses(a, b)
     const link = {
       cable,
-      a: a.addInterface(nextName(a), cable.a, [first].flat()),
-      b: b.addInterface(nextName(b), cable.b, [second].flat()),
+      names: [nameOf(a), nameOf(b)] as const,
+      a: plugIn(a, cable.a, [first].flat()) as EndOf<A>,
+      b: plugIn(b, cable.b, [second].flat()) as EndOf<B>,
     }
     this.links.push(link)
+    this.partitions.update()
+    for (const observer of this.observers) observer.linkAdded?.(link)
     return link
+  }
+
+  /** Addresses for a new link: two of a network of its own, or the next of a switch's. */
+  private nextAddresses(a: NetworkNode, b: NetworkNode): [string, string] {
+    const index = this.links.length
+    const lan = this.lanOf(a, index) ?? this.lanOf(b, index)
+    if (lan === undefined) return [`10.0.${index}.1/24`, `10.0.${index}.2/24`]
+    // Two switches that are joined are one network from then on.
+    if (a instanceof Switch && b instanceof Switch) this.switched.set(b, lan)
+    const address = a instanceof Switch && b instanceof Switch ? '' : `10.0.${lan.index}.${++lan.hosts}/24`
+    return [address, address]
+  }
+
+  private lanOf(node: NetworkNode, index: number): { index: number; hosts: number } | undefined {
+    if (!(node instanceof Switch)) return undefined
+    const lan = this.switched.get(node) ?? { index, hosts: 0 }
+    this.switched.set(node, lan)
+    return lan
+  }
+
+  /**
+   * Gives every host routes to every network that it can reach over routers, by the fewest of them, in both versions of
+   * IP. To be called when the links are there, and again when they have changed.
+   */
+  computeRoutes(): void {
+    this.routing.compute([...this.hosts.values()], this.links)
+  }
+
+  /** Tells somebody from now on of what the network gets and suffers; first of what is there already. */
+  observe(observer: NetworkObserver): void {
+    for (const host of this.hosts.values()) observer.hostAdded?.(host)
+    for (const link of this.links) observer.linkAdded?.(link)
+    this.observers.push(observer)
+  }
+
+  /** A frame goes, and only observers know of it. */
+  private unheard(frame: Frame): void {
+    for (const observer of this.observers) observer.unheard?.(frame)
+    this.world.frames.release(frame)
+  }
+
+  private tellFault(text: string): void {
+    for (const observer of this.observers) observer.fault?.(text)
+  }
+
+  /**
+   * Separates groups of hosts: no packet of one group arrives in another, whatever lies between, and nobody is told.
+   * @returns the partition: `heal` ends it
+   */
+  partition(...groups: readonly (readonly Host[])[]): Partition {
+    this.tellFault(`partition: ${groups.map((hosts) => hosts.map(({ name }) => name).join(', ')).join(' | ')}`)
+    return this.partitions.add(groups)
+  }
+
+  /** Ends all partitions. */
+  heal(): void {
+    this.tellFault('all partitions end')
+    for (const partition of [...this.partitions.active]) partition.heal()
+  }
+
+  /** Kills a process as SIGKILL does: its connections are closed by the host. */
+  kill(process: Process): void {
+    this.tellFault(`${process.name} on ${process.host.name} is killed`)
+    process.signal(SIGKILL)
   }
 
   /** Calls `action` at a virtual time, milliseconds since the beginning. */
@@ -165,9 +294,11 @@ export class Network {
    * carrier of its links stays, as if there were a switch between.
    */
   crash(host: Host): void {
-    const plugs = host.ip.interfaces.filter((iface) => !iface.isLoopback).map((iface) => new Plug(iface))
+    this.tellFault(`${host.name} loses power`)
+    const ifaces = host.ip.interfaces.filter((iface) => !iface.isLoopback)
+    const plugs = ifaces.map((iface) => new Plug(iface))
+    for (const iface of ifaces) iface.handOver(new Silence((frame) => this.unheard(frame)))
     host.close()
-    for (const { port } of plugs) port.user = new Silence(this.world)
     this.crashed.set(host, plugs)
   }
 
@@ -179,6 +310,7 @@ export class Network {
   restart(host: Host, options: HostOptions = {}): Host {
     const plugs = this.crashed.get(host)
     if (plugs === undefined) throw new TypeError(`${host.name} is running`)
+    this.tellFault(`${host.name} starts again`)
     this.crashed.delete(host)
     this.hosts.delete(host.name)
     const random = this.world.random.fork(`host ${host.name}, restarted ${++this.restarts}`)
@@ -190,6 +322,7 @@ export class Network {
         if (link.cable.b === port) link.b = iface
       }
     }
+    this.partitions.update()
     return started
   }
 
@@ -205,38 +338,6 @@ export class Network {
     for (const host of this.hosts.values()) host.close()
     for (const { cable } of this.links) cable.setDown(true)
   }
-}
-
-/** Where and how a host was plugged in. */
-class Plug {
-  readonly name: string
-  readonly port: LinkPort
-  readonly addresses: readonly string[]
-  readonly options: InterfaceOptions
-
-  constructor(iface: NetworkInterface) {
-    this.name = iface.name
-    this.port = iface.port
-    this.addresses = iface.addresses
-      .filter(({ address }) => !address.isLinkLocal)
-      .map(({ address, length }) => `${address}/${length}`)
-    this.options = { mac: iface.mac, mtu: iface.mtu }
-  }
-}
-
-/** What is plugged in where a host has no power. */
-class Silence implements LinkUser {
-  private readonly world: World
-
-  constructor(world: World) {
-    this.world = world
-  }
-
-  receive(frame: Frame): void {
-    this.world.frames.release(frame)
-  }
-
-  carrierChanged(): void {}
 }
 
 class Appointment implements TimerOwner {
@@ -255,6 +356,12 @@ class Appointment implements TimerOwner {
     this.action()
   }
 }
+
+/** Plugs a cable's end into a host, as a new interface, or into a switch. */
+const plugIn = (node: NetworkNode, port: LinkPort, addresses: readonly string[]): LinkEnd =>
+  node instanceof Switch ? node.attach(port) : node.addInterface(nextName(node), port, addresses)
+
+const nameOf = (node: NetworkNode): string => (node instanceof Switch ? node.label : node.name)
 
 const nextName = (host: Host): string => `eth${host.ip.interfaces.filter((iface) => !iface.isLoopback).length}`
 

@@ -120,7 +120,7 @@ const setSource = (socket: DatagramSocket, special: Special, index: number, text
 export const describeArrival = (socket: DatagramSocket, into: ControlMessage[], source: SourceAddress): void => {
   const { kept, layer, ipOptions: options } = socket
   if (kept.timestamp) {
-    const time = layer.ip.world.clock.epoch + source.time
+    const time = layer.ip.wallClock.at(source.time)
     const data = { tv_sec: Math.floor(time / 1_000_000), tv_usec: Math.floor(time) % 1_000_000 }
     into.push({ cmsg_level: C.SOL_SOCKET, cmsg_type: C.SCM_TIMESTAMP, data })
   }
