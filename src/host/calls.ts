@@ -1,6 +1,5 @@
 import { MILLISECOND, type Micros, SECOND } from '../core/clock.ts'
 import { Errno } from '../core/errno.ts'
-import { Readiness } from '../core/readiness.ts'
 import type { KnownSockaddr, Sockaddr } from '../socket/address.ts'
 import * as C from '../socket/constants.ts'
 import { Epoll, type EpollEvent } from '../socket/epoll.ts'
@@ -23,11 +22,12 @@ import {
   sendMessages,
   writable,
 } from './calls-message.ts'
+import { waitForChild } from './calls-process.ts'
 import { readFile, receiveInto, transmit, writeFile } from './calls-transfer.ts'
 import { bytesOf, type Data } from './data.ts'
 import { check, failure, ProcessExit } from './failure.ts'
 import { fileControl } from './file-control.ts'
-import { type PollFd, pollFiles, type SelectSet, selectFiles } from './polling.ts'
+import { type PollFd, pollFiles, type SelectSet, selectFiles, waitEpoll } from './polling.ts'
 import type { Process, Program } from './process.ts'
 import { isSignal, SA_RESTART, SIGKILL, SIGSTOP, type SigAction, type SignalHandler } from './signals.ts'
 
@@ -343,16 +343,7 @@ export class Sys {
    * @returns how many
    */
   async epoll_wait(epfd: number, events: EpollEvent[], most: number, timeout: number): Promise<number> {
-    const epoll = this.fileAt(epfd, 'epoll_wait')
-    if (!(epoll instanceof Epoll) || most <= 0) throw failure(-Errno.EINVAL, 'epoll_wait')
-    const deadline = timeout < 0 ? Number.POSITIVE_INFINITY : this.now + timeout * MILLISECOND
-    for (;;) {
-      const count = epoll.harvest(events, most)
-      if (count > 0 || timeout === 0) return count
-      const why = await this.block(epoll, Readiness.In, deadline, 'epoll_wait')
-      if (why === Wakeup.TimedOut) return 0
-      if (why !== Wakeup.Ready) throw failure(-Errno.EINTR, 'epoll_wait')
-    }
+    return waitEpoll(this, this.fileAt(epfd, 'epoll_wait'), events, most, timeout)
   }
 
   // Processes.
@@ -382,21 +373,7 @@ export class Sys {
 
   /** waitpid(2). @param pid a child's, or -1 for any */
   async waitpid(pid = -1): Promise<{ pid: number; status: number }> {
-    this.enter()
-    const { process } = this
-    for (;;) {
-      const candidates = [...process.children].filter((child) => pid === -1 || child.pid === pid)
-      if (candidates.length === 0) throw failure(-Errno.ECHILD, 'waitpid')
-      const ended = candidates.find((child) => !child.isAlive)
-      if (ended !== undefined) {
-        process.host.reap(ended)
-        return { pid: ended.pid, status: ended.status! }
-      }
-      const call = new BlockedCall(process, 'waitpid')
-      for (const child of candidates) void child.ended.then(() => call.resume(Wakeup.Ready))
-      const why = await call.promise
-      if (why === Wakeup.Interrupted) throw failure(-Errno.EINTR, 'waitpid')
-    }
+    return waitForChild(this, pid)
   }
 
   /** Ends the process. Does not return. */

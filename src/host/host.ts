@@ -13,6 +13,7 @@ import { TcpSettings } from '../tcp/settings.ts'
 import { parseIpPrefix } from '../wire/address.ts'
 import { FileTable } from './files.ts'
 import { type OutputLine, Process, type Program } from './process.ts'
+import { defaultResolverConfig, parseHosts, parseResolvConf, type ResolverConfig } from './resolver-config.ts'
 import { SIGURG } from './signals.ts'
 import { NullDevice, ProgramOutput } from './stdio.ts'
 import { Sysctl } from './sysctl.ts'
@@ -21,6 +22,9 @@ import { Sysctl } from './sysctl.ts'
 export interface HostOptions {
   /** Settings by their Linux names, as `sysctl -w` takes them. */
   readonly sysctl?: Readonly<Record<string, string | number>>
+  /** The hosts table, as /etc/hosts has it, beside localhost's entries; and /etc/resolv.conf. */
+  readonly hosts?: string
+  readonly resolvConf?: string
   /** The source of the host's chance; a fork of the world's, by the host's name, unless given. */
   readonly random?: Random
 }
@@ -37,6 +41,10 @@ export class Host {
   readonly sockets: SocketLayer
   readonly tcpSettings = new TcpSettings()
   readonly sysctl: Sysctl
+  /** How its programs find names. */
+  readonly resolver: ResolverConfig
+  /** The chance of what runs in its programs: resolvers. */
+  readonly random: Random
   /** Processes that have not been waited for, by id. */
   readonly processes = new Map<number, Process>()
   /** Told of every line that a program prints. */
@@ -51,6 +59,12 @@ export class Host {
     this.world = world
     this.name = name
     const random = options.random ?? world.random.fork(`host ${name}`)
+    this.random = random.fork('programs')
+    const { hosts } = defaultResolverConfig()
+    this.resolver = {
+      hosts: [...hosts, ...parseHosts(options.hosts ?? '')],
+      ...parseResolvConf(options.resolvConf ?? ''),
+    }
     this.ip = new IpStack(world, { random, name })
     this.sockets = new SocketLayer(this.ip, this.tcpSettings, random)
     this.sockets.onUrgent = (socket) => {

@@ -1,7 +1,7 @@
-import type { Micros } from '../core/clock.ts'
+import { MILLISECOND, type Micros } from '../core/clock.ts'
 import { Errno } from '../core/errno.ts'
 import { Readiness } from '../core/readiness.ts'
-import { withNormBits } from '../socket/epoll.ts'
+import { Epoll, type EpollEvent, withNormBits } from '../socket/epoll.ts'
 import type { OpenFile } from '../socket/open-file.ts'
 import { BlockedCall, Wakeup } from './blocking.ts'
 import type { Sys } from './calls.ts'
@@ -99,5 +99,24 @@ const waitFor = async (
     if (why === Wakeup.TimedOut) return look()
     // These calls never begin anew (signal(7)).
     if (why !== Wakeup.Ready) throw failure(-Errno.EINTR, syscall)
+  }
+}
+
+/** epoll_wait(2). @param timeout milliseconds; negative for ever @returns how many events were filled in */
+export const waitEpoll = async (
+  sys: Sys,
+  epoll: OpenFile,
+  events: EpollEvent[],
+  most: number,
+  timeout: number,
+): Promise<number> => {
+  if (!(epoll instanceof Epoll) || most <= 0) throw failure(-Errno.EINVAL, 'epoll_wait')
+  const deadline = timeout < 0 ? Number.POSITIVE_INFINITY : sys.now + timeout * MILLISECOND
+  for (;;) {
+    const count = epoll.harvest(events, most)
+    if (count > 0 || timeout === 0) return count
+    const why = await sys.block(epoll, Readiness.In, deadline, 'epoll_wait')
+    if (why === Wakeup.TimedOut) return 0
+    if (why !== Wakeup.Ready) throw failure(-Errno.EINTR, 'epoll_wait')
   }
 }

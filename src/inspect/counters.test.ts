@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
+import { serviceName, servicePort } from '../wire/service-names.ts'
 import { lsof } from './lsof.ts'
 import { listCounters, nstat } from './nstat.ts'
-import { serviceName, servicePort } from './services.ts'
 import type { Snapshot } from './snapshot.ts'
 import { sysctl } from './sysctl.ts'
 import { build, OurPair } from './testing.ts'

@@ -1,8 +1,8 @@
 import { type IpAddress, ip, parseIpAddress } from '../wire/address.ts'
+import { servicePort } from '../wire/service-names.ts'
 import { left, lines, right } from './format.ts'
 import { hostName, type Names, type PrintOptions, portName, userName } from './names.ts'
 import { UsageError } from './options.ts'
-import { servicePort } from './services.ts'
 import type { Snapshot } from './snapshot.ts'
 import type { EndpointSnapshot, Holder, TcpSnapshot, UdpSnapshot } from './snapshot-types.ts'
 

@@ -1,10 +1,10 @@
-import { type ServiceProtocol, serviceName } from './services.ts'
+import { type ServiceProtocol, serviceName } from '../wire/service-names.ts'
 
 /** How printers turn numbers into names where they are not told to be numeric. Everything not given stays a number. */
 export interface Names {
   /** The name of an address, as a resolver has it. */
   readonly host?: (address: string) => string | undefined
-  /** The name of a port; services.ts answers unless this is given. */
+  /** The name of a port; wire/service-names.ts answers unless this is given. */
   readonly service?: (port: number, protocol: ServiceProtocol) => string | undefined
   /** The name of a user; 0 is `root` unless this is given. */
   readonly user?: (uid: number) => string | undefined

@@ -1,7 +1,7 @@
+import { protocolName } from '../wire/service-names.ts'
 import { left, lines, right } from './format.ts'
 import { hostName, type Names, portName, userName } from './names.ts'
 import type { NetstatOptions } from './netstat.ts'
-import { protocolName } from './services.ts'
 import type { Snapshot } from './snapshot.ts'
 import type {
   EndpointSnapshot,

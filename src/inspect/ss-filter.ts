@@ -1,6 +1,6 @@
 import { type IpAddress, ip, parseIpAddress, prefixMask } from '../wire/address.ts'
+import { type ServiceProtocol, servicePort } from '../wire/service-names.ts'
 import { UsageError } from './options.ts'
-import { type ServiceProtocol, servicePort } from './services.ts'
 import type { InternetSnapshot } from './snapshot-types.ts'
 
 /**

@@ -1,6 +1,6 @@
+import { protocolName } from '../wire/service-names.ts'
 import { left } from './format.ts'
 import { hostName, type Names, type PrintOptions, portName } from './names.ts'
-import { protocolName } from './services.ts'
 import type { Snapshot } from './snapshot.ts'
 import type { InternetSnapshot, RawSnapshot, SocketSnapshot, UnixSnapshot } from './snapshot-types.ts'
 import { renderSs, SsColumn, type SsRow } from './ss-columns.ts'

@@ -1,7 +1,7 @@
 import type { Host } from '../host/host.ts'
-import { serviceName } from '../inspect/services.ts'
 import { hostAddresses } from '../sim/network-file.ts'
 import { parseIpAddress } from '../wire/address.ts'
+import { serviceName } from '../wire/service-names.ts'
 
 /** Names and their addresses: what a hosts file is. Names are in small letters. */
 export interface NameTable {

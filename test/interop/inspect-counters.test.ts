@@ -329,7 +329,7 @@ describe('what tools say to what they do not know', () => {
 })
 
 test('names of services are those of /etc/services', async () => {
-  const { serviceName } = await import('../../src/inspect/services.ts')
+  const { serviceName } = await import('../../src/wire/service-names.ts')
   const known = new Map<string, string>()
   for (const line of readFileSync('/etc/services', 'utf8').split('\n')) {
     const match = /^(\S+)\s+(\d+)\/(tcp|udp)/.exec(line)

@@ -1,6 +1,4 @@
-/**
- * Names of well-known ports, a part of /etc/services, for printers that are not told to be numeric.
- */
+/** Names of well-known ports and of protocols above IP: parts of /etc/services and /etc/protocols. */
 
 /** Port, and the names of the service over TCP and over UDP; an empty name for none. */
 const SERVICES: readonly (readonly [port: number, tcp: string, udp: string])[] = [
@@ -116,3 +114,9 @@ const PROTOCOLS: Readonly<Record<number, string>> = {
 
 /** The name of a protocol above IP; `undefined` when it has none here. */
 export const protocolName = (protocol: number): string | undefined => PROTOCOLS[protocol]
+
+/** The number of a protocol above IP; `undefined` for a name that is not known. */
+export const protocolNumber = (name: string): number | undefined => {
+  const entry = Object.entries(PROTOCOLS).find(([, known]) => known === name)
+  return entry === undefined ? undefined : Number(entry[0])
+}

@@ -1,0 +1,388 @@
+import type { Sockaddr } from '../socket/address.ts'
+import * as C from '../socket/constants.ts'
+import { type IpAddress, parseIpAddress } from '../wire/address.ts'
+import { type DnsRecord, DnsType, reverseName, sameName } from '../wire/dns.ts'
+import { protocolName, protocolNumber, serviceName, servicePort } from '../wire/service-names.ts'
+import type { Sys } from './calls.ts'
+import { type DnsOutcome, queryDns, searchDns } from './resolver-query.ts'
+
+/** <netdb.h>: names and numbers of hosts, services and protocols. The hosts table first, then DNS (nsswitch: files dns). */
+
+export const AI_PASSIVE = 0x01
+export const AI_CANONNAME = 0x02
+export const AI_NUMERICHOST = 0x04
+export const AI_V4MAPPED = 0x08
+export const AI_ALL = 0x10
+export const AI_ADDRCONFIG = 0x20
+export const AI_NUMERICSERV = 0x400
+const AI_KNOWN = 0x43f
+
+export const NI_NUMERICHOST = 1
+export const NI_NUMERICSERV = 2
+export const NI_NOFQDN = 4
+export const NI_NAMEREQD = 8
+export const NI_DGRAM = 16
+const NI_KNOWN = 31
+
+/** Errors of getaddrinfo(3) and getnameinfo(3), with glibc's numbers and messages (gai_strerror(3)). */
+const EAI = {
+  EAI_BADFLAGS: [-1, 'Bad value for ai_flags'],
+  EAI_NONAME: [-2, 'Name or service not known'],
+  EAI_AGAIN: [-3, 'Temporary failure in name resolution'],
+  EAI_FAIL: [-4, 'Non-recoverable failure in name resolution'],
+  EAI_NODATA: [-5, 'No address associated with hostname'],
+  EAI_FAMILY: [-6, 'ai_family not supported'],
+  EAI_SOCKTYPE: [-7, 'ai_socktype not supported'],
+  EAI_SERVICE: [-8, 'Servname not supported for ai_socktype'],
+  EAI_ADDRFAMILY: [-9, 'Address family for hostname not supported'],
+} as const
+
+export type EaiCode = keyof typeof EAI
+
+/** What getaddrinfo(3) and getnameinfo(3) fail with. */
+export class AddressInfoError extends Error {
+  override readonly name = 'AddressInfoError'
+  readonly code: EaiCode
+  /** Negative, as EAI_* are. */
+  readonly errno: number
+  readonly syscall: string
+
+  constructor(code: EaiCode, syscall: string, what: string) {
+    super(`${code}: ${EAI[code][1]}, ${syscall}${what === '' ? '' : ` ${what}`}`)
+    this.code = code
+    this.errno = EAI[code][0]
+    this.syscall = syscall
+  }
+}
+
+/** What gethostbyname(3) and gethostbyaddr(3) fail with: h_errno. */
+export type HostErrorCode = 'HOST_NOT_FOUND' | 'TRY_AGAIN' | 'NO_RECOVERY' | 'NO_DATA'
+
+export class HostError extends Error {
+  override readonly name = 'HostError'
+  readonly code: HostErrorCode
+
+  constructor(code: HostErrorCode, what: string) {
+    super(`${code}: ${what}`)
+    this.code = code
+  }
+}
+
+/** `struct addrinfo`, as a hint. */
+export interface AddressHints {
+  readonly ai_flags?: number
+  readonly ai_family?: number
+  readonly ai_socktype?: number
+  readonly ai_protocol?: number
+}
+
+/** `struct addrinfo`, as a result. */
+export interface AddressInfo {
+  ai_family: number
+  ai_socktype: number
+  ai_protocol: number
+  ai_addr: Required<Pick<Sockaddr, 'family' | 'address' | 'port' | 'scopeId'>>
+  /** Of the first result, with AI_CANONNAME. */
+  ai_canonname: string | null
+}
+
+/** Kinds of sockets in the order in which they are given. */
+const KINDS = [
+  { socktype: C.SOCK_STREAM, protocol: C.IPPROTO_TCP, name: 'tcp' },
+  { socktype: C.SOCK_DGRAM, protocol: C.IPPROTO_UDP, name: 'udp' },
+  { socktype: C.SOCK_RAW, protocol: 0, name: null },
+] as const
+
+type Kind = (typeof KINDS)[number]
+
+/**
+ * getaddrinfo(3): what there is to connect or bind to, the best first (RFC 6724).
+ * @param node a name or an address; null for this host
+ * @param service a name or a number; null for no port
+ * @throws AddressInfoError
+ */
+export const getaddrinfo = async (
+  sys: Sys,
+  node: string | null,
+  service: string | null,
+  hints: AddressHints = {},
+): Promise<AddressInfo[]> => {
+  sys.enter()
+  const fail = (code: EaiCode): AddressInfoError => new AddressInfoError(code, 'getaddrinfo', node ?? service ?? '')
+  const { ai_flags: flags = 0, ai_family: family = C.AF_UNSPEC, ai_socktype = 0, ai_protocol = 0 } = hints
+  if (node === null && service === null) throw fail('EAI_NONAME')
+  if ((flags & ~AI_KNOWN) !== 0 || ((flags & AI_CANONNAME) !== 0 && node === null)) throw fail('EAI_BADFLAGS')
+  if (![C.AF_UNSPEC, C.AF_INET, C.AF_INET6].includes(family as 0)) throw fail('EAI_FAMILY')
+  const suits = (kind: Kind): boolean =>
+    (ai_socktype === 0 || kind.socktype === ai_socktype) &&
+    (ai_protocol === 0 || kind.protocol === 0 || kind.protocol === ai_protocol)
+  const kinds = KINDS.filter(suits)
+  if (kinds.length === 0) throw fail('EAI_SOCKTYPE')
+  const ports = portsOf(service, kinds, flags)
+  if (ports.length === 0) throw fail(service !== null && (flags & AI_NUMERICSERV) !== 0 ? 'EAI_NONAME' : 'EAI_SERVICE')
+  const found = node === null ? ownAddresses(family, flags) : await lookUp(sys, node, family, flags)
+  if (typeof found === 'string') throw fail(found)
+  const addresses = sortAddresses(sys, found.addresses)
+  return addresses.flatMap((address, index) =>
+    ports.map(({ kind, port }, place) => ({
+      ai_family: address.ip.isIpv4 && !address.mapped ? C.AF_INET : C.AF_INET6,
+      ai_socktype: kind.socktype,
+      ai_protocol: kind.protocol,
+      ai_addr: {
+        family: address.ip.isIpv4 && !address.mapped ? C.AF_INET : C.AF_INET6,
+        address: address.mapped ? `::ffff:${address.ip}` : `${address.ip}`,
+        port,
+        scopeId: address.scope,
+      },
+      ai_canonname: index === 0 && place === 0 && (flags & AI_CANONNAME) !== 0 ? found.name : null,
+    })),
+  )
+}
+
+/** The ports that a service has for kinds of sockets; none for one that is not known. */
+const portsOf = (service: string | null, kinds: readonly Kind[], flags: number): { kind: Kind; port: number }[] => {
+  if (service === null) return kinds.map((kind) => ({ kind, port: 0 }))
+  if (/^[0-9]+$/.test(service)) return kinds.map((kind) => ({ kind, port: Number(service) & 0xffff }))
+  if ((flags & AI_NUMERICSERV) !== 0) return []
+  return kinds.flatMap((kind) => {
+    const port = kind.name === null ? undefined : servicePort(service, kind.name)
+    return port === undefined ? [] : [{ kind, port }]
+  })
+}
+
+interface Candidate {
+  readonly ip: IpAddress
+  readonly scope: number
+  /** Is it to be given as an IPv4-mapped IPv6 address (AI_V4MAPPED)? */
+  readonly mapped: boolean
+}
+
+interface Found {
+  readonly name: string
+  readonly addresses: readonly Candidate[]
+}
+
+const candidate = (ip: IpAddress, scope = 0, mapped = false): Candidate => ({ ip, scope, mapped })
+
+/** The wildcard for who listens, the loopback for who connects. */
+const ownAddresses = (family: number, flags: number): Found => {
+  const texts = (flags & AI_PASSIVE) !== 0 ? ['0.0.0.0', '::'] : ['::1', '127.0.0.1']
+  const addresses = texts.map((text) => candidate(parseIpAddress(text)!)).filter(({ ip }) => isOf(ip, family))
+  return { name: '', addresses }
+}
+
+const isOf = (ip: IpAddress, family: number): boolean => family === C.AF_UNSPEC || ip.isIpv4 === (family === C.AF_INET)
+
+const lookUp = async (sys: Sys, node: string, family: number, flags: number): Promise<Found | EaiCode> => {
+  const literal = readLiteral(sys, node)
+  if (literal !== null) {
+    if (isOf(literal.ip, family)) return { name: node, addresses: [literal] }
+    const mapped = literal.ip.isIpv4 && (flags & AI_V4MAPPED) !== 0
+    return mapped ? { name: node, addresses: [candidate(literal.ip, 0, true)] } : 'EAI_ADDRFAMILY'
+  }
+  if ((flags & AI_NUMERICHOST) !== 0) return 'EAI_NONAME'
+  const wanted = configured(sys, family, flags)
+  const found = await findAddresses(sys, node, wanted)
+  const wantsMapped = family === C.AF_INET6 && (flags & AI_V4MAPPED) !== 0
+  if (!wantsMapped || (typeof found !== 'string' && (flags & AI_ALL) === 0)) return found
+  const v4 = await findAddresses(sys, node, C.AF_INET)
+  if (typeof v4 === 'string') return found
+  const mapped = v4.addresses.map(({ ip }) => candidate(ip, 0, true))
+  return { name: v4.name, addresses: [...(typeof found === 'string' ? [] : found.addresses), ...mapped] }
+}
+
+/** An address in a text, with its zone; null for a name. */
+const readLiteral = (sys: Sys, text: string): Candidate | null => {
+  const [address = '', zone] = text.split('%')
+  const ip = parseIpAddress(address)
+  if (ip === undefined || (zone !== undefined && ip.isIpv4)) return null
+  const scope = zone === undefined ? 0 : sys.process.host.sockets.zoneIndex(zone)
+  return zone !== undefined && scope === 0 ? null : candidate(ip, scope)
+}
+
+/** AI_ADDRCONFIG: the families of which this host has addresses beside the loopback's. */
+const configured = (sys: Sys, family: number, flags: number): number => {
+  if (family !== C.AF_UNSPEC || (flags & AI_ADDRCONFIG) === 0) return family
+  const own = sys.process.host.ip.interfaces
+    .filter(({ isLoopback }) => !isLoopback)
+    .flatMap(({ addresses }) => addresses)
+  const has4 = own.some(({ address }) => address.isIpv4)
+  const has6 = own.some(({ address }) => !address.isIpv4 && !address.isLinkLocal)
+  if (has4 === has6) return family
+  return has4 ? C.AF_INET : C.AF_INET6
+}
+
+const findAddresses = async (sys: Sys, name: string, family: number): Promise<Found | EaiCode> => {
+  const { hosts, servers } = sys.process.host.resolver
+  const entries = hosts.filter(({ names }) => names.some((own) => sameName(own, name)))
+  const own = entries.filter(({ address }) => isOf(address, family))
+  if (own.length > 0) return { name: own[0]!.names[0]!, addresses: own.map(({ address }) => candidate(address)) }
+  if (servers.length === 0) return entries.length > 0 ? 'EAI_ADDRFAMILY' : 'EAI_NONAME'
+  const types = [DnsType.A, DnsType.AAAA].filter(
+    (type) => family === C.AF_UNSPEC || (type === DnsType.A) === (family === C.AF_INET),
+  )
+  const outcomes = await Promise.all(types.map((type) => searchDns(sys, name, type)))
+  const answers = outcomes.filter((outcome) => outcome.kind === 'found')
+  if (answers.length > 0) {
+    return { name: answers[0]!.name, addresses: answers.flatMap(({ records }) => records.flatMap(addressOf)) }
+  }
+  return worst(outcomes)
+}
+
+const addressOf = ({ data }: DnsRecord): Candidate[] =>
+  typeof data === 'object' && 'w3' in data ? [candidate(data)] : []
+
+/** What is told when no question was answered. */
+const worst = (outcomes: readonly DnsOutcome[]): EaiCode => {
+  const kinds = outcomes.map(({ kind }) => kind)
+  if (kinds.includes('again')) return 'EAI_AGAIN'
+  if (kinds.includes('no data')) return 'EAI_NODATA'
+  return kinds.includes('failed') ? 'EAI_FAIL' : 'EAI_NONAME'
+}
+
+/** Those that can be reached first, then by RFC 6724's precedence (section 2.1); else in the order in which they came. */
+const sortAddresses = (sys: Sys, addresses: readonly Candidate[]): Candidate[] => {
+  const { host } = sys.process
+  const unreachable = ({ ip, scope }: Candidate): number =>
+    Number(typeof host.ip.resolve(ip, null, scope === 0 ? null : host.ip.interfaceAt(scope)) === 'number')
+  return addresses
+    .map((address) => ({ address, unreachable: unreachable(address) }))
+    .sort((a, b) => a.unreachable - b.unreachable || precedence(b.address.ip) - precedence(a.address.ip))
+    .map(({ address }) => address)
+}
+
+const precedence = (ip: IpAddress): number => {
+  if (ip.isIpv4) return 35
+  if (ip.isLoopback) return 50
+  const top = ip.w0 >>> 0
+  if (top >>> 16 === 0x2002) return 30
+  if (top === 0x2001_0000) return 5
+  return top >>> 25 === 0x7e ? 3 : 40
+}
+
+/**
+ * getnameinfo(3): the names of an address and its port.
+ * @throws AddressInfoError EAI_NONAME with NI_NAMEREQD, EAI_AGAIN, EAI_FAMILY
+ */
+export const getnameinfo = async (
+  sys: Sys,
+  address: Sockaddr,
+  flags = 0,
+): Promise<{ host: string; service: string }> => {
+  sys.enter()
+  const text = address.address ?? ''
+  const fail = (code: EaiCode): AddressInfoError => new AddressInfoError(code, 'getnameinfo', text)
+  if ((flags & ~NI_KNOWN) !== 0) throw fail('EAI_BADFLAGS')
+  const ip = parseIpAddress(text.split('%')[0]!)
+  if (ip === undefined) throw fail('EAI_FAMILY')
+  const port = address.port ?? 0
+  const protocol = (flags & NI_DGRAM) !== 0 ? 'udp' : 'tcp'
+  const service = ((flags & NI_NUMERICSERV) !== 0 ? undefined : serviceName(port, protocol)) ?? `${port}`
+  const found = (flags & NI_NUMERICHOST) !== 0 ? null : await nameOf(sys, ip)
+  if (typeof found === 'object' && found !== null) {
+    const isShort = (flags & NI_NOFQDN) !== 0
+    return { host: isShort ? found.name.replace(/\..*/, '') : found.name, service }
+  }
+  if (found === 'again' && (flags & NI_NAMEREQD) !== 0) throw fail('EAI_AGAIN')
+  if ((flags & NI_NAMEREQD) !== 0) throw fail('EAI_NONAME')
+  return { host: text, service }
+}
+
+const nameOf = async (sys: Sys, ip: IpAddress): Promise<{ name: string } | DnsOutcome['kind']> => {
+  const { hosts, servers } = sys.process.host.resolver
+  const entry = hosts.find(({ address }) => address.equals(ip))
+  if (entry !== undefined) return { name: entry.names[0]! }
+  if (servers.length === 0) return 'no name'
+  const outcome = await queryDns(sys, reverseName(ip), DnsType.PTR)
+  if (outcome.kind !== 'found') return outcome.kind
+  const data = outcome.records[0]?.data
+  return typeof data === 'string' ? { name: data } : 'no data'
+}
+
+/** `struct hostent`. */
+export interface HostEntry {
+  h_name: string
+  h_aliases: string[]
+  h_addrtype: number
+  h_addr_list: string[]
+}
+
+/** gethostbyname(3): IPv4 alone. @throws HostError */
+export const gethostbyname = async (sys: Sys, name: string): Promise<HostEntry> => {
+  sys.enter()
+  const literal = parseIpAddress(name)
+  if (literal?.isIpv4 === true) return { h_name: name, h_aliases: [], h_addrtype: C.AF_INET, h_addr_list: [name] }
+  const found = await findAddresses(sys, name, C.AF_INET)
+  if (typeof found === 'string') throw new HostError(HOST_ERRORS[found] ?? 'HOST_NOT_FOUND', name)
+  const entry = sys.process.host.resolver.hosts.find(({ names }) => names.some((own) => sameName(own, name)))
+  const aliases = entry === undefined ? [name].filter((own) => !sameName(own, found.name)) : entry.names.slice(1)
+  return {
+    h_name: found.name,
+    h_aliases: [...aliases],
+    h_addrtype: C.AF_INET,
+    h_addr_list: found.addresses.map(({ ip }) => `${ip}`),
+  }
+}
+
+const HOST_ERRORS: Readonly<Partial<Record<EaiCode, HostErrorCode>>> = {
+  EAI_AGAIN: 'TRY_AGAIN',
+  EAI_NODATA: 'NO_DATA',
+  EAI_ADDRFAMILY: 'NO_DATA',
+  EAI_FAIL: 'NO_RECOVERY',
+}
+
+/** gethostbyaddr(3). @throws HostError */
+export const gethostbyaddr = async (sys: Sys, address: string): Promise<HostEntry> => {
+  sys.enter()
+  const ip = parseIpAddress(address)
+  if (ip === undefined) throw new HostError('NO_RECOVERY', address)
+  const found = await nameOf(sys, ip)
+  if (typeof found === 'string') {
+    throw new HostError(found === 'again' ? 'TRY_AGAIN' : found === 'no data' ? 'NO_DATA' : 'HOST_NOT_FOUND', address)
+  }
+  const family = ip.isIpv4 ? C.AF_INET : C.AF_INET6
+  return { h_name: found.name, h_aliases: [], h_addrtype: family, h_addr_list: [`${ip}`] }
+}
+
+/** `struct servent`; the port is a number in host order. */
+export interface ServiceEntry {
+  s_name: string
+  s_port: number
+  s_proto: 'tcp' | 'udp'
+}
+
+/** getservbyname(3). @param protocol null for any @returns null for a name that is not known */
+export const getservbyname = (name: string, protocol: 'tcp' | 'udp' | null = null): ServiceEntry | null => {
+  for (const s_proto of protocol === null ? (['tcp', 'udp'] as const) : [protocol]) {
+    const port = servicePort(name, s_proto)
+    if (port !== undefined) return { s_name: name, s_port: port, s_proto }
+  }
+  return null
+}
+
+/** getservbyport(3). @param port in host order */
+export const getservbyport = (port: number, protocol: 'tcp' | 'udp' | null = null): ServiceEntry | null => {
+  for (const s_proto of protocol === null ? (['tcp', 'udp'] as const) : [protocol]) {
+    const name = serviceName(port, s_proto)
+    if (name !== undefined) return { s_name: name, s_port: port, s_proto }
+  }
+  return null
+}
+
+/** `struct protoent`. */
+export interface ProtocolEntry {
+  p_name: string
+  p_proto: number
+}
+
+/** getprotobyname(3). */
+export const getprotobyname = (name: string): ProtocolEntry | null => {
+  const number = protocolNumber(name.toLowerCase())
+  return number === undefined ? null : { p_name: name.toLowerCase(), p_proto: number }
+}
+
+/** getprotobynumber(3). */
+export const getprotobynumber = (number: number): ProtocolEntry | null => {
+  const name = protocolName(number)
+  return name === undefined ? null : { p_name: name, p_proto: number }
+}
