@@ -1,4 +1,5 @@
 import { Errno } from '../core/errno.ts'
+import { packFlags } from '../core/flags.ts'
 import type { Destination } from '../ip/destination.ts'
 import type { NetworkInterface } from '../ip/interface.ts'
 import { IPV4_LOOPBACK, type IpAddress } from '../wire/address.ts'
@@ -7,7 +8,7 @@ import * as C from './constants.ts'
 import { getIpOption, getIpv6Option, IpOptions, setIpOption, setIpv6Option } from './ip-options.ts'
 import type { SocketLayer } from './layer.ts'
 import type { PortClaim } from './ports.ts'
-import { Socket } from './socket.ts'
+import { INET_FLAGS, Socket } from './socket.ts'
 import type { OptionFailure, OptionValue } from './socket-options.ts'
 
 /** A socket of the Internet families: what TCP, UDP, raw and ping sockets have in common, which is their addresses. */
@@ -16,25 +17,31 @@ export abstract class InetSocket extends Socket implements PortClaim {
   boundAddress: IpAddress
   /** The port that it has or last had; 0 for none. */
   localPort = 0
-  v6only: boolean
+  declare v6only: boolean
   /** IP_FREEBIND and IP_TRANSPARENT: addresses may be bound that the host does not have. */
-  freeBind = false
+  declare freeBind: boolean
   /** IP_BIND_ADDRESS_NO_PORT. */
-  bindAddressNoPort = false
-  /** IP_LOCAL_PORT_RANGE: first and last; 0 for the host's. */
-  portRange: readonly [number, number] = NO_RANGE
-  readonly isTimeWait = false
+  declare bindAddressNoPort: boolean
   /** Options at IPPROTO_IP and IPPROTO_IPV6. Not to be written: see `ownIpOptions`. */
   ipOptions: IpOptions
-  private hasOwnIpOptions = false
+  declare private hasOwnIpOptions: boolean
   /** Was the port asked for by number? Then it stays the socket's as long as the socket lives. */
-  protected portIsFixed = false
+  declare protected portIsFixed: boolean
+
+  static {
+    const names = ['v6only', 'freeBind', 'bindAddressNoPort', 'hasOwnIpOptions', 'portIsFixed']
+    packFlags(InetSocket.prototype, names, INET_FLAGS)
+  }
 
   constructor(layer: SocketLayer, domain: number, type: number, protocol: number) {
     super(layer, domain, type, protocol)
     this.v6only = domain === C.AF_INET6 && layer.settings.bindv6only !== 0
     this.boundAddress = anyAddress(this.family)
     this.ipOptions = this.family === 4 ? layer.defaultIpOptions : layer.defaultIpOptions6
+  }
+
+  get isTimeWait(): boolean {
+    return false
   }
 
   /** The local address as it is now: the one bound, or the one that the connection has. */
@@ -204,5 +211,3 @@ export abstract class InetSocket extends Socket implements PortClaim {
     return this.boundInterface ?? -Errno.EINVAL
   }
 }
-
-const NO_RANGE: readonly [number, number] = [0, 0]

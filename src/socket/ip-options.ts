@@ -5,6 +5,8 @@ import * as C from './constants.ts'
 import type { InetSocket } from './inet.ts'
 import type { OptionFailure, OptionValue } from './socket-options.ts'
 
+const NO_RANGE: readonly [number, number] = [0, 0]
+
 /**
  * Options at IPPROTO_IP and IPPROTO_IPV6 that every socket of the Internet families keeps, with Linux's defaults and
  * limits. One object serves all sockets that left them alone.
@@ -21,6 +23,8 @@ export class IpOptions {
   receiveTtl = false
   receiveTos = false
   originalDestination = false
+  /** IP_LOCAL_PORT_RANGE: first and last; 0 for the host's. */
+  portRange: readonly [number, number] = NO_RANGE
   headerIncluded = false
   multicastTtl = 1
   multicastLoop = true
@@ -127,7 +131,7 @@ const setPortRange = (socket: InetSocket, value: number): number => {
   const low = value & 0xffff
   const high = (value >>> 16) & 0xffff
   if (low !== 0 && high !== 0 && high < low) return -Errno.EINVAL
-  socket.portRange = [low, high]
+  socket.ownIpOptions().portRange = [low, high]
   return 0
 }
 
@@ -235,7 +239,7 @@ export const getIpOption = (socket: InetSocket, name: number): OptionValue | Opt
     case C.IP_BIND_ADDRESS_NO_PORT:
       return Number(socket.bindAddressNoPort)
     case C.IP_LOCAL_PORT_RANGE:
-      return (socket.portRange[1] << 16) | socket.portRange[0]
+      return (socket.ipOptions.portRange[1] << 16) | socket.ipOptions.portRange[0]
     default:
       return { errno: Errno.ENOPROTOOPT }
   }

@@ -1,4 +1,5 @@
 import { Errno } from '../core/errno.ts'
+import { packFlags } from '../core/flags.ts'
 import { O_RDWR } from './constants.ts'
 import { type Waiter, WaitQueue } from './wait.ts'
 
@@ -9,16 +10,28 @@ import { type Waiter, WaitQueue } from './wait.ts'
 export abstract class OpenFile {
   /** Descriptors that refer to it, and calls in progress on it. */
   references = 0
-  /** O_RDONLY, O_WRONLY or O_RDWR. */
-  readonly access: number = O_RDWR
-  /** Bytes that it holds between its two ends, if it is a pipe's end; else 0. */
-  readonly capacity: number = 0
+  /** Boolean properties, of the classes derived from this one too. */
+  bits = 0
   /** O_NONBLOCK. */
-  nonBlocking = false
+  declare nonBlocking: boolean
   /** O_ASYNC, and whom SIGIO and SIGURG go to: a process's id, 0 for nobody. */
-  async = false
+  declare async: boolean
   owner = 0
   private queue: WaitQueue | null = null
+
+  static {
+    packFlags(OpenFile.prototype, ['nonBlocking', 'async'])
+  }
+
+  /** O_RDONLY, O_WRONLY or O_RDWR. */
+  get access(): number {
+    return O_RDWR
+  }
+
+  /** Bytes that it holds between its two ends, if it is a pipe's end; else 0. */
+  get capacity(): number {
+    return 0
+  }
 
   /** What it is ready for now: `Readiness` bits. */
   abstract poll(): number

@@ -25,13 +25,19 @@ class Pipe {
 
 /** The end of a pipe that is read from. */
 export class PipeReader extends OpenFile {
-  override readonly access: number = C.O_RDONLY
-  override readonly capacity: number = CAPACITY
   private readonly pipe: Pipe
 
   constructor(pipe: Pipe) {
     super()
     this.pipe = pipe
+  }
+
+  override get access(): number {
+    return C.O_RDONLY
+  }
+
+  override get capacity(): number {
+    return CAPACITY
   }
 
   poll(): number {
@@ -63,13 +69,19 @@ export class PipeReader extends OpenFile {
 
 /** The end of a pipe that is written to. */
 export class PipeWriter extends OpenFile {
-  override readonly access: number = C.O_WRONLY
-  override readonly capacity: number = CAPACITY
   private readonly pipe: Pipe
 
   constructor(pipe: Pipe) {
     super()
     this.pipe = pipe
+  }
+
+  override get access(): number {
+    return C.O_WRONLY
+  }
+
+  override get capacity(): number {
+    return CAPACITY
   }
 
   poll(): number {

@@ -22,7 +22,7 @@ export interface PortClaim {
  * What is left of a claim when no socket stands for it: that of connections and of pairs in TIME_WAIT. A class, as V8 makes
  * a hidden class of its own for each object that is spread from another.
  */
-export class FixedClaim implements PortClaim {
+class FixedClaim implements PortClaim {
   readonly local: IpAddress
   readonly family: 4 | 6
   readonly v6only: boolean
@@ -161,6 +161,16 @@ export const addressesOverlap = (a: PortClaim, b: PortClaim): boolean => {
 const coversIpv6 = (any: PortClaim): boolean => any.local.equals(IPV6_ANY)
 const coversIpv4 = (any: PortClaim): boolean => any.family === 4 || any.local.isIpv4 || !any.v6only
 
+/** Is `claim` what a connection of `socket` from `local` claims? */
+const isOfConnection = (claim: FixedClaim, socket: PortClaim, local: IpAddress): boolean =>
+  claim.reuseAddress === socket.reuseAddress &&
+  claim.reusePort === socket.reusePort &&
+  claim.family === socket.family &&
+  claim.v6only === socket.v6only &&
+  claim.uid === socket.uid &&
+  claim.boundInterface === socket.boundInterface &&
+  claim.local.equals(local)
+
 /** Must two sockets be bound to different interfaces, and are they? */
 const differentInterfaces = (a: PortClaim, b: PortClaim): boolean =>
   a.boundInterface !== null && b.boundInterface !== null && a.boundInterface !== b.boundInterface
@@ -186,6 +196,8 @@ export const udpConflict = (a: PortClaim, b: PortClaim): boolean => {
 export class PortTable {
   private readonly buckets = new Map<number, PortBucket>()
   private readonly conflicts: (a: PortClaim, b: PortClaim) => boolean
+  /** The claim made last for a connection: the next is mostly on the same terms. */
+  private lastClaim: FixedClaim | null = null
 
   /** @param conflicts may these two not share a port? */
   constructor(conflicts: (a: PortClaim, b: PortClaim) => boolean) {
@@ -230,6 +242,14 @@ export class PortTable {
     const bucket = this.obtain(port, false)
     bucket.automatic = false
     return bucket.add(claim)
+  }
+
+  /** What a connection of `socket` from `local`, whose port is chosen for it, claims: an object that others may share. */
+  claimOfConnection(socket: PortClaim, local: IpAddress): PortClaim {
+    const { lastClaim } = this
+    if (lastClaim !== null && isOfConnection(lastClaim, socket, local)) return lastClaim
+    this.lastClaim = new FixedClaim(socket, local, false)
+    return this.lastClaim
   }
 
   /** Takes `port` for a connection whose pair of endpoints is free; null when a socket is bound to it. */

@@ -1,5 +1,6 @@
 import type { Micros } from '../core/clock.ts'
 import { Errno } from '../core/errno.ts'
+import { packFlags } from '../core/flags.ts'
 import type { NetworkInterface } from '../ip/interface.ts'
 import type { KnownSockaddr, Sockaddr } from './address.ts'
 import * as C from './constants.ts'
@@ -7,6 +8,10 @@ import type { ControlMessage } from './control.ts'
 import type { SocketLayer } from './layer.ts'
 import { OpenFile } from './open-file.ts'
 import { getSocketOption, type OptionFailure, type OptionValue, setSocketOption } from './socket-options.ts'
+
+/** The first of the socket's bits in `OpenFile.bits`, and of those of sockets of the Internet families. */
+const SOCKET_FLAGS = 2
+export const INET_FLAGS = 5
 
 /** What a receive call learns beside the data. One object a call. */
 export class Received {
@@ -26,22 +31,15 @@ export class Received {
  */
 export abstract class Socket extends OpenFile {
   readonly layer: SocketLayer
-  /** AF_INET, AF_INET6 or AF_UNIX; SOCK_*; IPPROTO_*. */
-  readonly domain: number
-  readonly type: number
-  readonly protocol: number
-  reuseAddress = false
-  reusePort = false
-  /** SO_SNDTIMEO and SO_RCVTIMEO, microseconds; 0 for no limit, less for not to wait at all. */
-  sendTimeout: Micros = 0
-  receiveTimeout: Micros = 0
+  /** Domain, type and protocol in one number: bits 24 and above, 16 to 23, and 0 to 15. */
+  private readonly kind: number
+  declare reuseAddress: boolean
+  declare reusePort: boolean
   /** SO_BINDTODEVICE, or the scope of a link-local address. */
   boundInterface: NetworkInterface | null = null
-  /** SO_LINGER: seconds, -1 when it is off. */
-  lingerSeconds = -1
   /** Options at SOL_SOCKET that are only kept, or that few look at. Not to be written: see `ownKept`. */
   kept: KeptOptions
-  private keepsOwn = false
+  declare private keepsOwn: boolean
   /** Who made it: 0 is the superuser. */
   uid = 0
   /** Names it among the host's sockets. */
@@ -50,12 +48,56 @@ export abstract class Socket extends OpenFile {
   constructor(layer: SocketLayer, domain: number, type: number, protocol: number) {
     super()
     this.layer = layer
-    this.domain = domain
-    this.type = type
-    this.protocol = protocol
+    this.kind = (domain << 24) | (type << 16) | protocol
     this.kept = layer.defaultKept
     this.inode = layer.newInode()
     layer.sockets.add(this)
+  }
+
+  static {
+    packFlags(Socket.prototype, ['reuseAddress', 'reusePort', 'keepsOwn'], SOCKET_FLAGS)
+  }
+
+  /** AF_INET, AF_INET6, AF_UNIX … */
+  get domain(): number {
+    return this.kind >>> 24
+  }
+
+  /** SOCK_STREAM … */
+  get type(): number {
+    return (this.kind >>> 16) & 0xff
+  }
+
+  /** IPPROTO_TCP … */
+  get protocol(): number {
+    return this.kind & 0xffff
+  }
+
+  /** SO_SNDTIMEO, microseconds; 0 for no limit, less for not to wait at all. */
+  get sendTimeout(): Micros {
+    return this.kept.sendTimeout
+  }
+
+  set sendTimeout(limit: Micros) {
+    this.ownKept().sendTimeout = limit
+  }
+
+  /** SO_RCVTIMEO, alike. */
+  get receiveTimeout(): Micros {
+    return this.kept.receiveTimeout
+  }
+
+  set receiveTimeout(limit: Micros) {
+    this.ownKept().receiveTimeout = limit
+  }
+
+  /** SO_LINGER: seconds, -1 when it is off. */
+  get lingerSeconds(): number {
+    return this.kept.lingerSeconds
+  }
+
+  set lingerSeconds(seconds: number) {
+    this.ownKept().lingerSeconds = seconds
   }
 
   /** 4 or 6, for sockets of the Internet families. */
@@ -74,10 +116,7 @@ export abstract class Socket extends OpenFile {
   protected inheritOptions(from: Socket): void {
     this.reuseAddress = from.reuseAddress
     this.reusePort = from.reusePort
-    this.sendTimeout = from.sendTimeout
-    this.receiveTimeout = from.receiveTimeout
     this.boundInterface = from.boundInterface
-    this.lingerSeconds = from.lingerSeconds
     this.uid = from.uid
     this.kept = from.kept
     from.keepsOwn = false
@@ -222,6 +261,9 @@ export abstract class Socket extends OpenFile {
 
 /** What `Socket.kept` has. One object serves all sockets that left it alone. */
 export class KeptOptions {
+  sendTimeout: Micros = 0
+  receiveTimeout: Micros = 0
+  lingerSeconds = -1
   debug = false
   dontRoute = false
   broadcast = false

@@ -16,7 +16,7 @@ import { anyAddress, type Endpoint, formatSockaddr, isUnspec, type KnownSockaddr
 import * as C from './constants.ts'
 import { InetSocket } from './inet.ts'
 import type { SocketLayer } from './layer.ts'
-import { FixedClaim, PortOwner } from './ports.ts'
+import { PortOwner } from './ports.ts'
 import type { Received } from './socket.ts'
 import type { OptionFailure, OptionValue } from './socket-options.ts'
 import type { ListenerClaim } from './tcp-demux.ts'
@@ -252,7 +252,7 @@ export class TcpSocket extends InetSocket implements TcpObserver {
       c.hold = hold.forChild(c.local)
       return 0
     }
-    const claim = new FixedClaim(this, c.local, false)
+    const claim = layer.tcpPorts.claimOfConnection(this, c.local)
     c.hold = this.chooseEphemeral((port) => {
       if (!layer.tcpPorts.mayShare(port)) return null
       c.localPort = port
@@ -572,7 +572,7 @@ export class TcpSocket extends InetSocket implements TcpObserver {
   }
 
   private chooseEphemeral<T>(take: (port: number) => T | null): T | null {
-    return this.layer.chooseEphemeral(take, this.portRange)
+    return this.layer.chooseEphemeral(take, this.ipOptions.portRange)
   }
 
   protected override release(): void {

@@ -94,7 +94,7 @@ export class UdpSocket extends DatagramSocket implements UdpClaim, ReadinessObse
   private takePort(port: number): PortOwner | null {
     const { udpPorts } = this.layer
     if (port !== 0) return udpPorts.bind(port, this)
-    return this.layer.chooseEphemeral((candidate) => udpPorts.bind(candidate, this), this.portRange)
+    return this.layer.chooseEphemeral((candidate) => udpPorts.bind(candidate, this), this.ipOptions.portRange)
   }
 
   /** Takes any port if it has none yet. @returns whether it has one now */

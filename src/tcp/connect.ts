@@ -18,6 +18,9 @@ import { MIN_MSS_ESTIMATE, setInitialWindow } from './window.ts'
 /** Sets up what follows from a connection's endpoints and its route. */
 export const prepareEndpoints = (c: TcpConnection, destination: Destination): void => {
   c.destination = destination
+  // One object of each serves all connections of two hosts.
+  if (c.remote.equals(destination.address)) c.remote = destination.address
+  if (c.local.equals(destination.source)) c.local = destination.source
   c.pseudoSum = pseudoHeaderSum(c.local, c.remote, IpProtocol.Tcp, 0)
   c.timestampOffset = c.layer.timestampOffset(c.local, c.remote)
   c.rcv.advertisedMss = advertisedMss(c)

@@ -1,3 +1,4 @@
+import { packFlags } from '../core/flags.ts'
 import type { ReadinessObserver } from '../core/readiness.ts'
 import { Ring } from '../core/ring.ts'
 import type { Timer, TimerOwner } from '../core/timer.ts'
@@ -246,6 +247,8 @@ export const HANDSHAKE_PASSED = -5
 /** One end of a TCP connection: the transmission control block. What is done with it stands in the files beside this one. */
 export class TcpConnection extends TupleEntry implements TimerOwner {
   readonly layer: TcpLayer
+  /** The boolean properties. */
+  bits = 0
   state: number = TcpState.Closed
   /** `Feature` bits. */
   features = 0
@@ -272,7 +275,7 @@ export class TcpConnection extends TupleEntry implements TimerOwner {
   control: CongestionControl
 
   /** Was it opened by a SYN of ours? */
-  isActive = false
+  declare isActive: boolean
   /** `Nagle` bits. */
   nagle = 0
   /** Sizes of the queues, bytes, in the terms of SO_SNDBUF and SO_RCVBUF; `BufferLock` bits. */
@@ -280,7 +283,7 @@ export class TcpConnection extends TupleEntry implements TimerOwner {
   receiveBuffer: number
   bufferLocks = 0
   /** Somebody waits for room in the send queue. */
-  wantsSpace = false
+  declare wantsSpace: boolean
 
   queue: SendQueue | null = null
   sendRing: Ring | null = null
@@ -306,19 +309,19 @@ export class TcpConnection extends TupleEntry implements TimerOwner {
   lastAckMs = 0
   /** When the first SYN left: milliseconds modulo 2^32. Did it ask for ECN? */
   synSentMs = 0
-  ecnOffered = false
+  declare ecnOffered: boolean
   /** The shift of our windows that our SYN offers, whether or not the peer agrees to it. */
   offeredScale = 0
   /** Was it ever in ESTABLISHED? */
-  wasEstablished = false
+  declare wasEstablished: boolean
   /** The peer's FIN has come, in order. */
-  receivedFin = false
+  declare receivedFin: boolean
   /** Nobody holds it any more, and it is counted as such. */
-  isOrphan = false
+  declare isOrphan: boolean
   /** The port was bound by the application: it stays the socket's when the connection ends. */
-  keepsPort = false
+  declare keepsPort: boolean
   /** The byte at SND.NXT has been sent as a probe of a shut window, and does not count as sent. */
-  probeByteOut = false
+  declare probeByteOut: boolean
   /** Segments sent and received, of those received the ones with data, and those out of order: for those who look. */
   segmentsOut = 0
   segmentsIn = 0
@@ -328,6 +331,12 @@ export class TcpConnection extends TupleEntry implements TimerOwner {
   timestampOffset = 0
   /** The sum of the pseudo-header without the length. */
   pseudoSum = 0
+
+  static {
+    const handshake = ['isActive', 'ecnOffered', 'wasEstablished']
+    const transfer = ['wantsSpace', 'probeByteOut', 'receivedFin', 'isOrphan', 'keepsPort']
+    packFlags(TcpConnection.prototype, [...handshake, ...transfer])
+  }
 
   constructor(layer: TcpLayer, local: IpAddress, localPort: number, remote: IpAddress, remotePort: number) {
     super(TupleKind.Connection, local, localPort, remote, remotePort)
