@@ -10,6 +10,7 @@ import { errorLine, Failure } from './failure.ts'
 import { addFetchCommand } from './fetch.ts'
 import { addLabCommand } from './lab.ts'
 import { addRunCommand } from './run.ts'
+import { addPacketdrillCommand } from './packetdrill.ts'
 import { addUpCommand } from './up.ts'
 import { VERSION } from './version.ts'
 
@@ -61,6 +62,7 @@ const build = (): Command => {
   addRunCommand(program)
   addUpCommand(program)
   addFetchCommand(program)
+  addPacketdrillCommand(program)
   for (const [name, { summary, print }] of Object.entries(TOOLS)) addTool(program, name, summary, print)
   return program
 }

@@ -42,6 +42,11 @@ export class Sysctl {
     return [...this.fields.keys()].sort()
   }
 
+  /** Is there a setting of this name? */
+  has(name: string): boolean {
+    return this.fields.has(name.replaceAll('/', '.'))
+  }
+
   /**
    * The value, as sysctl prints it: several numbers are separated by tabs.
    * @throws TypeError when there is no such setting

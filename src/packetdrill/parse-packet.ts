@@ -110,7 +110,7 @@ const parseOptions = (cursor: Cursor): readonly TcpOptionSpec[] | null => {
 
 const parseOption = (cursor: Cursor): TcpOptionSpec => {
   const { text } = cursor.expect('word')
-  const name = text as TcpOptionName
+  const name = text as Exclude<TcpOptionName, 'unknown'>
   switch (name) {
     case 'nop':
     case 'eol':

@@ -89,7 +89,19 @@ export interface TcpSpec {
   readonly options: readonly TcpOptionSpec[] | null
 }
 
-export type TcpOptionName = 'nop' | 'eol' | 'mss' | 'wscale' | 'sackOK' | 'sack' | 'TS' | 'md5' | 'FO' | 'FOEXP'
+/** 'unknown' stands for what only live segments have: the kind as its value, the rest as blob. */
+export type TcpOptionName =
+  | 'nop'
+  | 'eol'
+  | 'mss'
+  | 'wscale'
+  | 'sackOK'
+  | 'sack'
+  | 'TS'
+  | 'md5'
+  | 'FO'
+  | 'FOEXP'
+  | 'unknown'
 
 export interface TcpOptionSpec {
   readonly name: TcpOptionName

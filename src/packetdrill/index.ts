@@ -1,0 +1,104 @@
+import type { Micros } from '../core/clock.ts'
+import type { World } from '../core/world.ts'
+import type { LinkPort } from '../link/port.ts'
+import { configure, demandedVersion, IP_VERSIONS, type IpVersion, SUITE_DEFINITIONS } from './configuration.ts'
+import { Mismatch } from './failure.ts'
+import { formatLadder, type LadderStep } from './ladder.ts'
+import { parseScript } from './parser.ts'
+import { Runner } from './runner.ts'
+import { ScriptError, Unsupported } from './script.ts'
+import { Shell } from './shell.ts'
+import { Stage } from './stage.ts'
+
+export { IP_VERSIONS, type IpVersion } from './configuration.ts'
+export { formatLadder, type LadderStep } from './ladder.ts'
+
+/** What a script is run with. */
+export interface PacketdrillOptions {
+  /** 'ipv4' unless given. */
+  readonly ipVersion?: IpVersion
+  /** 'linux' unless given. */
+  readonly personality?: 'linux' | 'bsd'
+  /** What stands for names in the script, as -D gives it. */
+  readonly definitions?: Readonly<Record<string, string>>
+  /** Reads a file that the script includes, by the name that it has there; null when there is none. */
+  readonly readFile?: (name: string) => string | null
+  /** Where chance begins: 1 unless given. */
+  readonly seed?: number
+  /** Told of the link before anything passes it: to capture what does. */
+  readonly onLink?: (port: LinkPort, world: World) => void
+}
+
+/** How a run has ended. */
+export interface PacketdrillResult {
+  readonly outcome: 'passed' | 'failed' | 'unsupported'
+  readonly ipVersion: IpVersion
+  /** Line of the script where it went wrong; null when it passed, or when no line is to blame. */
+  readonly line: number | null
+  /** In one line, what is wrong or missing; empty when it passed. */
+  readonly reason: string
+  /** What the script says there, and what came; null where there is no such thing. */
+  readonly expected: string | null
+  readonly actual: string | null
+  /** What has happened, to the end or to where it went wrong. */
+  readonly ladder: readonly LadderStep[]
+  /** Script time at the end, microseconds. */
+  readonly duration: Micros
+}
+
+/**
+ * Runs a packetdrill script against a host of its own, in virtual time. Always gives a result: a script that makes no
+ * sense has failed, and one that asks for what is not here is unsupported.
+ */
+export const runPacketdrill = async (text: string, options: PacketdrillOptions = {}): Promise<PacketdrillResult> => {
+  const ipVersion = options.ipVersion ?? 'ipv4'
+  let runner: Runner | null = null
+  let stage: Stage | null = null
+  let ended: Pick<PacketdrillResult, 'outcome' | 'line' | 'reason' | 'expected' | 'actual'>
+  try {
+    const script = parseScript(text, { ...SUITE_DEFINITIONS[ipVersion], ...options.definitions })
+    const demanded = demandedVersion(script.flags)
+    if (demanded !== null && demanded !== ipVersion) throw new Unsupported(`the script is for ${demanded} alone`)
+    const configuration = configure(ipVersion, script.flags)
+    stage = new Stage(configuration, options.seed ?? 1, options.personality ?? 'linux')
+    options.onLink?.(stage.link, stage.world)
+    const include = options.readFile ?? (() => null)
+    const shell = new Shell({ host: stage.host, link: stage.link, include })
+    runner = new Runner(script, configuration, stage, shell)
+    await runner.run()
+    ended = { outcome: 'passed', line: null, reason: '', expected: null, actual: null }
+  } catch (error) {
+    ended = judge(error)
+  }
+  const duration = stage?.now ?? 0
+  const ladder = runner?.ladder ?? []
+  stage?.close()
+  return { ...ended, ipVersion, ladder, duration }
+}
+
+const judge = (error: unknown): Pick<PacketdrillResult, 'outcome' | 'line' | 'reason' | 'expected' | 'actual'> => {
+  if (error instanceof Mismatch) {
+    const { line, message, expected, actual } = error
+    return { outcome: 'failed', line, reason: message, expected, actual }
+  }
+  const rest = { expected: null, actual: null }
+  if (error instanceof Unsupported) return { outcome: 'unsupported', line: null, reason: error.message, ...rest }
+  if (error instanceof ScriptError) return { outcome: 'failed', line: error.line, reason: error.message, ...rest }
+  throw error
+}
+
+/** A result as text: the mismatch, and the exchange up to it. @param name the script's, for the first line */
+export const formatResult = (name: string, result: PacketdrillResult): string => {
+  const { outcome, ipVersion, line, reason, expected, actual, ladder } = result
+  const lines = [`${outcome.toUpperCase()}  ${name} [${ipVersion}]${reason === '' ? '' : `: ${reason}`}`]
+  if (outcome !== 'failed') return lines[0]!
+  lines[0] = `FAILED  ${name}${line === null ? '' : `:${line}`} [${ipVersion}]: ${reason}`
+  if (expected !== null) lines.push(`  expected: ${expected}`)
+  if (actual !== null) lines.push(`  came:     ${actual}`)
+  if (ladder.length > 0) lines.push('  the exchange so far:', formatLadder(ladder))
+  return lines.join('\n')
+}
+
+/** The versions of IP that a script of this name is run with: the suite's `…v4.pkt` and `…v6.pkt` are for one each. */
+export const versionsOf = (name: string): readonly IpVersion[] =>
+  IP_VERSIONS.filter((version) => !name.endsWith(version === 'ipv6' ? 'v4.pkt' : 'v6.pkt'))

@@ -1,0 +1,77 @@
+import { Errno } from '../core/errno.ts'
+import * as C from '../socket/constants.ts'
+import { type Expression, type Field, fieldOf, Unsupported } from './script.ts'
+
+/** The values of arguments. */
+
+/** What has other names in scripts than in the headers, and what no header of ours has. */
+const OTHER_NAMES: Readonly<Record<string, number>> = { NULL: 0, TCP_CM_INQ: C.TCP_INQ }
+
+const CONSTANTS: Readonly<Record<string, unknown>> = C
+
+/** The number that a name stands for: a constant of the headers, or an error's. @throws Unsupported */
+export const constant = (name: string): number => {
+  const value = CONSTANTS[name] ?? OTHER_NAMES[name] ?? (Errno as Readonly<Record<string, number>>)[name]
+  if (typeof value !== 'number') throw new Unsupported(`the constant ${name}`)
+  return value
+}
+
+/** The value of a number, a name, a sum of flags, or a single one in brackets (`[1]`). */
+export const numberOf = (expression: Expression): number => {
+  switch (expression.kind) {
+    case 'integer':
+      return expression.value
+    case 'word':
+      return constant(expression.name)
+    case 'or':
+      // Unsigned: the highest bit is a flag like the others.
+      return expression.terms.reduce((sum, term) => (sum | numberOf(term)) >>> 0, 0)
+    case 'array':
+      if (expression.items.length === 1) return numberOf(expression.items[0]!)
+      break
+    case 'call':
+      if (expression.name === 'htons' || expression.name === 'htonl') return numberOf(expression.argument)
+      break
+    default:
+  }
+  throw new Unsupported(`an argument of this kind where a number belongs: ${describe(expression)}`)
+}
+
+/** The number that a member has; `otherwise` when the structure has none of this name. */
+export const numberField = (structure: Expression, name: string, otherwise: number): number => {
+  const value = fieldOf(structure, name)
+  return value === undefined ? otherwise : numberOf(value)
+}
+
+/** The members of a structure. @throws Unsupported for anything else */
+export const fieldsOf = (expression: Expression): readonly Field[] => {
+  if (expression.kind !== 'structure') throw new Unsupported(`${describe(expression)} where a structure belongs`)
+  return expression.fields
+}
+
+/** The items of an array; those of nothing are none. @throws Unsupported for anything else */
+export const itemsOf = (expression: Expression | undefined): readonly Expression[] => {
+  if (expression === undefined) return []
+  if (expression.kind !== 'array') throw new Unsupported(`${describe(expression)} where an array belongs`)
+  return expression.items
+}
+
+/** Is it `...`, which stands for what the runner fills in? */
+export const isEllipsis = (expression: Expression | undefined): boolean => expression?.kind === 'ellipsis'
+
+/** Is it NULL? */
+export const isNull = (expression: Expression | undefined): boolean =>
+  expression?.kind === 'word' && expression.name === 'NULL'
+
+const describe = (expression: Expression): string => {
+  switch (expression.kind) {
+    case 'ellipsis':
+      return '...'
+    case 'word':
+      return expression.name
+    case 'string':
+      return JSON.stringify(expression.value)
+    default:
+      return `a ${expression.kind}`
+  }
+}
