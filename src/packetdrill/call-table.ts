@@ -5,6 +5,7 @@ import type { EpollEvent } from '../socket/epoll.ts'
 import type { OptionValue } from '../socket/socket-options.ts'
 import { type Call, type Outcome, plain, runAddress } from './calls.ts'
 import { receiveMessage, sendMessage } from './calls-message.ts'
+import { CLOSED } from './flow.ts'
 import { type Expression, fieldOf, Unsupported } from './script.ts'
 import { fieldsOf, isEllipsis, isNull, itemsOf, numberField, numberOf } from './values.ts'
 
@@ -90,6 +91,8 @@ const sendto = (call: Call): Promise<Outcome> => {
 const close = async (call: Call): Promise<Outcome> => {
   const fd = call.fd(0)
   call.programs.descriptors.delete(call.number(0))
+  const flow = call.programs.flowAt(fd)
+  if (flow !== null) flow.fd = CLOSED
   return settle(call.sys.close(fd))
 }
 

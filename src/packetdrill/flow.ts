@@ -13,6 +13,10 @@ export type FlowState =
   | 'synack sent'
   | 'synack acked'
 
+/** There is no descriptor: not yet, or not any more. */
+export const UNOPENED = -1
+export const CLOSED = -2
+
 /** Numbers modulo 2^32, unsigned. */
 const wrap = (number: number): number => number >>> 0
 
@@ -24,8 +28,8 @@ const wrap = (number: number): number => number >>> 0
 export class Flow {
   state: FlowState = 'new'
   readonly protocol: 'tcp' | 'udp' | 'icmp'
-  /** The descriptor of its socket; -1 while it has none. */
-  fd = -1
+  /** The descriptor of its socket, `UNOPENED` or `CLOSED`. */
+  fd = UNOPENED
   readonly local: IpAddress
   readonly remote: IpAddress
   localPort = 0

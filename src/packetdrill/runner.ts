@@ -7,7 +7,7 @@ import { callKind } from './call-table.ts'
 import { Call, judge, type Outcome, type Programs } from './calls.ts'
 import type { Configuration } from './configuration.ts'
 import { Mismatch } from './failure.ts'
-import { Flow } from './flow.ts'
+import { Flow, UNOPENED } from './flow.ts'
 import { formatSegment, formatTime } from './format.ts'
 import type { LadderStep } from './ladder.ts'
 import type { CapturedPacket, CapturedTcp } from './packet.ts'
@@ -296,7 +296,7 @@ export class Runner {
   }
 
   private flowAccepted(fd: number, peer: Sockaddr): string | null {
-    const flow = this.flows.findLast((one) => one.fd < 0 && one.remotePort === peer.port)
+    const flow = this.flows.findLast((one) => one.fd === UNOPENED && one.remotePort === peer.port)
     if (flow === undefined) return `a connection from port ${peer.port}, which the script has not made`
     flow.fd = fd
     return null
