@@ -33,6 +33,7 @@ const TABLE = {
   ERANGE: [34, 'Numerical result out of range'],
   EDEADLK: [35, 'Resource deadlock avoided'],
   ENAMETOOLONG: [36, 'File name too long'],
+  ENOMSG: [42, 'No message of desired type'],
   ENOSYS: [38, 'Function not implemented'],
   ELOOP: [40, 'Too many levels of symbolic links'],
   ENODATA: [61, 'No data available'],

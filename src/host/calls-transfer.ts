@@ -50,7 +50,7 @@ const transmitOpening = async (
 ): Promise<number> => {
   const waits = !socket.nonBlocking && (flags & C.MSG_DONTWAIT) === 0
   const deadline = sys.deadline(socket.sendTimeout)
-  const began = socket.openBySending(bytes, 0, length, to)
+  const began = socket.openBySending(bytes, 0, length, flags, to)
   if (began < 0 && !(began === -Errno.EALREADY && waits)) throw sendFailure(sys, began, flags, syscall)
   const taken = Math.max(0, began)
   for (;;) {
@@ -64,7 +64,8 @@ const transmitOpening = async (
   }
   if (taken === length) return taken
   const rest = bytes.subarray(taken, length)
-  return taken + (await transmit(sys, socket, rest, rest.length, flags & ~C.MSG_FASTOPEN, null, null, syscall))
+  const then = (flags & ~C.MSG_FASTOPEN) | (taken > 0 ? C.MSG_CONTINUED : 0)
+  return taken + (await transmit(sys, socket, rest, rest.length, then, null, null, syscall))
 }
 
 /** The part of a send that has to wait for room. */
@@ -86,10 +87,12 @@ const sendRest = async (
     sys.goOn(socket)
     if (givesUp(why, total, deadline, syscall)) return total
     // An error that came after some bytes were taken is for the next call to report.
-    if (total > 0 && (socket.poll() & Readiness.Err) !== 0) return total
-    const sent = socket.send(bytes, total, length - total, flags, to, total === 0 ? control : null)
+    if (total > 0 && socket.hasError) return total
+    const asked = total > 0 ? flags | C.MSG_CONTINUED : flags
+    const sent = socket.send(bytes, total, length - total, asked, to, total === 0 ? control : null)
     if (sent > 0) total += sent
     else if (sent < 0 && sent !== -Errno.EAGAIN) {
+      socket.sendEnded()
       if (total > 0) return total
       throw sendFailure(sys, sent, signalFlags(socket, flags), syscall)
     }
@@ -163,7 +166,7 @@ const receiveRest = async (
   let mustWait = already === 0
   for (;;) {
     // An error that came after some bytes is for the next call to report, and so is what lies behind the urgent mark.
-    if (total > 0 && ((socket.poll() & Readiness.Err) !== 0 || socket.endsRun)) return total
+    if (total > 0 && (socket.hasError || socket.endsRun)) return total
     const count = mustWait ? -Errno.EAGAIN : socket.receive(buffer, total, length - total, flags, received)
     mustWait = false
     if (count > 0) {

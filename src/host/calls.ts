@@ -23,15 +23,18 @@ import {
   writable,
 } from './calls-message.ts'
 import { waitForChild } from './calls-process.ts'
+import { type Offset, sendFile, splice } from './calls-splice.ts'
 import { readFile, receiveInto, transmit, writeFile } from './calls-transfer.ts'
 import { bytesOf, type Data } from './data.ts'
 import { check, failure, ProcessExit } from './failure.ts'
 import { fileControl } from './file-control.ts'
 import { type PollFd, pollFiles, type SelectSet, selectFiles, waitEpoll } from './polling.ts'
 import type { Process, Program } from './process.ts'
+import { RegularFile } from './regular-file.ts'
 import { isSignal, SA_RESTART, SIGKILL, SIGSTOP, type SigAction, type SignalHandler } from './signals.ts'
 
 export type { Mmsghdr, Msghdr } from './calls-message.ts'
+export type { Offset } from './calls-splice.ts'
 export type { Data } from './data.ts'
 
 /**
@@ -214,6 +217,32 @@ export class Sys {
     this.fileAt(fd, 'writev')
     if (buffers.length > C.IOV_MAX) throw failure(-Errno.EINVAL, 'writev')
     return this.write(fd, gather(buffers))
+  }
+
+  /** open(2) of a file in `Host.files`, to be read. */
+  open(path: string, flags = 0): number {
+    this.enter()
+    const content = this.process.host.files.get(path)
+    if (content === undefined) throw failure(-Errno.ENOENT, 'open')
+    if ((flags & 3) !== C.O_RDONLY) throw failure(-Errno.EACCES, 'open')
+    return this.install(new RegularFile(content), (flags & C.O_CLOEXEC) !== 0 ? C.SOCK_CLOEXEC : 0, 'open')
+  }
+
+  /** sendfile(2). @param offset moved on; null for the file's own position */
+  async sendfile(out: number, from: number, offset: Offset | null, count: number): Promise<number> {
+    return sendFile(this, this.fileAt(out, 'sendfile'), this.fileAt(from, 'sendfile'), offset, count)
+  }
+
+  /** splice(2): one of the two is a pipe. */
+  async splice(
+    from: number,
+    fromOffset: Offset | null,
+    to: number,
+    toOffset: Offset | null,
+    length: number,
+    flags = 0,
+  ): Promise<number> {
+    return splice(this, this.fileAt(from, 'splice'), fromOffset, this.fileAt(to, 'splice'), toOffset, length, flags)
   }
 
   /** pipe(2). @returns the descriptors of the end to read from and of the end to write to */

@@ -45,6 +45,8 @@ export class Host {
   readonly resolver: ResolverConfig
   /** The chance of what runs in its programs: resolvers. */
   readonly random: Random
+  /** Files that programs may open(2), by path. */
+  readonly files = new Map<string, Uint8Array>()
   /** Processes that have not been waited for, by id. */
   readonly processes = new Map<number, Process>()
   /** Told of every line that a program prints. */

@@ -61,6 +61,28 @@ export const SO_BINDTODEVICE = 25
 export const SO_TIMESTAMP = 29
 /** The type of the control message that SO_TIMESTAMP makes. */
 export const SCM_TIMESTAMP = SO_TIMESTAMP
+export const SO_TIMESTAMPNS = 35
+export const SCM_TIMESTAMPNS = SO_TIMESTAMPNS
+export const SO_TIMESTAMPING = 37
+export const SCM_TIMESTAMPING = SO_TIMESTAMPING
+/** Bits of SO_TIMESTAMPING (Linux's timestamping.rst). */
+export const SOF_TIMESTAMPING_TX_HARDWARE = 1
+export const SOF_TIMESTAMPING_TX_SOFTWARE = 2
+export const SOF_TIMESTAMPING_RX_HARDWARE = 4
+export const SOF_TIMESTAMPING_RX_SOFTWARE = 8
+export const SOF_TIMESTAMPING_SOFTWARE = 16
+export const SOF_TIMESTAMPING_SYS_HARDWARE = 32
+export const SOF_TIMESTAMPING_RAW_HARDWARE = 64
+export const SOF_TIMESTAMPING_OPT_ID = 128
+export const SOF_TIMESTAMPING_TX_SCHED = 256
+export const SOF_TIMESTAMPING_TX_ACK = 512
+export const SOF_TIMESTAMPING_OPT_CMSG = 1024
+export const SOF_TIMESTAMPING_OPT_TSONLY = 2048
+export const SOF_TIMESTAMPING_OPT_ID_TCP = 65_536
+/** What a time stamp of something sent is of: ee_info of SO_EE_ORIGIN_TIMESTAMPING. */
+export const SCM_TSTAMP_SND = 0
+export const SCM_TSTAMP_SCHED = 1
+export const SCM_TSTAMP_ACK = 2
 export const SO_ACCEPTCONN = 30
 export const SO_SNDBUFFORCE = 32
 export const SO_RCVBUFFORCE = 33
@@ -106,6 +128,7 @@ export const TCP_FASTOPEN_CONNECT = 30
 export const TCP_FASTOPEN_KEY = 33
 export const TCP_FASTOPEN_NO_COOKIE = 34
 export const TCP_INQ = 36
+export const TCP_CM_INQ = TCP_INQ
 
 // Options at IPPROTO_IP.
 export const IP_TOS = 1
@@ -185,6 +208,10 @@ export const SO_EE_ORIGIN_NONE = 0
 export const SO_EE_ORIGIN_LOCAL = 1
 export const SO_EE_ORIGIN_ICMP = 2
 export const SO_EE_ORIGIN_ICMP6 = 3
+export const SO_EE_ORIGIN_TIMESTAMPING = 4
+export const SO_EE_ORIGIN_ZEROCOPY = 5
+/** The bytes of a send with MSG_ZEROCOPY were copied all the same. */
+export const SO_EE_CODE_ZEROCOPY_COPIED = 1
 
 // Flags of send(2) and recv(2).
 export const MSG_OOB = 0x1
@@ -200,6 +227,8 @@ export const MSG_ERRQUEUE = 0x2000
 export const MSG_NOSIGNAL = 0x4000
 export const MSG_MORE = 0x8000
 export const MSG_WAITFORONE = 0x1_0000
+/** No program's flag: a send goes on that had to wait for room (0x10000000 is free on Linux). */
+export const MSG_CONTINUED = 0x1000_0000
 export const MSG_ZEROCOPY = 0x400_0000
 export const MSG_FASTOPEN = 0x2000_0000
 export const MSG_CMSG_CLOEXEC = 0x4000_0000
@@ -277,6 +306,13 @@ export const EPOLL_CTL_ADD = 1
 export const EPOLL_CTL_DEL = 2
 export const EPOLL_CTL_MOD = 3
 export const EPOLL_CLOEXEC = O_CLOEXEC
+
+// splice(2).
+export const SPLICE_F_MOVE = 1
+export const SPLICE_F_NONBLOCK = 2
+export const SPLICE_F_MORE = 4
+export const SPLICE_F_GIFT = 8
+export const SPLICE_F_ALL = 15
 
 /** waitpid(2): return at once when no child has ended. */
 export const WNOHANG = 1

@@ -35,6 +35,17 @@ export interface ExtendedError {
   offender: Sockaddr
 }
 
+/** `struct timespec`. */
+export interface Timespec {
+  tv_sec: number
+  tv_nsec: number
+}
+
+/** `struct scm_timestamping`: a stamp of software, one no longer used, one of hardware. */
+export interface Timestamping {
+  ts: [Timespec, Timespec, Timespec]
+}
+
 /** `struct ucred`. */
 export interface Credentials {
   pid: number
@@ -59,6 +70,8 @@ export type ControlData =
   | PacketInfo6
   | ExtendedError
   | Timeval
+  | Timespec
+  | Timestamping
   | Sockaddr
   | Credentials
   | PassedFiles
@@ -82,6 +95,7 @@ const dataLength = (data: ControlData): number => {
   if (isCredentials(data)) return 12
   if ('ipi_ifindex' in data) return 12
   if ('ipi6_ifindex' in data) return 20
+  if ('ts' in data) return 48
   if ('ee_errno' in data) return 16 + (data.ee_origin === 3 ? 28 : 16)
   return 16
 }

@@ -7,6 +7,7 @@ import { formatAs6, formatSockaddr } from './address.ts'
 import * as C from './constants.ts'
 import { type ControlMessage, controlNumber, type PacketInfo, type PacketInfo6 } from './control.ts'
 import type { DatagramSocket } from './datagram.ts'
+import { arrivalMessages } from './tcp-notices.ts'
 
 /** Control messages of datagrams: what single ones are sent with, and what is told of those received (ip(7), ipv6(7)). */
 
@@ -119,11 +120,7 @@ const setSource = (socket: DatagramSocket, special: Special, index: number, text
 /** Tells of a datagram what its socket wants to know, in Linux's order. */
 export const describeArrival = (socket: DatagramSocket, into: ControlMessage[], source: SourceAddress): void => {
   const { kept, layer, ipOptions: options } = socket
-  if (kept.timestamp) {
-    const time = layer.ip.wallClock.at(source.time)
-    const data = { tv_sec: Math.floor(time / 1_000_000), tv_usec: Math.floor(time) % 1_000_000 }
-    into.push({ cmsg_level: C.SOL_SOCKET, cmsg_type: C.SCM_TIMESTAMP, data })
-  }
+  into.push(...arrivalMessages(kept, layer.ip.wallClock.at(source.time)))
   // Told only once there were some.
   if (kept.dropCount && socket.dropped > 0) {
     into.push({ cmsg_level: C.SOL_SOCKET, cmsg_type: C.SO_RXQ_OVFL, data: socket.dropped })

@@ -45,13 +45,28 @@ export class PipeReader extends OpenFile {
     return (ring.length > 0 ? Readiness.In : 0) | (isWriterOpen ? 0 : Readiness.Hup)
   }
 
+  /** Copies what is there, which stays. @returns how many bytes, 0 at the end of file, or -EAGAIN */
+  peek(target: Uint8Array): number {
+    const { ring, isWriterOpen } = this.pipe
+    const count = Math.min(target.length, ring.length)
+    if (count === 0) return isWriterOpen ? -Errno.EAGAIN : 0
+    ring.peek(target, 0, 0, count)
+    return count
+  }
+
+  /** Takes off bytes that were looked at. */
+  drop(count: number): void {
+    const { ring, writer } = this.pipe
+    ring.drop(count)
+    if (CAPACITY - ring.length >= C.PIPE_BUF) writer.wake(Readiness.Out)
+  }
+
   override read(target: Uint8Array, at: number, length: number): number {
-    const { ring, isWriterOpen, writer } = this.pipe
+    const { ring, isWriterOpen } = this.pipe
     const count = Math.min(length, ring.length)
     if (count === 0) return length === 0 || !isWriterOpen ? 0 : -Errno.EAGAIN
     ring.peek(target, at, 0, count)
-    ring.drop(count)
-    if (CAPACITY - ring.length >= C.PIPE_BUF) writer.wake(Readiness.Out)
+    this.drop(count)
     return count
   }
 
@@ -88,6 +103,16 @@ export class PipeWriter extends OpenFile {
     const { ring, isReaderOpen } = this.pipe
     const hasRoom = CAPACITY - ring.length >= C.PIPE_BUF
     return (hasRoom ? Readiness.Out : 0) | (isReaderOpen ? 0 : Readiness.Err)
+  }
+
+  /** Bytes that fit. */
+  get room(): number {
+    return CAPACITY - this.pipe.ring.length
+  }
+
+  /** Will nobody read any more? */
+  get isBroken(): boolean {
+    return !this.pipe.isReaderOpen
   }
 
   /** Up to PIPE_BUF bytes are taken all together or not at all. */

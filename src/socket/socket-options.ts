@@ -35,6 +35,9 @@ const INT_MAX = 0x7fff_ffff
 /** The greatest priority that is not the superuser's alone. */
 const MAX_PRIORITY = 6
 
+/** All bits of SO_TIMESTAMPING. */
+const MAX_TIMESTAMPING = 0x3_ffff
+
 /** @returns 0 or a negative `Errno` */
 export const setSocketOption = (socket: Socket, name: number, value: OptionValue): number => {
   if (name === C.SO_LINGER) return setLinger(socket, value as Linger)
@@ -83,7 +86,20 @@ const setNumber = (socket: Socket, name: number, value: number): number => {
       kept.mark = value
       return 0
     case C.SO_TIMESTAMP:
-      kept.timestamp = on
+    case C.SO_TIMESTAMPNS:
+      kept.timestamp = on && name === C.SO_TIMESTAMP
+      kept.timestampNs = on && name === C.SO_TIMESTAMPNS
+      break
+    case C.SO_TIMESTAMPING: {
+      if (value < 0 || value > MAX_TIMESTAMPING) return -Errno.EINVAL
+      const problem = socket.optionChanged(name, value)
+      if (problem === 0) kept.timestamping = value
+      return problem
+    }
+    case C.SO_ZEROCOPY:
+      if (value !== 0 && value !== 1) return -Errno.EINVAL
+      if (socket.protocol !== C.IPPROTO_TCP) return -Errno.EOPNOTSUPP
+      kept.zerocopy = on
       break
     case C.SO_RXQ_OVFL:
       kept.dropCount = on
@@ -148,6 +164,12 @@ export const getSocketOption = (socket: Socket, name: number): OptionValue | Opt
       return kept.mark
     case C.SO_TIMESTAMP:
       return Number(kept.timestamp)
+    case C.SO_TIMESTAMPNS:
+      return Number(kept.timestampNs)
+    case C.SO_TIMESTAMPING:
+      return kept.timestamping
+    case C.SO_ZEROCOPY:
+      return Number(kept.zerocopy)
     case C.SO_RXQ_OVFL:
       return Number(kept.dropCount)
     case C.SO_RCVLOWAT:

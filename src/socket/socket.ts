@@ -1,6 +1,7 @@
 import type { Micros } from '../core/clock.ts'
 import { Errno } from '../core/errno.ts'
 import { packFlags } from '../core/flags.ts'
+import { Readiness } from '../core/readiness.ts'
 import type { NetworkInterface } from '../ip/interface.ts'
 import type { KnownSockaddr, Sockaddr } from './address.ts'
 import * as C from './constants.ts'
@@ -170,6 +171,11 @@ export abstract class Socket extends OpenFile {
     return 0
   }
 
+  /** Does an error wait to be reported, by `takeError` or the next call? */
+  get hasError(): boolean {
+    return (this.poll() & Readiness.Err) !== 0
+  }
+
   /** How many bytes a blocking receive of `length` bytes waits for. */
   receiveTarget(_length: number): number {
     return 1
@@ -189,8 +195,16 @@ export abstract class Socket extends OpenFile {
    * Opens a connection with data in its SYN (RFC 7413).
    * @returns how many bytes the SYN has taken, or a negative `Errno`; how the connection stands tells `connectResult`
    */
-  openBySending(_source: Uint8Array, _at: number, _length: number, _to: Sockaddr | null): number {
+  openBySending(_source: Uint8Array, _at: number, _length: number, _flags: number, _to: Sockaddr | null): number {
     return -Errno.EOPNOTSUPP
+  }
+
+  /** A send that had to wait for room ends before all is sent. */
+  sendEnded(): void {}
+
+  /** Bytes that a receive could take now without passing an urgent mark. */
+  get runLength(): number {
+    return this.receivable
   }
 
   /** Has the last receive ended where no more may be added to it: at the urgent mark? */
@@ -272,7 +286,11 @@ export class KeptOptions {
   noCheck = false
   priority = 0
   mark = 0
+  /** SO_TIMESTAMP, SO_TIMESTAMPNS, and SO_TIMESTAMPING's bits. */
   timestamp = false
+  timestampNs = false
+  timestamping = 0
+  zerocopy = false
   dropCount = false
   receiveLowat = 1
   /** l_linger while SO_LINGER is off. */

@@ -143,6 +143,10 @@ const setAtTcp = (socket: TcpSocket, name: number, value: number): number => {
       return 0
     case C.TCP_THIN_DUPACK:
       return inRange(0, 1) ? 0 : -Errno.EINVAL
+    case C.TCP_INQ:
+      if (!inRange(0, 1)) return -Errno.EINVAL
+      socket.tellsInq = value === 1
+      return 0
     case C.TCP_FASTOPEN:
     case C.TCP_FASTOPEN_CONNECT:
     case C.TCP_FASTOPEN_NO_COOKIE:
@@ -268,6 +272,8 @@ export const getTcpOption = (socket: TcpSocket, name: number): OptionValue | Opt
       return Number(c.options.thinLinearTimeouts)
     case C.TCP_THIN_DUPACK:
       return 0
+    case C.TCP_INQ:
+      return Number(socket.tellsInq)
     case C.TCP_FASTOPEN:
       return c.options.fastOpenQueue
     case C.TCP_FASTOPEN_KEY:

@@ -1,6 +1,8 @@
 import { Errno } from '../core/errno.ts'
 import { Readiness } from '../core/readiness.ts'
 import type { Destination } from '../ip/destination.ts'
+import type { IcmpError } from '../ip/protocol.ts'
+import { Arrivals } from '../tcp/arrivals.ts'
 import { abort, closeConnection, shutdownSend } from '../tcp/close.ts'
 import { prepareConnect, sendSyn } from '../tcp/connect.ts'
 import { BufferLock, Shutdown, TcpConnection, type TcpObserver } from '../tcp/connection.ts'
@@ -14,12 +16,14 @@ import { WriteFlag, write, writeError } from '../tcp/write.ts'
 import type { IpAddress } from '../wire/address.ts'
 import { anyAddress, type Endpoint, formatSockaddr, isUnspec, type KnownSockaddr, type Sockaddr } from './address.ts'
 import * as C from './constants.ts'
+import type { ControlMessage } from './control.ts'
 import { InetSocket } from './inet.ts'
 import type { SocketLayer } from './layer.ts'
 import { PortOwner } from './ports.ts'
 import type { Received } from './socket.ts'
 import type { OptionFailure, OptionValue } from './socket-options.ts'
 import type { ListenerClaim } from './tcp-demux.ts'
+import { arrivalMessages, stampsArrivals, TcpNotices } from './tcp-notices.ts'
 import { getTcpOption, setReceiveLowat, setTcpBuffer, setTcpOption, tcpOptionChanged } from './tcp-options.ts'
 
 const HAS_NO_PEER = stateSet(TcpState.SynSent, TcpState.Closed)
@@ -40,6 +44,10 @@ export class TcpSocket extends InetSocket implements TcpObserver {
   private reopenSequence = 0
   /** connect(2) was put off until there is data for the SYN (TCP_FASTOPEN_CONNECT). */
   private isDeferred = false
+  /** TCP_INQ: recvmsg(2) tells how much is left to read. */
+  tellsInq = false
+  /** The error queue; null until something asks for it. */
+  private notices: TcpNotices | null = null
 
   /** @param connection one that was accepted; a fresh socket makes its own */
   constructor(layer: SocketLayer, domain: number, connection: TcpConnection | null = null) {
@@ -138,8 +146,9 @@ export class TcpSocket extends InetSocket implements TcpObserver {
 
   /** What connections get from the listener that they come through. */
   private inheritance(): Inherited {
-    const { options, sendBuffer, receiveBuffer, bufferLocks, nagle, control } = this.c
-    return { options, sendBuffer, receiveBuffer, bufferLocks, nagle, control }
+    const { options, sendBuffer, receiveBuffer, bufferLocks, nagle, control, arrivals } = this.c
+    const notesArrivals = arrivals !== null
+    return { notesArrivals, options, sendBuffer, receiveBuffer, bufferLocks, nagle, control }
   }
 
   override accept(): TcpSocket | number {
@@ -192,11 +201,12 @@ export class TcpSocket extends InetSocket implements TcpObserver {
     return this.isDeferred || (flags & C.MSG_FASTOPEN) !== 0
   }
 
-  override openBySending(source: Uint8Array, at: number, length: number, to: Sockaddr | null): number {
+  override openBySending(source: Uint8Array, at: number, length: number, flags: number, to: Sockaddr | null): number {
     if (!this.c.layer.fastOpen.allows(FastOpenMode.Client) || (to !== null && isUnspec(to))) return -Errno.EOPNOTSUPP
     if (this.isDeferred) {
       this.isDeferred = false
-      return sendSyn(this.c, source, at, length)
+      const taken = sendSyn(this.c, source, at, length)
+      return this.pinned(taken, flags, taken < length && this.waits(flags))
     }
     if (this.phase === Phase.Connected) return -Errno.EISCONN
     if (this.phase === Phase.Connecting) return this.connectResult(true)
@@ -206,7 +216,9 @@ export class TcpSocket extends InetSocket implements TcpObserver {
     if (typeof endpoint === 'number') return endpoint
     const problem = this.prepare(endpoint)
     if (problem !== 0) return problem
-    return sendSyn(this.c, this.attemptFastOpen(new FastOpenAttempt()) ? source : null, at, length)
+    const mayCarry = this.attemptFastOpen(new FastOpenAttempt())
+    const taken = sendSyn(this.c, mayCarry ? source : null, at, length)
+    return this.pinned(taken, flags, taken < length && this.waits(flags))
   }
 
   /** @returns whether the SYN may carry data */
@@ -317,7 +329,14 @@ export class TcpSocket extends InetSocket implements TcpObserver {
     this.hold = null
   }
 
-  send(source: Uint8Array, at: number, length: number, flags: number, _to: Sockaddr | null): number {
+  send(
+    source: Uint8Array,
+    at: number,
+    length: number,
+    flags: number,
+    _to: Sockaddr | null,
+    control: readonly ControlMessage[] | null = null,
+  ): number {
     const { c } = this
     if (this.listener !== null) return -Errno.EPIPE
     const problem = writeError(c)
@@ -326,27 +345,90 @@ export class TcpSocket extends InetSocket implements TcpObserver {
     const writeFlags =
       ((flags & C.MSG_OOB) !== 0 ? WriteFlag.Urgent : 0) |
       ((flags & C.MSG_MORE) !== 0 ? WriteFlag.More : 0) |
-      ((flags & C.MSG_EOR) !== 0 ? WriteFlag.EndOfRecord : 0)
+      ((flags & C.MSG_EOR) !== 0 ? WriteFlag.EndOfRecord : 0) |
+      this.stampFlags(flags, control)
     const taken = write(c, source, at, length, writeFlags)
-    if (taken > 0) return taken
+    if (taken > 0) return this.pinned(taken, flags, taken < length && this.waits(flags))
     c.wantsSpace = true
     return -Errno.EAGAIN
   }
 
+  private waits(flags: number): boolean {
+    return !this.nonBlocking && (flags & C.MSG_DONTWAIT) === 0
+  }
+
+  /** `WriteFlag` bits for the time stamps that SO_TIMESTAMPING asks for, of all sends or, as a control message, of this one. */
+  private stampFlags(flags: number, control: readonly ControlMessage[] | null): number {
+    let asked = this.kept.timestamping
+    for (const { cmsg_level, cmsg_type, data } of control ?? []) {
+      if (cmsg_level === C.SOL_SOCKET && cmsg_type === C.SO_TIMESTAMPING && typeof data === 'number') asked = data
+    }
+    if (!TcpNotices.stampsSends(asked)) return 0
+    return this.waits(flags) ? WriteFlag.Timestamp : WriteFlag.Timestamp | WriteFlag.TimestampPart
+  }
+
+  /** Notes `taken` bytes just queued with MSG_ZEROCOPY, which is told of when they are acknowledged. @returns `taken` */
+  private pinned(taken: number, flags: number, goesOn: boolean): number {
+    if (taken > 0 && (flags & C.MSG_ZEROCOPY) !== 0 && this.kept.zerocopy) {
+      this.ownNotices().pin(this.c.snd.writeSeq, (flags & C.MSG_CONTINUED) !== 0, goesOn)
+      this.c.watchesAcks = true
+    }
+    return taken
+  }
+
+  override sendEnded(): void {
+    this.notices?.endPin()
+  }
+
+  private ownNotices(): TcpNotices {
+    this.notices ??= new TcpNotices()
+    return this.notices
+  }
+
+  stamped(stage: number, seq: number): void {
+    const { now } = this.layer.ip.world.loop
+    if (this.ownNotices().stamp(stage, seq, now, this.kept.timestamping)) this.wake(Readiness.Err)
+  }
+
+  acknowledged(una: number): void {
+    const { notices, c } = this
+    if (notices === null) return
+    if (notices.release(una)) this.wake(Readiness.Err)
+    c.watchesAcks = notices.hasPinned
+  }
+
+  icmpError(error: IcmpError): void {
+    this.ownNotices().icmpError(error)
+  }
+
   receive(target: Uint8Array, at: number, length: number, flags: number, received: Received | null): number {
     const { c } = this
-    if ((flags & C.MSG_ERRQUEUE) !== 0) return -Errno.EAGAIN
+    if ((flags & C.MSG_ERRQUEUE) !== 0) {
+      return this.notices === null ? -Errno.EAGAIN : this.notices.take(this.family, this.layer.ip.wallClock, received)
+    }
     if (this.listener !== null) return -Errno.ENOTCONN
     if ((flags & C.MSG_OOB) !== 0) return this.receiveUrgent(target, at, length, flags, received)
     if (c.isOpening) return -Errno.EAGAIN
     const peek = (flags & C.MSG_PEEK) !== 0
     const into = (flags & C.MSG_TRUNC) !== 0 ? null : target
     const count = read(c, into, at, length, peek)
-    if (count > 0) return count
+    if (count > 0) {
+      if (received !== null && received.control !== null) this.describe(received.control, peek)
+      return count
+    }
     if (length === 0 && c.receiveQueueBytes > 0) return 0
     const end = readEnd(c, peek)
     if (end === ReadEnd.Wait) return -Errno.EAGAIN
     return end === ReadEnd.Eof ? 0 : -end
+  }
+
+  /** What recvmsg(2) tells beside the data: when it arrived, and how much is left, with one for the end (TCP_INQ). */
+  private describe(control: ControlMessage[], peek: boolean): void {
+    const { c, kept } = this
+    control.length = 0
+    const at = c.arrivals === null || peek ? -1 : c.arrivals.take(c.rcv.copied)
+    if (at >= 0) control.push(...arrivalMessages(kept, this.layer.ip.wallClock.at(at)))
+    if (this.tellsInq) control.push({ cmsg_level: C.SOL_TCP, cmsg_type: C.TCP_CM_INQ, data: c.receiveQueueBytes })
   }
 
   private receiveUrgent(
@@ -370,6 +452,10 @@ export class TcpSocket extends InetSocket implements TcpObserver {
 
   override receiveTarget(length: number): number {
     return Math.max(1, Math.min(this.c.options.receiveLowat, length))
+  }
+
+  override get hasError(): boolean {
+    return this.c.error !== 0
   }
 
   override get receivable(): number {
@@ -435,12 +521,15 @@ export class TcpSocket extends InetSocket implements TcpObserver {
       else c.wantsSpace = true
       if (c.urgent !== null && c.urgent.stage === 'here') events |= Readiness.Pri
     } else if (this.isDeferred) events |= Readiness.Out
-    if (c.error !== 0) events |= Readiness.Err
+    if (c.error !== 0 || (this.notices !== null && this.notices.length > 0)) events |= Readiness.Err
     return events
   }
 
   ready(events: number): void {
-    if (this.c.state === TcpState.Closed && this.listener === null) this.dropPort()
+    if (this.c.state === TcpState.Closed && this.listener === null) {
+      this.dropPort()
+      this.notices?.releaseAll()
+    }
     this.wake(events)
   }
 
@@ -484,7 +573,7 @@ export class TcpSocket extends InetSocket implements TcpObserver {
     const listens = this.listener !== null
     switch (request) {
       case C.FIONREAD:
-        return listens ? -Errno.EINVAL : this.readableBytes
+        return listens ? -Errno.EINVAL : this.runLength
       case C.TIOCOUTQ:
         if (listens) return -Errno.EINVAL
         return c.isOpening ? 0 : c.sendQueueBytes
@@ -499,7 +588,7 @@ export class TcpSocket extends InetSocket implements TcpObserver {
   }
 
   /** Bytes that can be read before the urgent mark, or in all. */
-  private get readableBytes(): number {
+  override get runLength(): number {
     const { c } = this
     if (c.isOpening) return 0
     if (c.urgent === null || c.options.oobInline) return this.receivable
@@ -536,8 +625,12 @@ export class TcpSocket extends InetSocket implements TcpObserver {
     const is4 = this.family === 4 || c.remote.isIpv4
     const hops = is4 ? ipOptions.ttl : Math.max(0, ipOptions.hops)
     const trafficClass = is4 ? ipOptions.tos : ipOptions.trafficClass
-    if (c.options.hopLimit === hops && c.options.trafficClass === trafficClass) return 0
+    const receiveErrors = this.family === 4 ? ipOptions.receiveErrors : ipOptions.receiveErrors6
+    const { options: before } = c
+    const isSame = before.hopLimit === hops && before.trafficClass === trafficClass
+    if (isSame && before.receiveErrors === receiveErrors) return 0
     const options = c.ownOptions()
+    options.receiveErrors = receiveErrors
     options.hopLimit = hops
     options.trafficClass = trafficClass
     return 0
@@ -560,10 +653,28 @@ export class TcpSocket extends InetSocket implements TcpObserver {
       case C.SO_RCVLOWAT:
         this.ownKept().receiveLowat = setReceiveLowat(this)
         return 0
+      case C.SO_TIMESTAMPING: {
+        const { c } = this
+        const isConnected = this.listener === null && c.state !== TcpState.Closed
+        const problem = this.ownNotices().setTimestamping(c, value, isConnected)
+        if (problem === 0) this.noteArrivals(stampsArrivals(value))
+        return problem
+      }
+      case C.SO_TIMESTAMP:
+      case C.SO_TIMESTAMPNS:
+        this.noteArrivals(value !== 0)
+        return 0
       default:
         tcpOptionChanged(this.c, name, value !== 0)
         return 0
     }
+  }
+
+  /** Is it to be noted from now on when data arrives? */
+  private noteArrivals(on: boolean): void {
+    const { c, kept } = this
+    if (on) c.arrivals ??= new Arrivals()
+    else if (!kept.timestamp && !kept.timestampNs && !stampsArrivals(kept.timestamping)) c.arrivals = null
   }
 
   /** What connections are to inherit from now on. */

@@ -1,8 +1,9 @@
 import { seqGt, seqLeq, seqLt } from '../core/seq.ts'
 import { TcpFlag } from '../wire/tcp.ts'
 import { AckFlag } from './ack-flags.ts'
+import { Chrono, stopChrono } from './chronograph.ts'
 import { CaState, EcnFlag } from './congestion/state.ts'
-import { AckPending, Feature, Pending, type TcpConnection } from './connection.ts'
+import { AckPending, Feature, Pending, type TcpConnection, TxStage } from './connection.ts'
 import { rackAdvance, updateReorderingWindow } from './loss.ts'
 import { syncMss } from './mss.ts'
 import { restartAfterIdle, windowEnd } from './output.ts'
@@ -19,7 +20,7 @@ import {
 } from './recovery.ts'
 import { applySack, highestSack, noteReordering, type SackOutcome } from './sack.ts'
 import type { Segment } from './segment.ts'
-import { Sacked, type SendRecord } from './send-queue.ts'
+import { RecordMark, Sacked, type SendRecord } from './send-queue.ts'
 import {
   armRetransmit,
   persistDelay,
@@ -66,6 +67,10 @@ export const processAck = (c: TcpConnection, segment: Segment, flags: number): n
   if (seqGt(ack, priorUna)) {
     flags |= AckFlag.Advanced
     c.retransmits = 0
+    if (c.cc.timeoutStampMs !== 0) {
+      c.cc.timeoutMs += (layer.loop.nowMs32 - c.cc.timeoutStampMs) >>> 0
+      c.cc.timeoutStampMs = 0
+    }
   }
   if ((flags & AckFlag.UpdateTimestamp) !== 0) replaceTimestamp(c, segment)
   if (segment.length > 0) flags |= AckFlag.Data
@@ -271,10 +276,12 @@ const cleanQueue = (
     const record = queue.at(0)
     if (!takeAcked(c, record, ece)) break
     if (!state.whole) break
+    if ((record.marks & RecordMark.Timestamp) !== 0) c.observer?.stamped(TxStage.Acknowledged, record.stampSeq)
     unlinkSent(cc, record)
     queue.shift()
     layer.records.give(record)
   }
+  if (queue.sentCount === 0) stopChrono(c, Chrono.Busy)
   queue.trim()
   if (seqGt(snd.una, snd.ringSeq)) releaseAcked(c)
   // The urgent pointer has done its work once its data is acknowledged.
@@ -380,6 +387,7 @@ const releaseAcked = (c: TcpConnection): void => {
     c.layer.queuedBytes -= held
   }
   snd.ringSeq = snd.una
+  if (c.watchesAcks) c.observer?.acknowledged(snd.una)
 }
 
 /** Takes round-trip times from this ACK (RFC 6298 section 3, RFC 7323 section 4.1). @returns whether there was one */

@@ -1,6 +1,7 @@
 import type { Destination } from '../ip/destination.ts'
 import { IpProtocol, pseudoHeaderSum } from '../wire/ip.ts'
 import { TCP_MIN_HEADER, TcpFlag } from '../wire/tcp.ts'
+import { Chrono, startChrono } from './chronograph.ts'
 import { Pending, type TcpConnection } from './connection.ts'
 import { synSpace } from './fast-open-client.ts'
 import { setState } from './finish.ts'
@@ -120,6 +121,7 @@ const queueSynData = (c: TcpConnection, source: Uint8Array, at: number, length: 
   snd.writeSeq = data.end
   stampRecord(c, data)
   cc.packetsOut += data.segments
+  startChrono(c, Chrono.Busy)
   layer.mib.tcpExt.TCPOrigDataSent++
   return data
 }

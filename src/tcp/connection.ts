@@ -3,7 +3,9 @@ import type { ReadinessObserver } from '../core/readiness.ts'
 import { Ring } from '../core/ring.ts'
 import type { Timer, TimerOwner } from '../core/timer.ts'
 import type { Destination } from '../ip/destination.ts'
+import type { IcmpError } from '../ip/protocol.ts'
 import type { IpAddress } from '../wire/address.ts'
+import type { Arrivals } from './arrivals.ts'
 import type { CongestionControl } from './congestion/control.ts'
 import type { CongestionState } from './congestion/state.ts'
 import type { FastOpenAttempt, FastOpenKeys } from './fast-open.ts'
@@ -31,7 +33,16 @@ export const Feature = {
 export interface TcpObserver extends ReadinessObserver {
   /** The peer has announced urgent data: SIGURG. */
   urgent(): void
+  /** The byte `seq`, of which time stamps were asked, has come to one of `TxStage`. */
+  stamped(stage: number, seq: number): void
+  /** SND.UNA has moved: told while `watchesAcks` is set. */
+  acknowledged(una: number): void
+  /** An ICMP error that says why the connection cannot be opened: told where TcpOptions.receiveErrors is set. */
+  icmpError(error: IcmpError): void
 }
+
+/** How far a byte that was written has come: Linux's SCM_TSTAMP_*. */
+export const TxStage = { Sent: 0, Scheduled: 1, Acknowledged: 2 } as const
 
 /** Which directions are over, as bits: the values of shutdown(2)'s argument plus one. */
 export const Shutdown = { Receive: 1, Send: 2, Both: 3 } as const
@@ -116,6 +127,8 @@ export class TcpOptions {
   /** IP_TOS or IPV6_TCLASS without ECN; IP_TTL or IPV6_UNICAST_HOPS, 0 for the default. */
   trafficClass = 0
   hopLimit = 0
+  /** IP_RECVERR or IPV6_RECVERR: ICMP errors are reported at once, also where the connection goes on. */
+  receiveErrors = false
   /** SO_KEEPALIVE is `keepalive`; SO_BINDTODEVICE, interface index or 0. */
   boundInterface = 0
 }
@@ -284,6 +297,10 @@ export class TcpConnection extends TupleEntry implements TimerOwner {
   bufferLocks = 0
   /** Somebody waits for room in the send queue. */
   declare wantsSpace: boolean
+  /** The socket is to be told of every ACK that moves SND.UNA. */
+  watchesAcks = false
+  /** When what is in the receive queue arrived, for who has asked; null for nobody. */
+  arrivals: Arrivals | null = null
 
   queue: SendQueue | null = null
   sendRing: Ring | null = null

@@ -1,4 +1,5 @@
 import { Readiness } from '../core/readiness.ts'
+import { Chrono, stopChrono } from './chronograph.ts'
 import { BufferLock, type TcpConnection } from './connection.ts'
 import { pushPending } from './output.ts'
 import { expandSendBuffer } from './window.ts'
@@ -44,5 +45,7 @@ export const pushData = (c: TcpConnection): void => {
   if (isWritable(c)) {
     c.wantsSpace = false
     c.ready(Readiness.Out)
+    // Somebody may have filled the queue again at once.
+    if (!c.wantsSpace) stopChrono(c, Chrono.SendBuffer)
   }
 }

@@ -1,4 +1,5 @@
 import { Errno } from '../core/errno.ts'
+import { Readiness } from '../core/readiness.ts'
 import { seqGt, seqLt } from '../core/seq.ts'
 import type { IcmpError } from '../ip/protocol.ts'
 import { IcmpType, IcmpUnreachable } from '../wire/icmp.ts'
@@ -35,11 +36,17 @@ export const receiveIcmpError = (c: TcpConnection, error: IcmpError, seq: number
   // One that was made by fast open and has been accepted is as good as established.
   const isAccepted = c.handshake !== null && c.listener === null
   if (stateIn(c.state, OPENING) && !isAccepted) {
+    if (c.options.receiveErrors) c.observer?.icmpError(error)
     // While a connection is being opened, any error ends that: another address may be tried.
     failConnection(c, error.errno)
     return
   }
   if (isNoRoute(error)) revertBackoff(c, seq)
+  if (c.options.receiveErrors && c.observer !== null) {
+    c.error = error.errno
+    c.ready(Readiness.Err)
+    return
+  }
   // An established connection goes on, and remembers the error for when it gives up.
   c.softError = error.errno
 }

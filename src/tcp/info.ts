@@ -1,3 +1,4 @@
+import { Chrono } from './chronograph.ts'
 import { INFINITE_SSTHRESH } from './congestion/state.ts'
 import { Feature, type TcpConnection } from './connection.ts'
 import { TcpState } from './state.ts'
@@ -58,8 +59,16 @@ export interface TcpInfo {
   tcpi_dsack_dups: number
   tcpi_reord_seen: number
   tcpi_rcv_ooopack: number
+  /** Microseconds with something to send, and of these with the peer's window and the send queue's size for the limit. */
+  tcpi_busy_time: number
+  tcpi_rwnd_limited: number
+  tcpi_sndbuf_limited: number
   tcpi_snd_wnd: number
   tcpi_rcv_wnd: number
+  /** Time-outs in all, episodes of them, and the milliseconds that those took. */
+  tcpi_total_rto: number
+  tcpi_total_rto_recoveries: number
+  tcpi_total_rto_time: number
 }
 
 /** What Linux counts its time-outs in, microseconds (CONFIG_HZ=250), rounding up. */
@@ -77,6 +86,8 @@ export const tcpInfo = (c: TcpConnection): TcpInfo => {
     (c.has(Feature.WindowScale) ? 4 : 0) |
     (c.has(Feature.Ecn) ? 8 : 0) |
     (c.has(Feature.FastOpen) ? 32 : 0)
+  const peerLimited = cc.chrono.total(Chrono.PeerWindow, nowMs32)
+  const bufferLimited = cc.chrono.total(Chrono.SendBuffer, nowMs32)
   const opened = c.state !== TcpState.SynSent && c.state !== TcpState.Closed
   return {
     tcpi_state: c.state,
@@ -131,7 +142,13 @@ export const tcpInfo = (c: TcpConnection): TcpInfo => {
     tcpi_dsack_dups: cc.dsacksReceived,
     tcpi_reord_seen: cc.reorderingSeen,
     tcpi_rcv_ooopack: c.outOfOrderIn,
+    tcpi_busy_time: peerLimited + bufferLimited + cc.chrono.total(Chrono.Busy, nowMs32),
+    tcpi_rwnd_limited: peerLimited,
+    tcpi_sndbuf_limited: bufferLimited,
     tcpi_snd_wnd: snd.wnd,
     tcpi_rcv_wnd: rcv.wnd,
+    tcpi_total_rto: cc.timeouts,
+    tcpi_total_rto_recoveries: cc.timeoutRecoveries,
+    tcpi_total_rto_time: cc.timeoutMs + (cc.timeoutStampMs === 0 ? 0 : since(cc.timeoutStampMs)),
   }
 }

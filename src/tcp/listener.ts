@@ -4,6 +4,7 @@ import type { NetworkInterface } from '../ip/interface.ts'
 import { Drop } from '../wire/drop.ts'
 import type { IpHeader } from '../wire/ip.ts'
 import { TcpFlag } from '../wire/tcp.ts'
+import { Arrivals } from './arrivals.ts'
 import type { CongestionControl } from './congestion/control.ts'
 import { BufferLock, type TcpConnection, type TcpOptions } from './connection.ts'
 import { FastOpenQueue } from './fast-open-server.ts'
@@ -24,6 +25,8 @@ export interface Inherited {
   /** `Nagle` bits. */
   nagle: number
   control: CongestionControl
+  /** Is it noted when data arrives? */
+  notesArrivals: boolean
 }
 
 /**
@@ -153,6 +156,7 @@ export class TcpListener {
     c.options = inherited.options
     c.nagle = inherited.nagle
     c.control = inherited.control
+    if (inherited.notesArrivals) c.arrivals = new Arrivals()
     c.bufferLocks = inherited.bufferLocks
     if ((inherited.bufferLocks & BufferLock.Send) !== 0) c.sendBuffer = inherited.sendBuffer
     if ((inherited.bufferLocks & BufferLock.Receive) !== 0) c.receiveBuffer = inherited.receiveBuffer

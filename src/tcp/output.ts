@@ -1,5 +1,6 @@
 import { seqGt, seqLeq, seqLt } from '../core/seq.ts'
 import { TcpFlag } from '../wire/tcp.ts'
+import { Chrono, checkSendBufferLimit, startChrono, stopChrono } from './chronograph.ts'
 import { CwndEvent } from './congestion/control.ts'
 import { CaState } from './congestion/state.ts'
 import { Nagle, Pending, type TcpConnection } from './connection.ts'
@@ -45,6 +46,7 @@ export const sendPending = (c: TcpConnection, mss: number, nagle: number, mode: 
   const most = segmentsNow(c, mss)
   let sent = 0
   let cwndLimited = false
+  let peerLimited = false
   for (let record = queue.firstUnsent; record !== null; record = queue.firstUnsent) {
     const index = queue.sentCount
     let quota = congestionQuota(c)
@@ -55,7 +57,10 @@ export const sendPending = (c: TcpConnection, mss: number, nagle: number, mode: 
     quota = Math.min(quota, most)
     fillRecord(c, queue, index, quota * mss)
     if (record.segments === 0 || (record.segments > 1 && record.segmentSize !== mss)) countSegments(record, mss)
-    if (!fitsWindow(c, record, mss)) break
+    if (!fitsWindow(c, record, mss)) {
+      peerLimited = true
+      break
+    }
     const isLast = index === queue.length - 1
     if (record.segments === 1) {
       if (!nagleAllows(c, record, mss, isLast ? nagle : Nagle.Push)) break
@@ -63,6 +68,7 @@ export const sendPending = (c: TcpConnection, mss: number, nagle: number, mode: 
       const wait = shouldDefer(c, record, isLast, most)
       if (wait !== Defer.No) {
         if (wait === Defer.ForCongestionWindow) cwndLimited = true
+        else if (wait === Defer.ForPeerWindow) peerLimited = true
         break
       }
     }
@@ -73,6 +79,8 @@ export const sendPending = (c: TcpConnection, mss: number, nagle: number, mode: 
     sent += record.segments
     if (mode !== SendMode.All) break
   }
+  if (peerLimited) startChrono(c, Chrono.PeerWindow)
+  else stopChrono(c, Chrono.PeerWindow)
   if (cc.inFlight >= cc.cwnd) cwndLimited = true
   if (sent > 0 || cwndLimited) validateWindow(c, cwndLimited)
   if (sent > 0) {
@@ -103,6 +111,7 @@ const fillRecord = (c: TcpConnection, queue: SendQueue, index: number, most: num
   record.end = next.end
   record.flags |= next.flags
   record.marks |= next.marks
+  record.stampSeq = next.stampSeq
   queue.removeAt(index + 1)
   c.layer.records.give(next)
 }
@@ -252,6 +261,7 @@ const validateWindow = (c: TcpConnection, limited: boolean): void => {
     return
   }
   if (cc.packetsOut > cc.cwndUsed) cc.cwndUsed = cc.packetsOut
+  checkSendBufferLimit(c)
   const idle = ((now - cc.cwndStampMs) | 0) * 1000 >= c.rtt.rto
   if (c.layer.settings.tcp_slow_start_after_idle && idle && c.control.control === undefined) applicationLimited(c)
 }

@@ -76,6 +76,7 @@ const receiveInOrder = (c: TcpConnection, segment: Segment): number => {
     if (!c.ownReceiveRing().appendFrom(segment.dataStart, length)) return Drop['no-memory']
     layer.queuedBytes += length
     rcv.nxt = (rcv.nxt + length) | 0
+    c.arrivals?.note(rcv.nxt, layer.loop.now)
     noteArrival(c, segment)
   }
   if (segment.has(TcpFlag.Fin)) {
@@ -154,6 +155,7 @@ const closeGap = (c: TcpConnection, reassembly: Reassembly): void => {
     c.receiveRing!.extend(moved)
     c.layer.queuedBytes += moved
     rcv.nxt = end
+    c.arrivals?.note(end, c.layer.loop.now)
   }
   // All gaps are closed: tell at once (RFC 5681 section 4.2).
   if (reassembly.count === 0 || hasFin) rcv.pending |= AckPending.Now

@@ -1,7 +1,8 @@
+import { seqLt } from '../core/seq.ts'
 import { TcpFlag } from '../wire/tcp.ts'
 import type { CongestionState } from './congestion/state.ts'
 import { Feature, type TcpConnection } from './connection.ts'
-import { Sacked, type SendQueue, type SendRecord } from './send-queue.ts'
+import { RecordMark, Sacked, type SendQueue, type SendRecord } from './send-queue.ts'
 
 /** Bookkeeping of send records: how many segments each is, splitting and joining them, and their order of sending. */
 
@@ -48,7 +49,9 @@ export const splitRecord = (
 ): SendRecord => {
   const record = queue.at(index)
   const rest = c.layer.records.take((record.seq + length) | 0, record.end, record.flags)
-  rest.marks = record.marks
+  const staysStamped = (record.marks & RecordMark.Timestamp) !== 0 && seqLt(record.stampSeq, rest.seq)
+  rest.marks = staysStamped ? record.marks & ~RecordMark.Timestamp : record.marks
+  rest.stampSeq = record.stampSeq
   rest.sacked = record.sacked
   rest.sentAt = record.sentAt
   rest.delivered = record.delivered
@@ -61,7 +64,7 @@ export const splitRecord = (
   rest.lostAtSend = record.lostAtSend
   record.end = rest.seq
   record.flags &= ~(TcpFlag.Psh | TcpFlag.Fin)
-  record.marks = 0
+  record.marks = staysStamped ? RecordMark.Timestamp : 0
   const sent = index < queue.sentCount
   const before = record.segments
   countSegments(record, mss)

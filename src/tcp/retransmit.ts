@@ -121,6 +121,7 @@ const collapse = (c: TcpConnection, queue: SendQueue, index: number, space: numb
     record.end = next.end
     record.flags |= next.flags
     record.marks |= next.marks
+    record.stampSeq = next.stampSeq
     record.sacked |= next.sacked & Sacked.EverRetransmitted
     if ((next.sacked & Sacked.Lost) !== 0) cc.lostOut -= next.segments
     if ((next.sacked & Sacked.Retransmitted) !== 0) cc.retransOut -= next.segments

@@ -48,6 +48,8 @@ export class SendRecord {
   /** Segments that it takes on the wire, and the MSS that this was counted with; 0 before it is first sent. */
   segments = 0
   segmentSize = 0
+  /** The byte that time stamps were asked of, where `marks` says so. */
+  stampSeq = 0
   /** When it was last sent: microseconds modulo 2^32. */
   sentAt = 0
   /** State of the delivery-rate estimator when it was last sent (see rate.ts). */

@@ -127,6 +127,11 @@ const onRetransmissionTimeout = (c: TcpConnection): void => {
   }
   if (c.retransmits === 0) countFailedRecovery(c)
   enterLoss(c)
+  if (c.retransmits === 0) {
+    cc.timeoutRecoveries++
+    cc.timeoutStampMs = c.layer.loop.nowMs32 || 1
+  }
+  cc.timeouts++
   c.retransmits++
   if (retransmit(c, 0, 1) === Errno.ENOBUFS) {
     // Could not leave this host: try again soon, without counting it.

@@ -17,9 +17,9 @@ import {
 } from '../wire/tcp.ts'
 import { CwndEvent } from './congestion/control.ts'
 import { EcnFlag } from './congestion/state.ts'
-import { AckPending, Feature, type TcpConnection } from './connection.ts'
+import { AckPending, Feature, type TcpConnection, TxStage } from './connection.ts'
 import { advertisedMss, refreshDestination, sackBlocksToSend } from './mss.ts'
-import type { SendRecord } from './send-queue.ts'
+import { RecordMark, type SendRecord } from './send-queue.ts'
 import { TcpState } from './state.ts'
 import { DELAYED_ACK_MIN } from './timers.ts'
 import { selectWindow } from './window.ts'
@@ -62,6 +62,10 @@ export const transmitRecord = (c: TcpConnection, record: SendRecord, mss: number
     }
   }
   if (errno === 0 && length > 0) dataSent(c, record)
+  if (errno === 0 && (record.marks & RecordMark.Timestamp) !== 0) {
+    c.observer?.stamped(TxStage.Scheduled, record.stampSeq)
+    c.observer?.stamped(TxStage.Sent, record.stampSeq)
+  }
   return errno
 }
 

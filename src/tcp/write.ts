@@ -1,6 +1,7 @@
 import { Errno } from '../core/errno.ts'
 import { seqGt } from '../core/seq.ts'
 import { TcpFlag } from '../wire/tcp.ts'
+import { Chrono, startChrono } from './chronograph.ts'
 import { Nagle, Shutdown, type TcpConnection } from './connection.ts'
 import { hasSendSpace, sendQueued } from './flow.ts'
 import { currentMss, recordGoal } from './mss.ts'
@@ -19,6 +20,9 @@ export const WriteFlag = {
   More: 2,
   /** MSG_EOR: what is written later may not share a record with it. */
   EndOfRecord: 4,
+  /** Time stamps are asked of the last byte, if all can be queued; or of the last that can. */
+  Timestamp: 8,
+  TimestampPart: 16,
 } as const
 
 const CAN_SEND = stateSet(TcpState.Established, TcpState.CloseWait)
@@ -43,6 +47,7 @@ export const writeError = (c: TcpConnection): number => {
  */
 export const write = (c: TcpConnection, source: Uint8Array, at: number, length: number, flags: number): number => {
   const { snd, layer } = c
+  c.ownCongestionState()
   checkApplicationLimited(c)
   const queue = c.sendQueue()
   const mss = currentMss(c)
@@ -51,7 +56,7 @@ export const write = (c: TcpConnection, source: Uint8Array, at: number, length: 
   let taken = 0
   while (taken < length) {
     let record = queue.hasUnsent ? queue.last! : null
-    let room = record === null || record.marks !== 0 ? 0 : goal - record.length
+    let room = record === null || (record.marks & RecordMark.EndOfRecord) !== 0 ? 0 : goal - record.length
     if (room <= 0) {
       if (!hasSendSpace(c)) break
       record = null
@@ -75,8 +80,12 @@ export const write = (c: TcpConnection, source: Uint8Array, at: number, length: 
     } else if (queue.firstUnsent === record) sendPending(c, mss, Nagle.Push, SendMode.One)
   }
   if (taken === 0) return queue.length === 0 ? -Errno.ENOBUFS : 0
-  finishWrite(c, flags, taken === length)
+  if (((flags & WriteFlag.Timestamp) !== 0 && taken === length) || (flags & WriteFlag.TimestampPart) !== 0) {
+    markTimestamp(c)
+  }
+  // Before it is sent: that the queue is the limit counts.
   if (taken < length) c.wantsSpace = true
+  finishWrite(c, flags, taken === length)
   if ((flags & WriteFlag.Urgent) !== 0) snd.urgentSeq = snd.writeSeq
   return taken
 }
@@ -87,7 +96,9 @@ const extend = (c: TcpConnection, last: SendRecord | null, count: number): SendR
   const end = (snd.writeSeq + count) | 0
   if (last === null) {
     const record = c.layer.records.take(snd.writeSeq, end, 0)
-    c.sendQueue().push(record)
+    const queue = c.sendQueue()
+    if (!queue.hasUnsent) startChrono(c, Chrono.Busy)
+    queue.push(record)
     snd.writeSeq = end
     return record
   }
@@ -97,6 +108,15 @@ const extend = (c: TcpConnection, last: SendRecord | null, count: number): SendR
   last.segments = 0
   snd.writeSeq = end
   return last
+}
+
+/** Time stamps are wanted of the last byte written, unless it has left already. */
+const markTimestamp = (c: TcpConnection): void => {
+  const queue = c.sendQueue()
+  const record = queue.hasUnsent ? queue.last : null
+  if (record === null) return
+  record.marks |= RecordMark.Timestamp
+  record.stampSeq = (c.snd.writeSeq - 1) | 0
 }
 
 /** Has half a window been written since PSH was last set? */
@@ -128,6 +148,8 @@ export const writeFin = (c: TcpConnection): void => {
     last.flags |= TcpFlag.Fin
     last.end = (last.end + 1) | 0
   } else {
+    c.ownCongestionState()
+    startChrono(c, Chrono.Busy)
     queue.push(c.layer.records.take(snd.writeSeq, (snd.writeSeq + 1) | 0, TcpFlag.Fin))
   }
   snd.writeSeq = (snd.writeSeq + 1) | 0

@@ -166,6 +166,8 @@ export class TcpBench {
   /** Readiness reported since the last look. */
   events = 0
   urgentSignals = 0
+  /** Time stamps: the stage, and the byte's number. */
+  readonly stamps: [stage: number, seq: number][] = []
   connection!: TcpConnection
   listener: TcpListener | null = null
   /** Our initial sequence number, once seen in a SYN. */
@@ -247,6 +249,7 @@ export class TcpBench {
       receiveBuffer: this.settings.tcp_rmem[1],
       bufferLocks: 0,
       nagle: 0,
+      notesArrivals: false,
       control: this.demux.layer.congestionControls.default,
     }
     const listener = new TcpListener(this.demux.layer, LOCAL_PORT, null, inherited)
@@ -300,6 +303,11 @@ export class TcpBench {
       urgent: () => {
         this.urgentSignals++
       },
+      stamped: (stage, seq) => {
+        this.stamps.push([stage, (seq - (this.isn ?? 0)) | 0])
+      },
+      acknowledged: () => {},
+      icmpError: () => {},
     }
     c.observer = observer
   }

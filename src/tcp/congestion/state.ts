@@ -1,3 +1,4 @@
+import { Chronograph } from '../chronograph.ts'
 import type { SendRecord } from '../send-queue.ts'
 import { WindowedMinimum } from '../windowed.ts'
 
@@ -113,10 +114,18 @@ export class CongestionState {
   /** Least round-trip time of the last minutes. */
   readonly minRtt = new WindowedMinimum()
 
+  /** What the sender waited for. */
+  readonly chrono = new Chronograph()
+
   /** `EcnFlag` bits. */
   ecn = 0
   /** Segments retransmitted in all, for those who look. */
   totalRetransmitted = 0
+  /** Time-outs in all, episodes of them that are over, and the milliseconds that those took; when the present one began. */
+  timeouts = 0
+  timeoutRecoveries = 0
+  timeoutMs = 0
+  timeoutStampMs = 0
   bytesSent = 0
   bytesRetransmitted = 0
   dataSegmentsSent = 0
