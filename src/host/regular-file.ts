@@ -5,7 +5,6 @@ import { OpenFile } from '../socket/open-file.ts'
 
 /** A file of the host's (`Host.files`), opened to be read. */
 export class RegularFile extends OpenFile {
-  override readonly access: number = C.O_RDONLY
   readonly content: Uint8Array
   /** Where the next read begins. */
   position = 0
@@ -13,6 +12,10 @@ export class RegularFile extends OpenFile {
   constructor(content: Uint8Array) {
     super()
     this.content = content
+  }
+
+  override get access(): number {
+    return C.O_RDONLY
   }
 
   poll(): number {
