@@ -387,6 +387,11 @@ export class Lab {
     return this.dark.has(host)
   }
 
+  /** What a tool prints on a host now. */
+  toolOn(host: Host, command: string): string {
+    return runTool(host, command)
+  }
+
   /** Does a process wait in a call, and in which? '' when it runs or has ended. */
   waitsIn(process: Process): string {
     return process.blocked.first?.reason ?? ''

@@ -1,3 +1,4 @@
+import { bindScenarios } from './bind-rules.ts'
 import { demuxScenarios } from './demux.ts'
 import { httpScenarios } from './http.ts'
 import { closingScenarios } from './life-closing.ts'
@@ -14,6 +15,7 @@ import { slowReceiverScenarios } from './slow-receiver.ts'
 import { timeWaitScenarios } from './time-wait.ts'
 import { unpluggedScenarios } from './unplugged.ts'
 import { unpluggedEndScenarios } from './unplugged-ends.ts'
+import { listenerSharingScenarios } from './who-listens.ts'
 
 /** Every scenario, in the catalogue's order. */
 export const SCENARIOS: readonly Scenario[] = [
@@ -31,6 +33,8 @@ export const SCENARIOS: readonly Scenario[] = [
   ...unpluggedScenarios,
   ...unpluggedEndScenarios,
   ...demuxScenarios,
+  ...listenerSharingScenarios,
+  ...bindScenarios,
   ...httpScenarios,
 ]
 

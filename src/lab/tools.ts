@@ -1,10 +1,21 @@
 import type { Host } from '../host/host.ts'
+import { ip } from '../inspect/ip.ts'
+import { lsof } from '../inspect/lsof.ts'
 import { netstat } from '../inspect/netstat.ts'
+import { nstat } from '../inspect/nstat.ts'
 import { type Snapshot, snapshot } from '../inspect/snapshot.ts'
 import { ss } from '../inspect/ss.ts'
+import { sysctl } from '../inspect/sysctl.ts'
 
 /** Tools by their names, as a scenario asks for them: `netstat -ant`. */
-const TOOLS: Readonly<Record<string, (snapshot: Snapshot, args: readonly string[]) => string>> = { netstat, ss }
+const TOOLS: Readonly<Record<string, (snapshot: Snapshot, args: readonly string[]) => string>> = {
+  netstat,
+  ss,
+  ip,
+  nstat,
+  lsof,
+  sysctl,
+}
 
 /**
  * What a tool prints on a host now.
