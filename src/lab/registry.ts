@@ -1,5 +1,7 @@
 import { bindScenarios } from './bind-rules.ts'
+import { callScenarios } from './calls.ts'
 import { demuxScenarios } from './demux.ts'
+import { descriptorScenarios } from './descriptors.ts'
 import { httpScenarios } from './http.ts'
 import { closingScenarios } from './life-closing.ts'
 import { leavingScenarios } from './life-leaving.ts'
@@ -19,6 +21,8 @@ import { listenerSharingScenarios } from './who-listens.ts'
 
 /** Every scenario, in the catalogue's order. */
 export const SCENARIOS: readonly Scenario[] = [
+  ...descriptorScenarios,
+  ...callScenarios,
   ...openingScenarios,
   ...nonblockingScenarios,
   ...listenerScenarios,
