@@ -143,6 +143,11 @@ export class Lab {
     return host
   }
 
+  /** A host that forwards packets between its links. */
+  router(name: string): Host {
+    return this.host(name, { sysctl: { 'net.ipv4.ip_forward': 1, 'net.ipv6.conf.all.forwarding': 1 } })
+  }
+
   /** A host loses power: its memory is gone, and it says nothing. What is shown of it is that. */
   powerOff(host: Host): void {
     this.network.crash(host)

@@ -23,6 +23,7 @@ import { table } from './endings.ts'
 import type { Lab } from './lab.ts'
 import { outcome, pollNames, told } from './programs.ts'
 import type { Scenario } from './scenario.ts'
+import { ask, hostOf, type Stage } from './stage.ts'
 
 /** Section D, the calls: what send() and recv() do when there is no room, or nothing there. */
 
@@ -179,12 +180,6 @@ const blockingSend: Scenario = {
   },
 }
 
-/** A client that calls, and a server that calls, step by step. */
-interface Stage {
-  readonly sys: Sys
-  readonly fd: number
-}
-
 const nonblockingSend: Scenario = {
   name: 'nonblocking-send',
   group: 'D',
@@ -216,18 +211,6 @@ const nonblockingSend: Scenario = {
   },
 }
 
-/** Lets a program make a call now. @returns what came of it, and how long it took in milliseconds */
-const ask = async <T>(lab: Lab, { sys }: Stage, what: string, call: () => Promise<T> | T) => {
-  const since = lab.network.now
-  let result: T | string | undefined
-  sys.process.host.resumed()
-  void told(sys, what, call).then((value) => {
-    result = value
-  })
-  await lab.quietly(() => result !== undefined)
-  return { result, took: lab.network.now - since }
-}
-
 const sendingCalls = async (lab: Lab, near: Stage, far: Stage): Promise<void> => {
   const { sys, fd } = near
   const send = (bytes: number) => () => lab.send(sys, fd, bytes)
@@ -256,8 +239,6 @@ const sendingCalls = async (lab: Lab, near: Stage, far: Stage): Promise<void> =>
   lab.check('and with no room at all', full, { result: 'EAGAIN', took: 2000 })
   sys.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, { tv_sec: 0, tv_usec: 0 })
 }
-
-const hostOf = ({ sys }: Stage): Host => sys.process.host
 
 const receivingCalls = async (lab: Lab, near: Stage, far: Stage): Promise<void> => {
   const { sys, fd } = far

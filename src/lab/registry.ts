@@ -1,7 +1,11 @@
 import { bindScenarios } from './bind-rules.ts'
 import { callScenarios } from './calls.ts'
 import { demuxScenarios } from './demux.ts'
+<<<<<<< HEAD
 import { descriptorScenarios } from './descriptors.ts'
+=======
+import { segmentScenarios } from './engine-segments.ts'
+>>>>>>> 453d9b9 (feat(lab): segments, sequence)
 import { httpScenarios } from './http.ts'
 import { closingScenarios } from './life-closing.ts'
 import { leavingScenarios } from './life-leaving.ts'
@@ -34,6 +38,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...queueCallScenarios,
   ...queueWindowScenarios,
   ...slowReceiverScenarios,
+  ...segmentScenarios,
   ...unpluggedScenarios,
   ...unpluggedEndScenarios,
   ...demuxScenarios,
