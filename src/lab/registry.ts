@@ -1,11 +1,11 @@
 import { bindScenarios } from './bind-rules.ts'
 import { callScenarios } from './calls.ts'
 import { demuxScenarios } from './demux.ts'
-<<<<<<< HEAD
 import { descriptorScenarios } from './descriptors.ts'
-=======
+import { congestionScenarios } from './engine-congestion.ts'
+import { nagleScenarios } from './engine-nagle.ts'
+import { retransmitScenarios } from './engine-retransmit.ts'
 import { segmentScenarios } from './engine-segments.ts'
->>>>>>> 453d9b9 (feat(lab): segments, sequence)
 import { httpScenarios } from './http.ts'
 import { closingScenarios } from './life-closing.ts'
 import { leavingScenarios } from './life-leaving.ts'
@@ -39,6 +39,9 @@ export const SCENARIOS: readonly Scenario[] = [
   ...queueWindowScenarios,
   ...slowReceiverScenarios,
   ...segmentScenarios,
+  ...retransmitScenarios,
+  ...congestionScenarios,
+  ...nagleScenarios,
   ...unpluggedScenarios,
   ...unpluggedEndScenarios,
   ...demuxScenarios,
