@@ -158,6 +158,9 @@ const accept = (server: VirtualTcp, status: number, socket: Socket | null): void
   server.native.onconnection?.call(server.native, status, client)
 }
 
+/** A new handle that is ours. */
+export const newVirtualTcp = (): VirtualTcp | null => decide(new TCP(constants.SOCKET))
+
 /** What a handle is; null for Node's own, and for one that is nothing yet. */
 export const virtualTcp = (handle: object): VirtualTcp | null => (handle as Marked)[OWN] ?? null
 
@@ -166,6 +169,7 @@ export const decide = (handle: object): VirtualTcp | null => {
   const marked = handle as Marked
   const known = marked[OWN]
   if (known !== undefined) return known
+  if (!(handle instanceof TCP)) return null
   const context = programs.current
   if (context === null) return null
   const own = new VirtualTcp(marked, context)
@@ -227,7 +231,14 @@ export const overlayTcp = (): void => {
     bytesRead: (own) => own.handle.bytesRead,
     bytesWritten: (own) => own.handle.bytesWritten,
     writeQueueSize: (own) => own.handle.writeQueueSize,
-    isStreamBase: (own) => own.isStreamBase,
+  })
+  Object.defineProperty(prototype, 'isStreamBase', {
+    configurable: true,
+    get(this: Marked) {
+      const own = this[OWN]
+      // What may become ours is no native stream either.
+      return own === undefined ? programs.current === null : own === null || own.isStreamBase
+    },
   })
 }
 

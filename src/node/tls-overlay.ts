@@ -2,7 +2,7 @@ import { createRequire } from 'node:module'
 import { type EventQueue, Handle } from '../net/events.ts'
 import { UV_EOF } from '../net/uv.ts'
 import { binding, type JsStream, type TlsWrap } from './bindings.ts'
-import { decide, emitRead, type StreamUser, type VirtualTcp, virtualTcp } from './tcp-overlay.ts'
+import { decide, emitRead, newVirtualTcp, type StreamUser, type VirtualTcp, virtualTcp } from './tcp-overlay.ts'
 
 /**
  * TLS over handles of ours. Node's TLS sessions, which are native code, read and write native streams; a stream of ours is
@@ -65,10 +65,13 @@ class TlsBridge extends Handle implements StreamUser {
   }
 }
 
+interface TlsSocket {
+  _tlsOptions: { readonly pipe?: boolean }
+  _wrapHandle(wrap: unknown, handle: object | null | undefined, ...rest: unknown[]): unknown
+}
+
 interface TlsSocketClass {
-  readonly prototype: {
-    _wrapHandle: (this: unknown, wrap: unknown, handle: object | null, ...rest: unknown[]) => unknown
-  }
+  readonly prototype: TlsSocket
 }
 
 /** Lets Node's TLS take streams of ours. */
@@ -85,13 +88,21 @@ export const overlayTls = (): void => {
   const { TLSSocket } = createRequire(import.meta.url)('node:tls') as { TLSSocket: TlsSocketClass }
   const wrapHandle = TLSSocket.prototype._wrapHandle
   TLSSocket.prototype._wrapHandle = function (wrapped, handle, ...rest) {
-    const own = handle === null || handle === undefined ? null : virtualTcp(handle)
+    const fresh = handle === null || handle === undefined
+    const own = fresh ? (this._tlsOptions.pipe === true ? null : newVirtualTcp()) : virtualTcp(handle)
     if (own === null) return wrapHandle.call(this, wrapped, handle, ...rest)
+    if (fresh) setOwner(own.native, this)
     own.isStreamBase = true
     try {
-      return wrapHandle.call(this, wrapped, handle, ...rest)
+      return wrapHandle.call(this, wrapped, own.native, ...rest)
     } finally {
       own.isStreamBase = false
     }
   }
+}
+
+/** Notes in a handle whose it is, as Node does in those that it makes itself. */
+const setOwner = (handle: object, owner: object): void => {
+  const key = Object.getOwnPropertySymbols(handle).find(({ description }) => description === 'owner_symbol')
+  if (key !== undefined) (handle as Record<symbol, unknown>)[key] = owner
 }
