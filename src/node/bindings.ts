@@ -34,6 +34,7 @@ interface Constructor<T> {
 
 /** Node's side of a stream that is written in JavaScript. */
 export interface JsStream {
+  onread: () => void
   onreadstart: () => number
   onreadstop: () => number
   onwrite: (request: object, chunks: Uint8Array[]) => number
@@ -52,7 +53,7 @@ export interface TlsWrap {
 
 interface BindingTypes {
   tcp_wrap: { TCP: { new (type: number): NativeTcp; readonly prototype: NativeTcp }; constants: { SOCKET: number } }
-  udp_wrap: { UDP: Constructor<NativeUdp> }
+  udp_wrap: { UDP: Constructor<NativeUdp>; SendWrap: new () => object }
   stream_wrap: {
     streamBaseState: Int32Array
     kReadBytesOrError: number

@@ -2,6 +2,7 @@ import { Handle } from '../net/events.ts'
 import { type LookupOrder, lookup, reverseLookup } from '../net/lookup.ts'
 import { UV_EAI_NONAME } from '../net/uv.ts'
 import { binding, complete, type Methods, type NodeRequest } from './bindings.ts'
+import { DnsRelay, type NameServer } from './dns-relay.ts'
 import { type NodeContext, programs } from './programs.ts'
 
 /** Node's names: `dns.lookup` and `dns.lookupService` ask our host; queries of `dns.resolve` go to no kernel. */
@@ -71,16 +72,49 @@ const learnFrom = (request: NodeRequest, name: string, { kernel }: NodeContext):
   }
 }
 
-/** Without a name server nobody answers. */
+/** The name servers that a resolver was told of, and the ways there. */
+interface Resolver {
+  servers: readonly NameServer[]
+  relays: readonly DnsRelay[] | null
+}
+
+/** Queries go to the name servers that a resolver was told of, or that the program has; without any nobody answers. */
 const overlayQueries = (prototype: Methods): void => {
+  const resolvers = new WeakMap<object, Resolver>()
+  const nativeSetServers = prototype['setServers']!
+  const nativeGetServers = prototype['getServers']!
+  prototype['setServers'] = function (this: unknown, servers) {
+    const result = nativeSetServers.call(this, servers)
+    if (programs.current !== null && result === 0) {
+      resolvers.set(this as object, { servers: [...(servers as NameServer[])], relays: null })
+    }
+    return result
+  }
+  prototype['getServers'] = function (this: unknown) {
+    const known = resolvers.get(this as object)
+    if (programs.current === null) return nativeGetServers.call(this)
+    return (known?.servers ?? programs.current.nameServers).map(([, address, port]) => [address, port])
+  }
   for (const name of Object.getOwnPropertyNames(prototype)) {
     if (!/^(query|getHostByAddr)/.test(name)) continue
     const native = prototype[name]!
     prototype[name] = function (this: unknown, request, ...rest) {
       const context = programs.current
       if (context === null || context.kernel.hasName(String(rest[0]))) return native.call(this, request, ...rest)
-      new Answer(context, request as NodeRequest, ['ECONNREFUSED'])
-      return 0
+      const resolver = resolvers.get(this as object) ?? { servers: context.nameServers, relays: null }
+      resolvers.set(this as object, resolver)
+      if (resolver.servers.length === 0) {
+        new Answer(context, request as NodeRequest, ['ECONNREFUSED'])
+        return 0
+      }
+      if (resolver.relays === null) {
+        resolver.relays = resolver.servers.map((server) => new DnsRelay(context, server))
+        nativeSetServers.call(
+          this,
+          resolver.relays.map(({ port }) => [4, '127.0.0.1', port]),
+        )
+      }
+      return native.call(this, request, ...rest)
     }
   }
 }

@@ -3,32 +3,39 @@ import type { Host } from '../host/host.ts'
 import { NetContext } from '../net/context.ts'
 import type { NameTable } from '../net/lookup.ts'
 import { runTicks } from './bindings.ts'
+import type { NameServer } from './dns-relay.ts'
 import type { KernelList } from './kernel-list.ts'
 
 /** A program's view of the network, and what of it is the kernel's. */
 export class NodeContext extends NetContext {
   readonly kernel: KernelList
+  /** Who answers the queries of `dns.resolve` and its like. */
+  readonly nameServers: readonly NameServer[]
 
   constructor(host: Host, name: string, options: NodeContextOptions) {
     super(
       host,
       name,
       {
-        schedule: setImmediate,
+        schedule: options.schedule ?? setImmediate,
         afterCallback: runTicks,
         activeChanged: (isActive) => options.onActive?.(isActive),
       },
       options.names,
     )
     this.kernel = options.kernel
+    this.nameServers = options.nameServers ?? []
   }
 }
 
 export interface NodeContextOptions {
   readonly names: NameTable
+  readonly nameServers?: readonly NameServer[]
   /** What goes to the kernel's own stack. */
   readonly kernel: KernelList
   /** Told when the program begins to wait for something, and when it does no more. */
+  /** Gives the program's events their turn; `setImmediate` unless given. */
+  readonly schedule?: (run: () => void) => void
   readonly onActive?: (isActive: boolean) => void
 }
 

@@ -2,7 +2,7 @@ import { createRequire } from 'node:module'
 import { type EventQueue, Handle } from '../net/events.ts'
 import { UV_EOF } from '../net/uv.ts'
 import { binding, type JsStream, type TlsWrap } from './bindings.ts'
-import { decide, emitRead, newVirtualTcp, type StreamUser, type VirtualTcp, virtualTcp } from './tcp-overlay.ts'
+import { decide, emitRead, newVirtualTcp, type StreamUser, type VirtualTcp } from './tcp-overlay.ts'
 
 /**
  * TLS over handles of ours. Node's TLS sessions, which are native code, read and write native streams; a stream of ours is
@@ -24,6 +24,8 @@ class TlsBridge extends Handle implements StreamUser {
     stream.isClosing = () => handle.isClosing
     stream.onshutdown = (request) => handle.shutdown(request)
     stream.onwrite = (request, chunks) => this.write(request, chunks)
+    // A session that is over leaves the stream to itself.
+    stream.onread = () => {}
     this.stream = stream
     tcp.user = this
   }
@@ -89,7 +91,7 @@ export const overlayTls = (): void => {
   const wrapHandle = TLSSocket.prototype._wrapHandle
   TLSSocket.prototype._wrapHandle = function (wrapped, handle, ...rest) {
     const fresh = handle === null || handle === undefined
-    const own = fresh ? (this._tlsOptions.pipe === true ? null : newVirtualTcp()) : virtualTcp(handle)
+    const own = fresh ? (this._tlsOptions.pipe === true ? null : newVirtualTcp()) : decide(handle)
     if (own === null) return wrapHandle.call(this, wrapped, handle, ...rest)
     if (fresh) setOwner(own.native, this)
     own.isStreamBase = true

@@ -73,6 +73,11 @@ const isFamily = (address: string, family: 4 | 6): boolean =>
 
 const virtualUdp = (handle: object): VirtualUdp | null => (handle as Marked)[OWN] ?? null
 
+/** Makes a handle Node's own for good. */
+export const leaveToKernel = (handle: object): void => {
+  ;(handle as Marked)[OWN] = null
+}
+
 /** What a handle is, made ours now if a program of ours has it and it is not to be the kernel's. */
 const decide = (handle: object, address: string, port: number): VirtualUdp | null => {
   const marked = handle as Marked

@@ -1,6 +1,16 @@
 import type { Micros, VirtualClock } from '../core/clock.ts'
 import type { World } from '../core/world.ts'
 
+/** What else lives in a world's time: an application, with its own timers and with work that is done elsewhere. */
+export interface Outside {
+  /** Resolves when it can do nothing more before the time moves. */
+  settle(): Promise<void>
+  /** World time of its next timer; Infinity for none. */
+  nextTimer(): Micros
+  /** The time is now `now`: sets its clocks, and fires one of its timers that are due. @returns whether there was one */
+  advanced(now: Micros): boolean
+}
+
 /**
  * Drives a world in virtual time: runs what there is to do now, lets programs run on, and sets the clock forward to the
  * next timer only when nothing is left to do.
@@ -15,6 +25,8 @@ export class VirtualDriver {
   private resumed = false
   private running = false
   private interrupted = false
+  /** Null for a world by itself. */
+  outside: Outside | null = null
 
   constructor(world: World, clock: VirtualClock) {
     this.world = world
@@ -51,12 +63,12 @@ export class VirtualDriver {
         if (more) continue
         if (this.resumed) {
           this.resumed = false
-          await macrotask()
+          await (this.outside === null ? macrotask() : this.outside.settle())
           if (this.interrupted || stop?.() === true) return 'stopped'
           continue
         }
         if (loop.hasWork) continue
-        const next = loop.timers.nextWake()
+        const next = Math.min(loop.timers.nextWake(), this.outside?.nextTimer() ?? Number.POSITIVE_INFINITY)
         if (next > deadline) {
           this.clock.advanceTo(deadline)
           loop.turn()
@@ -65,6 +77,10 @@ export class VirtualDriver {
         }
         if (next === Number.POSITIVE_INFINITY) return 'idle'
         this.clock.advanceTo(next)
+        if (this.outside === null) continue
+        // The network comes first.
+        loop.turn()
+        if (this.outside.advanced(next)) this.resumed = true
       }
     } finally {
       this.running = false

@@ -83,7 +83,7 @@ export class Network {
   readonly random: Random
   private readonly clock: Clock
   /** Null for a network that others drive. */
-  private readonly driver: VirtualDriver | null
+  protected readonly driver: VirtualDriver | null
   private readonly onFailure: ((process: Process, error: unknown) => void) | null
   /** Exceptions that programs did not catch and nobody was told of. */
   private readonly failures: { process: Process; error: unknown }[] = []
