@@ -6,6 +6,8 @@ import { congestionScenarios } from './engine-congestion.ts'
 import { nagleScenarios } from './engine-nagle.ts'
 import { retransmitScenarios } from './engine-retransmit.ts'
 import { segmentScenarios } from './engine-segments.ts'
+import { timerScenarios } from './engine-timers.ts'
+import { urgentScenarios } from './engine-urgent.ts'
 import { httpScenarios } from './http.ts'
 import { closingScenarios } from './life-closing.ts'
 import { leavingScenarios } from './life-leaving.ts'
@@ -42,6 +44,8 @@ export const SCENARIOS: readonly Scenario[] = [
   ...retransmitScenarios,
   ...congestionScenarios,
   ...nagleScenarios,
+  ...timerScenarios,
+  ...urgentScenarios,
   ...unpluggedScenarios,
   ...unpluggedEndScenarios,
   ...demuxScenarios,
