@@ -2,6 +2,7 @@ import { bindScenarios } from './bind-rules.ts'
 import { callScenarios } from './calls.ts'
 import { demuxScenarios } from './demux.ts'
 import { descriptorScenarios } from './descriptors.ts'
+import { blindScenarios } from './engine-blind.ts'
 import { congestionScenarios } from './engine-congestion.ts'
 import { nagleScenarios } from './engine-nagle.ts'
 import { retransmitScenarios } from './engine-retransmit.ts'
@@ -46,6 +47,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...nagleScenarios,
   ...timerScenarios,
   ...urgentScenarios,
+  ...blindScenarios,
   ...unpluggedScenarios,
   ...unpluggedEndScenarios,
   ...demuxScenarios,
