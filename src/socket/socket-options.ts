@@ -96,6 +96,9 @@ const setNumber = (socket: Socket, name: number, value: number): number => {
       if (problem === 0) kept.timestamping = value
       return problem
     }
+    case C.SO_MAX_PACING_RATE:
+      kept.maxPacingRate = value >>> 0
+      break
     case C.SO_ZEROCOPY:
       if (value !== 0 && value !== 1) return -Errno.EINVAL
       if (socket.protocol !== C.IPPROTO_TCP) return -Errno.EOPNOTSUPP
@@ -168,6 +171,8 @@ export const getSocketOption = (socket: Socket, name: number): OptionValue | Opt
       return Number(kept.timestampNs)
     case C.SO_TIMESTAMPING:
       return kept.timestamping
+    case C.SO_MAX_PACING_RATE:
+      return kept.maxPacingRate
     case C.SO_ZEROCOPY:
       return Number(kept.zerocopy)
     case C.SO_RXQ_OVFL:

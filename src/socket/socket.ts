@@ -291,6 +291,8 @@ export class KeptOptions {
   timestampNs = false
   timestamping = 0
   zerocopy = false
+  /** SO_MAX_PACING_RATE, bytes per second; all bits for no limit. */
+  maxPacingRate = 0xffff_ffff
   dropCount = false
   receiveLowat = 1
   /** l_linger while SO_LINGER is off. */

@@ -660,6 +660,13 @@ export class TcpSocket extends InetSocket implements TcpObserver {
         if (problem === 0) this.noteArrivals(stampsArrivals(value))
         return problem
       }
+      case C.SO_MAX_PACING_RATE: {
+        const { maxPacingRate } = this.kept
+        const { c } = this
+        c.ownOptions().maxPacingRate = maxPacingRate === 0xffff_ffff ? Number.POSITIVE_INFINITY : maxPacingRate
+        c.cc.pacingRate = Math.min(c.cc.pacingRate, c.options.maxPacingRate)
+        return 0
+      }
       case C.SO_TIMESTAMP:
       case C.SO_TIMESTAMPNS:
         this.noteArrivals(value !== 0)

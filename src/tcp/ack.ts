@@ -427,6 +427,7 @@ const measureRtt = (c: TcpConnection, outcome: SackOutcome, flags: number, prior
     }
   }
   sample.rtt = latest
+  sample.ackDelayed = maybeDelayed
   if (rtt < 0) return false
   if (!maybeDelayed || latest <= cc.minRtt.value) {
     cc.minRtt.update(loop.nowMs32, layer.settings.tcp_min_rtt_wlen * 1000, latest || 1)

@@ -100,6 +100,8 @@ export class TcpOptions {
   keepCount = 0
   /** TCP_USER_TIMEOUT, milliseconds; 0 for none. */
   userTimeoutMs = 0
+  /** SO_MAX_PACING_RATE, bytes per second. */
+  maxPacingRate = Number.POSITIVE_INFINITY
   /** TCP_SYNCNT; 0 stands for the host's setting. */
   synRetries = 0
   /** TCP_MAXSEG; 0 for none. */
@@ -315,6 +317,7 @@ export class TcpConnection extends TupleEntry implements TimerOwner {
   retransmitTimer: Timer | null = null
   ackTimer: Timer | null = null
   keepaliveTimer: Timer | null = null
+  pacingTimer: Timer | null = null
   /** Time-outs in a row without progress; exponent of the back-off; probes without an answer. */
   retransmits = 0
   backoff = 0
@@ -375,12 +378,10 @@ export class TcpConnection extends TupleEntry implements TimerOwner {
     if (this.cc === this.layer.pristineCongestion) {
       this.cc = this.layer.newCongestionState()
       this.cc.cwndStampMs = this.layer.loop.nowMs32
-      this.control.init(this)
       // So far there was the handshake's round-trip time at most.
-      if (this.rtt.srtt8 !== 0) {
-        this.cc.minRtt.reset(this.layer.loop.nowMs32, this.rtt.srtt)
-        updatePacingRate(this)
-      }
+      if (this.rtt.srtt8 !== 0) this.cc.minRtt.reset(this.layer.loop.nowMs32, this.rtt.srtt)
+      this.control.init(this)
+      updatePacingRate(this)
     }
     return this.cc
   }

@@ -168,6 +168,7 @@ export const startTransfer = (c: TcpConnection): void => {
     cc.undoable = false
     cc.frto = false
     cc.cwndStampMs = now
+    c.control.init(c)
     updatePacingRate(c)
   }
   c.snd.lastSentMs = now

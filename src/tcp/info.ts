@@ -43,6 +43,8 @@ export interface TcpInfo {
   tcpi_rcv_space: number
   tcpi_total_retrans: number
   tcpi_pacing_rate: number
+  /** The most that SO_MAX_PACING_RATE allows. */
+  tcpi_max_pacing_rate: number
   tcpi_bytes_acked: number
   tcpi_bytes_received: number
   tcpi_segs_out: number
@@ -73,6 +75,8 @@ export interface TcpInfo {
 
 /** What Linux counts its time-outs in, microseconds (CONFIG_HZ=250), rounding up. */
 const TICK = 4000
+/** All bits of 64, as near as a number comes. */
+const NO_LIMIT = 2 ** 64
 const UNKNOWN_MIN_RTT = 0x7fff_ffff
 
 /** Takes a snapshot of a connection. */
@@ -126,6 +130,7 @@ export const tcpInfo = (c: TcpConnection): TcpInfo => {
     tcpi_total_retrans: cc.totalRetransmitted,
     tcpi_pacing_rate: cc.pacingRate,
     // Of the side that connects, Linux counts the SYN too.
+    tcpi_max_pacing_rate: Math.min(c.options.maxPacingRate, NO_LIMIT),
     tcpi_bytes_acked: opened ? ((snd.una - snd.iss) >>> 0) - (c.isActive ? 0 : 1) : 0,
     tcpi_bytes_received: opened ? ((rcv.nxt - rcv.irs) >>> 0) - 1 : 0,
     tcpi_segs_out: c.segmentsOut,

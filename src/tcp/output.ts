@@ -5,6 +5,7 @@ import { CwndEvent } from './congestion/control.ts'
 import { CaState } from './congestion/state.ts'
 import { Nagle, Pending, type TcpConnection } from './connection.ts'
 import { currentMss, segmentsNow } from './mss.ts'
+import { mustPace } from './pacing.ts'
 import { rateOnSend } from './rate.ts'
 import { countSegments, linkNewest, splitRecord } from './records.ts'
 import type { SendQueue, SendRecord } from './send-queue.ts'
@@ -48,6 +49,7 @@ export const sendPending = (c: TcpConnection, mss: number, nagle: number, mode: 
   let cwndLimited = false
   let peerLimited = false
   for (let record = queue.firstUnsent; record !== null; record = queue.firstUnsent) {
+    if (mustPace(c)) break
     const index = queue.sentCount
     let quota = congestionQuota(c)
     if (quota === 0) {

@@ -102,7 +102,8 @@ export const checkApplicationLimited = (c: TcpConnection): void => {
 export const updatePacingRate = (c: TcpConnection): void => {
   const cc = c.cc
   const { settings } = c.layer
-  if (c.rtt.srtt8 === 0) return
+  if (c.rtt.srtt8 === 0 || c.control.control !== undefined) return
   const ratio = cc.cwnd < cc.ssthresh / 2 ? settings.tcp_pacing_ss_ratio : settings.tcp_pacing_ca_ratio
-  cc.pacingRate = Math.floor((c.snd.mss * 80_000 * ratio * Math.max(cc.cwnd, cc.packetsOut)) / c.rtt.srtt8)
+  const rate = Math.floor((c.snd.mss * 80_000 * ratio * Math.max(cc.cwnd, cc.packetsOut)) / c.rtt.srtt8)
+  cc.pacingRate = Math.min(rate, c.options.maxPacingRate)
 }

@@ -5,6 +5,7 @@ import { CaState } from './congestion/state.ts'
 import { Feature, Pending, type TcpConnection } from './connection.ts'
 import { currentMss, segmentsNow } from './mss.ts'
 import { stampRecord, windowEnd } from './output.ts'
+import { mustPace } from './pacing.ts'
 import { countSegments, recountSegments, splitRecord, unlinkSent } from './records.ts'
 import { Sacked, type SendQueue } from './send-queue.ts'
 import { armRetransmit } from './timers.ts'
@@ -84,6 +85,7 @@ export const retransmitLost = (c: TcpConnection): void => {
     if (room <= 0 || cc.retransOut >= cc.lostOut) break
     if ((record.sacked & Sacked.Lost) === 0) continue
     if ((record.sacked & (Sacked.Acked | Sacked.Retransmitted)) !== 0) continue
+    if (mustPace(c)) break
     if (retransmit(c, index, Math.min(room, most)) !== 0) break
     if (cc.state === CaState.Loss) c.layer.mib.tcpExt.TCPSlowStartRetrans += record.segments
     else c.layer.mib.tcpExt.TCPFastRetrans += record.segments

@@ -8,10 +8,10 @@ import { onAckTimer } from './delayed-ack.ts'
 import { detectBlackHole } from './fast-open-client.ts'
 import { failConnection, resetAndFail } from './finish.ts'
 import { currentMss } from './mss.ts'
-import { SendMode, sendNew, sendPending, windowEnd } from './output.ts'
+import { pushPending, SendMode, sendNew, sendPending, windowEnd } from './output.ts'
 import { countSegments, splitRecord } from './records.ts'
 import { enterLoss, onSettled } from './recovery.ts'
-import { resend, retransmit } from './retransmit.ts'
+import { resend, retransmit, retransmitLost } from './retransmit.ts'
 import { stateIn, stateSet, TcpState } from './state.ts'
 import { enterTimeWait } from './time-wait.ts'
 import {
@@ -39,6 +39,22 @@ export const fireTimer = (c: TcpConnection, kind: number): void => {
   if (kind === TcpTimer.DelayedAck) onAckTimer(c)
   else if (kind === TcpTimer.Keepalive) onKeepalive(c)
   else if (kind === TcpTimer.Retransmit) onRetransmitTimer(c)
+  else if (kind === TcpTimer.Pacing) onPacingTimer(c)
+}
+
+const MAY_SEND = stateSet(
+  TcpState.Established,
+  TcpState.FinWait1,
+  TcpState.Closing,
+  TcpState.CloseWait,
+  TcpState.LastAck,
+)
+
+/** The time has come for what had to wait for its pace. */
+const onPacingTimer = (c: TcpConnection): void => {
+  if (!stateIn(c.state, MAY_SEND)) return
+  if (c.cc.lostOut > c.cc.retransOut) retransmitLost(c)
+  pushPending(c, c.nagle)
 }
 
 const onRetransmitTimer = (c: TcpConnection): void => {

@@ -117,4 +117,5 @@ export const stopTimers = (c: TcpConnection): void => {
   stopRetransmit(c)
   stopKeepalive(c)
   if (c.ackTimer !== null) c.layer.loop.timers.cancel(c.ackTimer)
+  if (c.pacingTimer !== null) c.layer.loop.timers.cancel(c.pacingTimer)
 }

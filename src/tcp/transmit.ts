@@ -19,6 +19,7 @@ import { CwndEvent } from './congestion/control.ts'
 import { EcnFlag } from './congestion/state.ts'
 import { AckPending, Feature, type TcpConnection, TxStage } from './connection.ts'
 import { advertisedMss, refreshDestination, sackBlocksToSend } from './mss.ts'
+import { paceAfter } from './pacing.ts'
 import { RecordMark, type SendRecord } from './send-queue.ts'
 import { TcpState } from './state.ts'
 import { DELAYED_ACK_MIN } from './timers.ts'
@@ -61,7 +62,10 @@ export const transmitRecord = (c: TcpConnection, record: SendRecord, mss: number
       }
     }
   }
-  if (errno === 0 && length > 0) dataSent(c, record)
+  if (errno === 0 && length > 0) {
+    dataSent(c, record)
+    paceAfter(c, length)
+  }
   if (errno === 0 && (record.marks & RecordMark.Timestamp) !== 0) {
     c.observer?.stamped(TxStage.Scheduled, record.stampSeq)
     c.observer?.stamped(TxStage.Sent, record.stampSeq)

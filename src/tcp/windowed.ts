@@ -73,4 +73,22 @@ export class WindowedMinimum {
   }
 }
 
+/** The greatest value seen in a sliding window; 0 before the first. */
+export class WindowedMaximum {
+  private readonly negated = new WindowedMinimum()
+
+  constructor() {
+    this.negated.reset(0, 0)
+  }
+
+  get value(): number {
+    return 0 - this.negated.value
+  }
+
+  /** As `WindowedMinimum.update`. */
+  update(time: number, window: number, value: number): void {
+    this.negated.update(time, window, -value)
+  }
+}
+
 const UNKNOWN = 0x7fff_ffff

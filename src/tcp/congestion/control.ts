@@ -13,6 +13,8 @@ export class RateSample {
   interval = -1
   /** Of the segment that the sample is taken from, microseconds; -1 when it was retransmitted. */
   rtt = -1
+  /** Was it probably answered late, by a delayed ACK? */
+  ackDelayed = false
   /** Segments newly taken for lost by this ACK, and those newly acknowledged or SACKed. */
   losses = 0
   ackedSacked = 0
@@ -32,6 +34,7 @@ export class RateSample {
     this.deliveredCe = 0
     this.interval = -1
     this.rtt = -1
+    this.ackDelayed = false
     this.losses = 0
     this.ackedSacked = 0
     this.priorInFlight = 0

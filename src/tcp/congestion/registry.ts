@@ -1,4 +1,5 @@
 import type { TcpSettings } from '../settings.ts'
+import { bbr } from './bbr.ts'
 import type { CongestionControl } from './control.ts'
 import { cubic } from './cubic.ts'
 import { reno } from './reno.ts'
@@ -8,6 +9,7 @@ export class CongestionControls {
   private readonly byName = new Map<string, CongestionControl>([
     [cubic.name, cubic],
     [reno.name, reno],
+    [bbr.name, bbr],
   ])
   private readonly settings: TcpSettings
 

@@ -111,6 +111,9 @@ export class CongestionState {
   rateApplicationLimited = false
   /** Bytes a second that the window is worth: for pacing and for sizing records. 0 when unknown: no limit. */
   pacingRate = 0
+  /** Is data to leave evenly at that rate, and when may the next leave: world time, microseconds? */
+  paces = false
+  nextSendAt = 0
   /** Least round-trip time of the last minutes. */
   readonly minRtt = new WindowedMinimum()
 
