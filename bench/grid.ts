@@ -93,7 +93,7 @@ export const measure = async (cell: Cell): Promise<number> => {
 
 /** The grid as text: a line for each path, a column for each congestion control, with the share of the link. */
 export const table = (results: ReadonlyMap<Cell, number>): string => {
-  const lines = ['  rate   RTT  loss |' + CONTROLS.map((name) => name.padStart(18)).join('')]
+  const lines = [`  rate   RTT  loss |${CONTROLS.map((name) => name.padStart(18)).join('')}`]
   for (const first of CELLS) {
     if (first.control !== CONTROLS[0]) continue
     const { rate, rtt, loss } = first

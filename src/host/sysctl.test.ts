@@ -15,7 +15,7 @@ it('tcp_congestion_control is what new sockets begin with', async () => {
   await network.run(1)
   expect(seen).toEqual(['cubic', 'reno'])
   expect(() => host.sysctl.set('net.ipv4.tcp_congestion_control', 'vegas')).toThrow(
-    'net.ipv4.tcp_congestion_control is one of cubic, reno, not "vegas"',
+    'net.ipv4.tcp_congestion_control is one of cubic, reno, bbr, not "vegas"',
   )
   expect(host.sysctl.get('net.ipv4.tcp_congestion_control')).toBe('reno')
   network.close()
