@@ -5,6 +5,7 @@ import { netstat } from '../inspect/netstat.ts'
 import type { Snapshot } from '../inspect/snapshot.ts'
 import { ss } from '../inspect/ss.ts'
 import { fetchSnapshot, splitStackOption } from './attach.ts'
+import { addBenchCommand } from './bench.ts'
 import { addExploreCommand } from './explore.ts'
 import { errorLine, Failure } from './failure.ts'
 import { addFetchCommand } from './fetch.ts'
@@ -59,6 +60,7 @@ const build = (): Command => {
     .exitOverride()
   addLabCommand(program)
   addExploreCommand(program)
+  addBenchCommand(program)
   addRunCommand(program)
   addUpCommand(program)
   addFetchCommand(program)

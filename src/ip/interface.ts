@@ -347,14 +347,28 @@ export class NetworkInterface implements LinkUser {
    */
   transmit(frame: Frame, destination: MacAddress): void {
     if (this.isEthernet) {
-      const at = frame.start - ETHERNET_HEADER
-      const { memory } = this.stack.world
-      writeMac(memory, at, destination)
-      writeMac(memory, at + 6, this.mac)
-      memory.view.setUint16(at + 12, frame.etherType)
-      frame.start = at
+      this.addHeader(frame)
+      writeMac(this.stack.world.memory, frame.start, destination)
     }
     this.transmitFrame(frame)
+  }
+
+  /** The same, to the address of `neighbour`: V8 makes an object of a number of 48 bits that is handed over as an argument. */
+  transmitTo(frame: Frame, neighbour: { readonly mac: MacAddress }): void {
+    if (this.isEthernet) {
+      this.addHeader(frame)
+      writeMac(this.stack.world.memory, frame.start, neighbour.mac)
+    }
+    this.transmitFrame(frame)
+  }
+
+  /** Puts an Ethernet header before the packet, all but its destination. */
+  private addHeader(frame: Frame): void {
+    const at = frame.start - ETHERNET_HEADER
+    const { memory } = this.stack.world
+    writeMac(memory, at + 6, this.mac)
+    memory.view.setUint16(at + 12, frame.etherType)
+    frame.start = at
   }
 
   /** Sends a frame whose link header is in its place. Owns the frame. */

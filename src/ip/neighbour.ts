@@ -142,7 +142,7 @@ export class Neighbour implements TimerOwner {
   send(frame: Frame): void {
     this.used = this.table.stack.world.loop.now
     if ((this.state & CONNECTED) !== 0) {
-      this.interface.transmit(frame, this.mac)
+      this.interface.transmitTo(frame, this)
       return
     }
     if ((this.state & VALID) !== 0) {
@@ -150,7 +150,7 @@ export class Neighbour implements TimerOwner {
         this.become(Nud.Delay)
         this.schedule(this.used + this.table.settings(this).delay_first_probe_time * 1e6)
       }
-      this.interface.transmit(frame, this.mac)
+      this.interface.transmitTo(frame, this)
       return
     }
     this.enqueue(frame)
@@ -295,7 +295,7 @@ export class Neighbour implements TimerOwner {
   private flush(): void {
     this.queuedBytes = 0
     for (let frame = this.queue.shift(); frame !== null; frame = this.queue.shift()) {
-      this.interface.transmit(frame, this.mac)
+      this.interface.transmitTo(frame, this)
     }
   }
 

@@ -58,14 +58,9 @@ export const replySegment = (
   if (offload) frame.checksum = FrameChecksum.Partial
   else memory.view.setUint16(start + 16, checksumOf(pseudo + sumBytes(memory, start, frame.end)))
   layer.mib.tcp.OutSegs++
-  return -layer.ip.send(
-    frame,
-    destination,
-    local,
-    IpProtocol.Tcp,
-    marks.hopLimit,
-    marks.trafficClass,
-    SendFlag.DontFragment,
+  return (
+    0 -
+    layer.ip.send(frame, destination, local, IpProtocol.Tcp, marks.hopLimit, marks.trafficClass, SendFlag.DontFragment)
   )
 }
 

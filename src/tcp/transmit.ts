@@ -190,14 +190,10 @@ const emit = (
   if ((flags & TcpFlag.Ack) !== 0) ackSent(c)
   let trafficClass = c.options.trafficClass
   if (carriesEct && c.has(Feature.Ecn)) trafficClass |= Ecn.Ect0
-  return -layer.ip.send(
-    frame,
-    destination,
-    c.local,
-    IpProtocol.Tcp,
-    c.options.hopLimit,
-    trafficClass,
-    SendFlag.DontFragment,
+  // Not with a sign before it: -0 is a number that V8 has to allocate.
+  return (
+    0 -
+    layer.ip.send(frame, destination, c.local, IpProtocol.Tcp, c.options.hopLimit, trafficClass, SendFlag.DontFragment)
   )
 }
 

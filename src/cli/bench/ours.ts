@@ -1,8 +1,16 @@
-import type { Sys } from '../src/host/calls.ts'
-import type { Process } from '../src/host/process.ts'
-import type { CableOptions } from '../src/link/cable.ts'
-import { AF_INET, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, SOL_TCP, TCP_NODELAY } from '../src/socket/constants.ts'
-import { benchPair, SERVER } from './pair.ts'
+import type { Sys } from '../../host/calls.ts'
+import type { Process } from '../../host/process.ts'
+import {
+  AF_INET,
+  SO_REUSEADDR,
+  SOCK_DGRAM,
+  SOCK_STREAM,
+  SOL_SOCKET,
+  SOL_TCP,
+  TCP_NODELAY,
+} from '../../socket/constants.ts'
+import { type BenchPair, benchPair, type PairOptions, SERVER } from './pair.ts'
+import { settledBytes } from './settle.ts'
 
 /** The cases over our sockets. Each returns its figure in the unit that its table row names. */
 
@@ -28,8 +36,8 @@ const ended = async (process: Process): Promise<void> => {
 }
 
 /** One stream, one direction. @returns Gbit/s */
-export const bulk = async (bytes: number, cable: CableOptions): Promise<number> => {
-  const pair = benchPair(cable)
+export const bulk = async (bytes: number, options: PairOptions): Promise<number> => {
+  const pair = benchPair(options)
   let received = 0
   const sink = pair.server.spawn('sink', async (sys) => {
     const fd = await sys.accept(listen(sys))
@@ -51,8 +59,8 @@ export const bulk = async (bytes: number, cable: CableOptions): Promise<number> 
 }
 
 /** 64 bytes there and back, again and again. @returns microseconds a round trip */
-export const roundTrip = async (rounds: number): Promise<number> => {
-  const pair = benchPair()
+export const roundTrip = async (rounds: number, options: PairOptions): Promise<number> => {
+  const pair = benchPair(options)
   const size = 64
   pair.server.spawn('echo', async (sys) => {
     const fd = await sys.accept(listen(sys))
@@ -111,16 +119,82 @@ export const connections = async (count: number): Promise<number> => {
   return count / seconds
 }
 
+/** Bytes in each message of `many`. */
+const MESSAGE = 1024
+
+/** Many connections at once, each sending messages that are echoed. @returns messages a second, there and back */
+export const many = async (count: number, messages: number): Promise<number> => {
+  const pair = benchPair()
+  pair.server.spawn('server', async (sys) => {
+    sys.setrlimit(count + 100)
+    const listener = listen(sys, 4096)
+    const echo = async (fd: number): Promise<void> => {
+      const buffer = new Uint8Array(MESSAGE)
+      for (let n = await sys.recv(fd, buffer); n > 0; n = await sys.recv(fd, buffer)) await sys.send(fd, buffer, n)
+      await sys.close(fd)
+    }
+    for (;;) void echo(await sys.accept(listener))
+  })
+  let seconds = 0
+  const client = pair.client.spawn('client', async (sys) => {
+    sys.setrlimit(count + 100)
+    const fds: number[] = []
+    for (let i = 0; i < count; i++) fds.push(await connect(sys))
+    const talk = async (fd: number): Promise<void> => {
+      const buffer = new Uint8Array(MESSAGE)
+      for (let i = 0; i < messages; i++) {
+        await sys.send(fd, buffer)
+        for (let got = 0; got < MESSAGE; ) got += await sys.recv(fd, buffer)
+      }
+    }
+    const start = performance.now()
+    await Promise.all(fds.map(talk))
+    seconds = (performance.now() - start) / 1000
+  })
+  await ended(client)
+  pair.close()
+  return (count * messages) / seconds
+}
+
+/** Datagrams sent before the receiver gets a turn. */
+const BURST = 64
+
+/** Datagrams of 64 bytes, one way. @returns datagrams received a second */
+export const datagrams = async (count: number): Promise<number> => {
+  const pair = benchPair()
+  let received = 0
+  pair.server.spawn('sink', async (sys) => {
+    const fd = sys.socket(AF_INET, SOCK_DGRAM)
+    sys.bind(fd, { address: '0.0.0.0', port: PORT })
+    const buffer = new Uint8Array(2048)
+    for (;;) if ((await sys.recv(fd, buffer)) > 0) received++
+  })
+  let seconds = 0
+  const client = pair.client.spawn('source', async (sys) => {
+    const fd = sys.socket(AF_INET, SOCK_DGRAM)
+    await sys.connect(fd, { address: SERVER, port: PORT })
+    const buffer = new Uint8Array(64)
+    // ARP has its answer, and the first datagram is through.
+    await sys.send(fd, buffer)
+    await sys.usleep(10_000)
+    received = 0
+    const start = performance.now()
+    for (let i = 0; i < count; i++) {
+      await sys.send(fd, buffer)
+      // Sending never blocks: the receiver gets its turn.
+      if (i % BURST === 0) await new Promise((resolve) => setImmediate(resolve))
+    }
+    seconds = (performance.now() - start) / 1000
+    await sys.usleep(10_000)
+  })
+  await ended(client)
+  pair.close()
+  return received / seconds
+}
+
 /** Opens connections and leaves them alone. @returns bytes for each end of one: JavaScript's heap and the stack's memory */
 export const idleMemory = async (count: number): Promise<number> => {
-  if (globalThis.gc === undefined) throw new Error('run node with --expose-gc')
   const pair = benchPair()
-  const settle = (): number => {
-    globalThis.gc?.()
-    globalThis.gc?.()
-    const { heapUsed, external } = process.memoryUsage()
-    return heapUsed + external - pair.world.memory.capacity + pair.world.memory.used
-  }
   const accepted: Promise<void> = new Promise((resolve) => {
     pair.server.spawn('server', async (sys) => {
       sys.setrlimit(count + 100)
@@ -135,7 +209,7 @@ export const idleMemory = async (count: number): Promise<number> => {
     pair.client.spawn('client', async (sys) => {
       sys.setrlimit(count + 100)
       await connect(sys)
-      before = settle()
+      before = stackBytes(pair)
       for (let i = 0; i < count; i++) await connect(sys)
       resolve()
       await sys.waitForSignal()
@@ -143,7 +217,10 @@ export const idleMemory = async (count: number): Promise<number> => {
   })
   await connected
   await accepted
-  const after = settle()
+  const after = stackBytes(pair)
   pair.close()
   return (after - before) / (2 * count)
 }
+
+/** What JavaScript's heap and the world's memory hold: what the memory has grown to, and nobody uses, does not count. */
+export const stackBytes = ({ world }: BenchPair): number => settledBytes() - world.memory.capacity + world.memory.used

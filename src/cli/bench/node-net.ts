@@ -1,7 +1,12 @@
+import dgram from 'node:dgram'
 import { once } from 'node:events'
 import net from 'node:net'
+import { settledBytes } from './settle.ts'
 
-/** The same cases over the kernel's sockets on loopback, through node:net, in this process. */
+/**
+ * The same cases over loopback through node:net and node:dgram, in this process: the kernel's sockets, or ours where a
+ * program of ours runs them.
+ */
 
 const HOST = '127.0.0.1'
 
@@ -78,26 +83,77 @@ export const connections = async (count: number): Promise<number> => {
   return count / seconds
 }
 
+const MESSAGE = 1024
+
+/** Many connections at once, each sending messages that are echoed. @returns messages a second, there and back */
+export const many = async (count: number, messages: number): Promise<number> => {
+  const server = await listen((socket) => socket.on('data', (chunk) => socket.write(chunk)))
+  const port = portOf(server)
+  const clients: net.Socket[] = []
+  for (let i = 0; i < count; i++) {
+    const client = net.connect(port, HOST)
+    await once(client, 'connect')
+    clients.push(client)
+  }
+  const buffer = Buffer.alloc(MESSAGE)
+  const talk = (client: net.Socket): Promise<void> =>
+    new Promise((resolve) => {
+      let left = messages * MESSAGE
+      client.on('data', (chunk) => {
+        left -= chunk.length
+        if (left === 0) resolve()
+        else if (left % MESSAGE === 0) client.write(buffer)
+      })
+      client.write(buffer)
+    })
+  const start = performance.now()
+  await Promise.all(clients.map(talk))
+  const seconds = (performance.now() - start) / 1000
+  for (const client of clients) client.destroy()
+  server.close()
+  return (count * messages) / seconds
+}
+
+/** Datagrams sent before the receiver gets a turn. */
+const BURST = 64
+
+/** Datagrams of 64 bytes, one way. @returns datagrams received a second */
+export const datagrams = async (count: number): Promise<number> => {
+  const sink = dgram.createSocket('udp4')
+  let received = 0
+  sink.on('message', () => received++)
+  sink.bind(0, HOST)
+  await once(sink, 'listening')
+  const source = dgram.createSocket('udp4')
+  source.connect(sink.address().port, HOST)
+  await once(source, 'connect')
+  const buffer = Buffer.alloc(64)
+  const start = performance.now()
+  for (let sent = 0; sent < count; sent += BURST) {
+    for (let i = 1; i < BURST; i++) source.send(buffer)
+    await new Promise((resolve) => source.send(buffer, resolve))
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  const seconds = (performance.now() - start) / 1000
+  source.close()
+  sink.close()
+  return received / seconds
+}
+
 /** @returns bytes of JavaScript's memory for each end of an idle connection; the kernel's own is not in it */
 export const idleMemory = async (count: number): Promise<number> => {
   const accepted: net.Socket[] = []
   const server = await listen((socket) => accepted.push(socket))
-  const settle = (): number => {
-    globalThis.gc?.()
-    globalThis.gc?.()
-    const { heapUsed, external } = process.memoryUsage()
-    return heapUsed + external
-  }
   const port = portOf(server)
   const clients: net.Socket[] = []
-  const before = settle()
+  const before = settledBytes()
   for (let i = 0; i < count; i++) {
     const client = net.connect(port, HOST)
     await once(client, 'connect')
     clients.push(client)
   }
   while (accepted.length < count) await new Promise((resolve) => setImmediate(resolve))
-  const after = settle()
+  const after = settledBytes()
   for (const socket of [...clients, ...accepted]) socket.destroy()
   server.close()
   return (after - before) / (2 * count)

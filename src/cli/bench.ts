@@ -1,0 +1,85 @@
+import { readFileSync } from 'node:fs'
+import type { Command } from 'commander'
+import { type BenchCase, CASES } from './bench/cases.ts'
+import { headLine, machine, measure, type Report, type Row, rowLine } from './bench/report.ts'
+import { Failure } from './failure.ts'
+
+/** `netglass bench`: how fast the stack is here, beside the kernel's. */
+
+interface BenchOptions {
+  readonly case?: readonly string[]
+  readonly runs?: string
+  readonly json?: true
+  readonly compare?: string
+  readonly list?: true
+  /** `--no-wasm` */
+  readonly wasm: boolean
+}
+
+const append = (value: string, before: readonly string[] = []): string[] => [...before, value]
+
+export const addBenchCommand = (program: Command): void => {
+  program
+    .command('bench')
+    .summary('measure the stack beside the kernel')
+    .description(
+      'Measures speed and memory of the stack, and of the kernel on loopback through node:net in the same run, turn by turn. ' +
+        'Both ends of ours share one thread. A ratio above 1 says how many times better ours is.',
+    )
+    .option('--case <name>', 'only this case; may be given again', append)
+    .option('--runs <number>', 'runs of each case, of which the median counts')
+    .option('--json', 'print the figures as JSON')
+    .option('--compare <file>', 'print beside each figure that of an earlier --json')
+    .option('--list', 'print the names of the cases')
+    .option('--no-wasm', 'do without the loops in WebAssembly')
+    .action(bench)
+}
+
+const bench = async (options: BenchOptions): Promise<void> => {
+  if (options.list) {
+    for (const { name, title } of CASES) console.log(`${name.padEnd(18)}${title}`)
+    return
+  }
+  const chosen = options.case === undefined ? CASES : options.case.map(caseNamed)
+  const runs = options.runs === undefined ? null : Number(options.runs)
+  if (runs !== null && !(Number.isInteger(runs) && runs >= 1)) {
+    throw new Failure(`--runs ${options.runs}: it takes a whole number from 1 on`)
+  }
+  const before = options.compare === undefined ? null : readReport(options.compare)
+  const date = new Date().toISOString().slice(0, 10)
+  if (!options.json) console.log(`${machine()}, ${date}\n${headLine(before !== null)}`)
+  const rows: Row[] = []
+  for (const testCase of chosen) {
+    const row = await measure(testCase, { fast: options.wasm }, runs ?? testCase.runs)
+    rows.push(row)
+    if (!options.json) {
+      console.log(
+        rowLine(
+          testCase,
+          row,
+          before?.rows.find(({ name }) => name === row.name),
+        ),
+      )
+    }
+  }
+  const report: Report = { machine: machine(), date, rows }
+  if (options.json) console.log(JSON.stringify(report, null, 2))
+}
+
+const caseNamed = (wanted: string): BenchCase => {
+  const found = CASES.find(({ name }) => name === wanted)
+  if (found === undefined) throw new Failure(`there is no case ${wanted}: netglass bench --list prints the names`)
+  return found
+}
+
+const readReport = (path: string): Report => {
+  let report: Partial<Report>
+  try {
+    report = JSON.parse(readFileSync(path, 'utf8')) as Partial<Report>
+  } catch (error) {
+    throw new Failure(`${path} cannot be compared with: ${(error as Error).message}`)
+  }
+  if (!Array.isArray(report.rows))
+    throw new Failure(`${path} cannot be compared with: netglass bench --json makes such files`)
+  return report as Report
+}

@@ -1,0 +1,246 @@
+import { SeededRandom } from '../../core/random.ts'
+import { World } from '../../core/world.ts'
+import { Host } from '../../host/host.ts'
+import { program, runProgram } from '../../node/program.ts'
+import { RealClock, RealTimeDriver } from '../../node/realtime.ts'
+import * as direct from './direct.ts'
+import * as nodeNet from './node-net.ts'
+import * as ours from './ours.ts'
+import { OFFLOAD } from './pair.ts'
+import * as simulated from './simulated.ts'
+
+/** What holds for all cases of a run. */
+export interface BenchSettings {
+  /** Use the loops in WebAssembly? */
+  readonly fast: boolean
+}
+
+/** One row of the table. */
+export interface BenchCase {
+  readonly name: string
+  /** What is measured, for people. */
+  readonly title: string
+  readonly unit: string
+  readonly better: 'higher' | 'lower'
+  /** Decimals to print. */
+  readonly digits: number
+  /** Runs of each, of which the median counts. */
+  readonly runs: number
+  /** Is there to be a run before, which does not count, so that V8 has compiled what is measured? */
+  readonly warmUp: boolean
+  ours(settings: BenchSettings): Promise<number>
+  /** The kernel's sockets on loopback; null where there is nothing to compare with. */
+  readonly kernel: (() => Promise<number>) | null
+}
+
+const MEGABYTE = 2 ** 20
+const MILLION = 1_000_000
+
+/** Runs a case over node:net with our sockets under it, on the loopback of a host. */
+const throughNode = async (body: () => Promise<number>): Promise<number> => {
+  const world = new World(new RealClock(), new SeededRandom(1))
+  const driver = new RealTimeDriver(world.loop).ref()
+  const host = new Host(world, 'node')
+  // The server closes first: TIME_WAIT is on its side, and ports are used again.
+  host.tcpSettings.time_wait_ms = 1
+  try {
+    return await runProgram(program(host), body)
+  } finally {
+    host.close()
+    driver.close()
+  }
+}
+
+/** Two cases share it, and it takes half a minute. */
+const crowdOfMillion = (() => {
+  let known: direct.Crowd | null = null
+  return (): direct.Crowd => {
+    known ??= direct.crowd(MILLION)
+    return known
+  }
+})()
+
+/** The kernel's bulk rate, which stands beside several of ours. */
+const kernelBulk = (): Promise<number> => nodeNet.bulk(2048 * MEGABYTE)
+const kernelRoundTrip = (): Promise<number> => nodeNet.roundTrip(20_000)
+const kernelConnections = (): Promise<number> => nodeNet.connections(5000)
+
+export const CASES: readonly BenchCase[] = [
+  {
+    name: 'bulk-1500',
+    title: 'bulk, MTU 1500, checksums computed and verified',
+    unit: 'Gbit/s',
+    better: 'higher',
+    digits: 2,
+    runs: 5,
+    warmUp: true,
+    ours: ({ fast }) => ours.bulk(1024 * MEGABYTE, { fast }),
+    kernel: kernelBulk,
+  },
+  {
+    name: 'bulk-64k',
+    title: 'bulk, segments of 64 KB',
+    unit: 'Gbit/s',
+    better: 'higher',
+    digits: 2,
+    runs: 5,
+    warmUp: true,
+    ours: ({ fast }) => ours.bulk(2048 * MEGABYTE, { cable: OFFLOAD, fast }),
+    kernel: kernelBulk,
+  },
+  {
+    name: 'round-trip',
+    title: 'round trip of 64 bytes',
+    unit: 'µs',
+    better: 'lower',
+    digits: 2,
+    runs: 5,
+    warmUp: true,
+    ours: ({ fast }) => ours.roundTrip(100_000, { fast }),
+    kernel: kernelRoundTrip,
+  },
+  {
+    name: 'connections',
+    title: 'connect, one byte, close',
+    unit: '1/s',
+    better: 'higher',
+    digits: 0,
+    runs: 5,
+    warmUp: true,
+    ours: () => ours.connections(20_000),
+    kernel: kernelConnections,
+  },
+  {
+    name: 'many',
+    title: '10,000 connections (kernel: 5,000) at once, 1 KB echoed on each',
+    unit: '1/s',
+    better: 'higher',
+    digits: 0,
+    runs: 3,
+    warmUp: true,
+    ours: () => ours.many(10_000, 20),
+    // Each end is a descriptor of this process, and they are limited.
+    kernel: () => nodeNet.many(5000, 4),
+  },
+  {
+    name: 'datagrams',
+    title: 'UDP datagrams of 64 bytes',
+    unit: '1/s',
+    better: 'higher',
+    digits: 0,
+    runs: 5,
+    warmUp: true,
+    ours: () => ours.datagrams(200_000),
+    kernel: () => nodeNet.datagrams(50_000),
+  },
+  {
+    name: 'forwarding',
+    title: 'packets of 64 bytes through a router',
+    unit: '1/s',
+    better: 'higher',
+    digits: 0,
+    runs: 5,
+    warmUp: true,
+    ours: async () => direct.forwarding(1_000_000),
+    kernel: null,
+  },
+  {
+    name: 'simulated',
+    title: 'segments simulated, 20 ms, 1 Gbit/s',
+    unit: '1/s',
+    better: 'higher',
+    digits: 0,
+    runs: 5,
+    warmUp: true,
+    ours: () => simulated.simulatedSegments(256 * MEGABYTE),
+    kernel: null,
+  },
+  {
+    name: 'lossy',
+    title: 'the same losing 1 %: data in virtual time',
+    unit: 'Mbit/s',
+    better: 'higher',
+    digits: 2,
+    runs: 1,
+    warmUp: false,
+    ours: () => simulated.lossy(16 * MEGABYTE),
+    kernel: null,
+  },
+  {
+    name: 'allocation',
+    title: 'garbage that a segment of bulk leaves',
+    unit: 'bytes',
+    better: 'lower',
+    digits: 1,
+    runs: 1,
+    warmUp: false,
+    ours: async () => direct.allocation(),
+    kernel: null,
+  },
+  {
+    name: 'idle-memory',
+    title: 'memory of one end of an idle connection',
+    unit: 'bytes',
+    better: 'lower',
+    digits: 0,
+    runs: 1,
+    warmUp: false,
+    ours: () => ours.idleMemory(20_000),
+    kernel: () => nodeNet.idleMemory(2000),
+  },
+  {
+    name: 'million-memory',
+    title: 'the same of 1,000,000 connections at once',
+    unit: 'bytes',
+    better: 'lower',
+    digits: 0,
+    runs: 1,
+    warmUp: false,
+    ours: async () => crowdOfMillion().bytes,
+    kernel: null,
+  },
+  {
+    name: 'million-setup',
+    title: 'time to set one more up, beside that of the first',
+    unit: 'times',
+    better: 'lower',
+    digits: 2,
+    runs: 1,
+    warmUp: false,
+    ours: async () => crowdOfMillion().slowdown,
+    kernel: null,
+  },
+  {
+    name: 'node-bulk',
+    title: 'bulk through node:net, loopback',
+    unit: 'Gbit/s',
+    better: 'higher',
+    digits: 2,
+    runs: 5,
+    warmUp: true,
+    ours: () => throughNode(() => nodeNet.bulk(1024 * MEGABYTE)),
+    kernel: kernelBulk,
+  },
+  {
+    name: 'node-round-trip',
+    title: 'round trip of 64 bytes through node:net',
+    unit: 'µs',
+    better: 'lower',
+    digits: 2,
+    runs: 5,
+    warmUp: true,
+    ours: () => throughNode(() => nodeNet.roundTrip(20_000)),
+    kernel: kernelRoundTrip,
+  },
+  {
+    name: 'node-connections',
+    title: 'connect, one byte, close through node:net',
+    unit: '1/s',
+    better: 'higher',
+    digits: 0,
+    runs: 5,
+    warmUp: true,
+    ours: () => throughNode(() => nodeNet.connections(5000)),
+    kernel: kernelConnections,
+  },
+]

@@ -1,0 +1,185 @@
+import { VirtualClock } from '../../core/clock.ts'
+import type { Frame } from '../../core/frame.ts'
+import { SeededRandom } from '../../core/random.ts'
+import { World } from '../../core/world.ts'
+import { Host } from '../../host/host.ts'
+import { Cable } from '../../link/cable.ts'
+import type { LinkUser } from '../../link/port.ts'
+import * as C from '../../socket/constants.ts'
+import type { Socket } from '../../socket/socket.ts'
+import { parseIpAddress } from '../../wire/address.ts'
+import { EtherType } from '../../wire/ethernet.ts'
+import { IpHeader, IpProtocol } from '../../wire/ip.ts'
+import { emitIpv4 } from '../../wire/ipv4.ts'
+import { stackBytes } from './ours.ts'
+import { type BenchPair, benchPair, SERVER } from './pair.ts'
+import { collectGarbage } from './settle.ts'
+
+/** Cases over sockets without programs: nothing but the stack runs in them. */
+
+const PORT = 5001
+
+const open = (host: Host): Socket => {
+  const socket = host.makeSocket(C.AF_INET, C.SOCK_STREAM, 0, 0)
+  if (typeof socket === 'number') throw new Error(`socket: ${socket}`)
+  socket.retain()
+  return socket
+}
+
+const demand = (result: number, wanted: number): void => {
+  if (result !== wanted) throw new Error(`a call gave ${result} in place of ${wanted}`)
+}
+
+const listening = ({ server }: BenchPair): Socket => {
+  const listener = open(server)
+  demand(listener.bind({ address: '0.0.0.0', port: PORT }), 0)
+  demand(listener.listen(4096), 0)
+  return listener
+}
+
+const settle = ({ world }: BenchPair): void => {
+  while (world.loop.turn()) {
+    // Until nothing is left to do.
+  }
+}
+
+/** Connects to the listener. @param from the client's address, for a port of whose own there is always room */
+const connected = (pair: BenchPair, listener: Socket, from: string | null = null): [client: Socket, server: Socket] => {
+  const client = open(pair.client)
+  pair.world.loop.refresh()
+  if (from !== null) {
+    demand(client.setOption(C.SOL_IP, C.IP_BIND_ADDRESS_NO_PORT, 1), 0)
+    demand(client.bind({ address: from, port: 0 }), 0)
+  }
+  client.connect({ address: SERVER, port: PORT })
+  settle(pair)
+  demand(client.connectResult(false), 0)
+  const server = listener.accept()
+  if (typeof server === 'number') throw new Error(`accept: ${server}`)
+  server.retain()
+  return [client, server]
+}
+
+/** What a million connections take, and whether they slow down the setting up of others. */
+export interface Crowd {
+  /** Bytes for each end. */
+  readonly bytes: number
+  /** How many times longer the last thousands took to set up than the first. */
+  readonly slowdown: number
+}
+
+/** Connections of each client address: no more than half of the ports there are. */
+const PER_ADDRESS = 14_000
+
+/** Opens `count` connections, both ends in this process, and keeps them. */
+export const crowd = (count: number): Crowd => {
+  const addresses = Array.from({ length: Math.ceil(count / PER_ADDRESS) }, (_, i) => `10.1.${i >> 8}.${i & 0xff}`)
+  const pair = benchPair({ clientAddresses: addresses.map((address) => `${address}/8`) }, false)
+  const listener = listening(pair)
+  const kept: Socket[] = []
+  const add = (many: number): number => {
+    const start = performance.now()
+    for (let i = 0; i < many; i++) {
+      const address = addresses[Math.floor(kept.length / 2 / PER_ADDRESS)]!
+      const [client, server] = connected(pair, listener, address)
+      kept.push(client, server)
+    }
+    return performance.now() - start
+  }
+  const sample = Math.min(20_000, count / 10)
+  // The first are for V8 to get going.
+  add(sample)
+  const before = stackBytes(pair)
+  const first = add(sample)
+  add(count - 3 * sample)
+  const last = add(sample)
+  const bytes = (stackBytes(pair) - before) / (2 * (count - sample))
+  pair.close()
+  return { bytes, slowdown: last / first }
+}
+
+/** Bulk transfer in segments of 1,448 bytes. @returns bytes of garbage that each segment leaves */
+export const allocation = (): number => {
+  const pair = benchPair({}, false)
+  const [client, server] = connected(pair, listening(pair))
+  const source = new Uint8Array(1448 * 64)
+  const target = new Uint8Array(1448 * 64)
+  const { mib } = pair.client.ip
+  const round = (): void => {
+    pair.world.loop.refresh()
+    client.send(source, 0, source.length, 0, null)
+    settle(pair)
+    while (server.receive(target, 0, target.length, 0, null) > 0) settle(pair)
+  }
+  for (let i = 0; i < 4000; i++) round()
+  let least = Number.POSITIVE_INFINITY
+  // What V8 allocates for itself meanwhile is not the segments': the least of several counts.
+  for (let sample = 0; sample < 10; sample++) {
+    collectGarbage()
+    const segments = mib.tcp.OutSegs
+    const before = process.memoryUsage().heapUsed
+    for (let i = 0; i < 200; i++) round()
+    const bytes = process.memoryUsage().heapUsed - before
+    if (bytes >= 0) least = Math.min(least, bytes / (mib.tcp.OutSegs - segments))
+  }
+  pair.close()
+  return least
+}
+
+/** Counts what arrives, and gives it back. */
+class Sink implements LinkUser {
+  count = 0
+  private readonly world: World
+
+  constructor(world: World) {
+    this.world = world
+  }
+
+  receive(frame: Frame): void {
+    this.count++
+    this.world.frames.release(frame)
+  }
+
+  carrierChanged(): void {}
+}
+
+/** A router between two links of IP packets. @returns packets of 64 bytes that it forwards a second */
+export const forwarding = (packets: number): number => {
+  const world = new World(new VirtualClock(), new SeededRandom(1))
+  const router = new Host(world, 'router')
+  router.ip.settings.ip_forward = 1
+  const west = new Cable(world, 'west', { medium: 'ip' })
+  const east = new Cable(world, 'east', { medium: 'ip' })
+  router.addInterface('west', west.b, ['10.1.0.1/16'])
+  router.addInterface('east', east.a, ['10.2.0.1/16'])
+  const sink = new Sink(world)
+  east.b.user = sink
+  const header = new IpHeader()
+  header.version = 4
+  header.headerLength = 20
+  header.hopLimit = 64
+  header.protocol = IpProtocol.Udp
+  header.source = parseIpAddress('10.1.0.2')!
+  header.destination = parseIpAddress('10.2.0.2')!
+  const payload = 44
+  const burst = 64
+  const start = performance.now()
+  for (let sent = 0; sent < packets; sent += burst) {
+    for (let i = 0; i < burst; i++) {
+      const frame = world.frames.allocate(payload)!
+      frame.end += payload
+      frame.start -= 20
+      frame.network = frame.start
+      frame.etherType = EtherType.Ipv4
+      emitIpv4(header, world.memory, frame.start, payload)
+      west.a.send(frame)
+    }
+    while (world.loop.turn()) {
+      // Until all are through.
+    }
+  }
+  const seconds = (performance.now() - start) / 1000
+  if (sink.count < packets) throw new Error(`${packets - sink.count} packets were lost`)
+  router.close()
+  return sink.count / seconds
+}
