@@ -1,4 +1,4 @@
-import { closeSync, openSync, unlinkSync, writeSync } from 'node:fs'
+import { closeSync, openSync, realpathSync, renameSync, statSync, unlinkSync, writeSync } from 'node:fs'
 import type { Command } from 'commander'
 import { reasonOf } from '../node/capture-file.ts'
 import { httpGet } from '../services/http-client.ts'
@@ -59,7 +59,7 @@ const fetchUrl = async (text: string, options: FetchOptions): Promise<void> => {
     let bytes = 0
     let status = 0
     let seconds = 0
-    const process = live.host.spawn('fetch', async (sys) => {
+    const program = live.host.spawn('fetch', async (sys) => {
       const start = sys.clock(true)
       const fd = sys.socket(target.family, SOCK_STREAM)
       await sys.connect(fd, { address: target.address, port: target.port })
@@ -70,10 +70,11 @@ const fetchUrl = async (text: string, options: FetchOptions): Promise<void> => {
       await sys.close(fd)
     })
     const interrupted = signals.came.then((signal) => new Failure(`${text}: interrupted`, exitStatusOf(signal)))
-    const over = await Promise.race([process.ended, live.lost, interrupted])
+    const over = await Promise.race([program.ended, live.lost, interrupted])
     if (over instanceof Failure) throw over
     if (typeof over === 'string') throw new Failure(over)
-    if (over !== 0) throw new Failure(`${text}: ${errorLine(process.error)}`)
+    if (program.error instanceof Failure) throw program.error
+    if (over !== 0) throw new Failure(`${text}: ${errorLine(program.error)}`)
     if (status !== 200) throw new Failure(`${text}: the server answered ${status}`)
     file.finish()
     console.error(`${bytes} bytes in ${seconds.toFixed(3)} s, ${((bytes * 8) / seconds / 1e6).toFixed(1)} Mbit/s`)
@@ -86,33 +87,59 @@ const fetchUrl = async (text: string, options: FetchOptions): Promise<void> => {
   }
 }
 
-/** Where the body goes; a file that was not completed is removed. */
+/**
+ * Where the body goes. A file is written under another name and takes its own when it is whole, so that a failure leaves
+ * what was there before; devices and pipes are written to as they are.
+ */
 class Output {
-  private readonly path: string | undefined
+  private readonly path: string | null
+  /** The file while it is not whole; null for what is written to in place. */
+  private readonly partial: string | null
   private fd: number
 
   constructor(path: string | undefined) {
-    this.path = path
+    this.path = path ?? null
     try {
-      this.fd = path === undefined ? 1 : openSync(path, 'w')
+      const target = path === undefined ? null : targetOf(path)
+      this.partial = target === null ? null : `${target}.${process.pid}.part`
+      this.fd = path === undefined ? 1 : openSync(this.partial ?? path, 'w')
     } catch (error) {
       throw new Failure(`cannot write ${path}: ${reasonOf(error)}`)
     }
   }
 
   write(bytes: Uint8Array): void {
-    for (let at = 0; at < bytes.length; ) at += writeSync(this.fd, bytes, at)
+    try {
+      for (let at = 0; at < bytes.length; ) at += writeSync(this.fd, bytes, at)
+    } catch (error) {
+      throw new Failure(`cannot write ${this.path ?? 'to standard output'}: ${reasonOf(error)}`)
+    }
   }
 
+  /** The body is whole. */
   finish(): void {
-    if (this.path !== undefined) closeSync(this.fd)
-    this.fd = -1
+    this.close()
+    if (this.partial !== null) renameSync(this.partial, targetOf(this.path!)!)
   }
 
+  /** It will not be. */
   abandon(): void {
-    if (this.path === undefined || this.fd < 0) return
-    closeSync(this.fd)
-    unlinkSync(this.path)
-    this.fd = -1
+    if (!this.close()) return
+    if (this.partial !== null) unlinkSync(this.partial)
   }
+
+  /** @returns whether it was open */
+  private close(): boolean {
+    if (this.fd < 0) return false
+    if (this.path !== null) closeSync(this.fd)
+    this.fd = -1
+    return true
+  }
+}
+
+/** The file that a path means, behind symbolic links; null when it is there and no regular file. */
+const targetOf = (path: string): string | null => {
+  const found = statSync(path, { throwIfNoEntry: false })
+  if (found === undefined) return path
+  return found.isFile() ? realpathSync(path) : null
 }

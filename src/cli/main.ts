@@ -4,6 +4,7 @@ import type { PrintOptions } from '../inspect/names.ts'
 import { netstat } from '../inspect/netstat.ts'
 import type { Snapshot } from '../inspect/snapshot.ts'
 import { ss } from '../inspect/ss.ts'
+import { reasonOf } from '../node/capture-file.ts'
 import { fetchSnapshot, splitStackOption } from './attach.ts'
 import { addBenchCommand } from './bench.ts'
 import { addExploreCommand } from './explore.ts'
@@ -86,7 +87,8 @@ const main = async (): Promise<void> => {
 // A reader that goes away (`netglass lab | head`) is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0)
-  throw error
+  console.error(`netglass: cannot write to standard output: ${reasonOf(error)}`)
+  process.exit(1)
 })
 
 await main()

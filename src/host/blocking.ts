@@ -65,9 +65,10 @@ export class BlockedCall extends Waiter implements TimerOwner {
     return this
   }
 
-  /** Waits for one of `mask` on `file`, too. */
+  /** Waits for one of `mask` on `file`, too, and keeps that open until the call goes on. */
   onFile(file: OpenFile, mask: number): this {
-    const waiter = new FileWaiter(this, mask)
+    file.retain()
+    const waiter = new FileWaiter(this, file, mask)
     this.others ??= []
     this.others.push(waiter)
     file.wait(waiter)
@@ -103,7 +104,12 @@ export class BlockedCall extends Waiter implements TimerOwner {
     this.settle = null
     this.process.blocked.remove(this)
     this.leave()
-    if (this.others !== null) for (const waiter of this.others) waiter.leave()
+    if (this.others !== null) {
+      for (const waiter of this.others) {
+        waiter.leave()
+        this.process.host.letGo(waiter.file)
+      }
+    }
     if (this.timer !== null) this.process.host.world.loop.timers.cancel(this.timer)
   }
 
@@ -117,10 +123,12 @@ export class BlockedCall extends Waiter implements TimerOwner {
 }
 
 class FileWaiter extends Waiter {
+  readonly file: OpenFile
   private readonly call: BlockedCall
 
-  constructor(call: BlockedCall, mask: number) {
+  constructor(call: BlockedCall, file: OpenFile, mask: number) {
     super(mask)
+    this.file = file
     this.call = call
   }
 

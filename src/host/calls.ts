@@ -381,8 +381,10 @@ export class Sys {
     return this.process.pid
   }
 
+  /** The parent's process id; 1 when there is none, or not any more. */
   getppid(): number {
-    return this.process.parent?.pid ?? 1
+    const { parent } = this.process
+    return parent?.isAlive === true ? parent.pid : 1
   }
 
   gethostname(): string {
@@ -539,9 +541,12 @@ export class Sys {
     return new BlockedCall(this.process, syscall, mask, exclusive, bytes).on(file).until(deadline).promise
   }
 
-  /** The second half: lets go of the file. A process that has ended meanwhile goes no further. */
+  /**
+   * The second half: lets go of the file, which is there all the same until the call waits again or returns. A process
+   * that has ended meanwhile goes no further.
+   */
   goOn(file: OpenFile): void {
-    file.unref()
+    this.process.host.letGo(file)
     this.enter()
   }
 

@@ -1,4 +1,5 @@
 import type { WallClock } from '../core/clock.ts'
+import { type Loop, Task } from '../core/loop.ts'
 import type { Random } from '../core/random.ts'
 import type { World } from '../core/world.ts'
 import type { InterfaceOptions, NetworkInterface } from '../ip/interface.ts'
@@ -56,6 +57,7 @@ export class Host {
   /** Told when a program is about to run on: whoever drives the world must let it (see sim/driver.ts). */
   onResume: (() => void) | null = null
   private nextPid = FIRST_PID
+  private readonly lastReferences: LastReferences
 
   constructor(world: World, name: string, options: HostOptions = {}) {
     this.world = world
@@ -72,6 +74,7 @@ export class Host {
     this.sockets.onUrgent = (socket) => {
       if (socket.owner !== 0) this.processes.get(socket.owner)?.signal(SIGURG)
     }
+    this.lastReferences = new LastReferences(world.loop)
     this.sysctl = new Sysctl(this)
     for (const [key, value] of Object.entries(options.sysctl ?? {})) this.sysctl.set(key, String(value))
   }
@@ -160,6 +163,15 @@ export class Host {
     return makeSocket(this.sockets, domain, type, protocol, uid)
   }
 
+  /**
+   * A call lets go of a file. When nobody else has it, it is closed when the loop comes round next: not under a call that
+   * still works with it, and not in the midst of a packet's way.
+   */
+  letGo(file: OpenFile): void {
+    if (file.references > 1) file.unref()
+    else this.lastReferences.add(file)
+  }
+
   /** Who has a file open: processes and their descriptors, in order. What lsof and `ss -p` show. */
   holders(file: OpenFile): { process: Process; fd: number }[] {
     const found: { process: Process; fd: number }[] = []
@@ -178,5 +190,25 @@ export class Host {
     for (const socket of [...this.sockets.sockets]) if (socket instanceof Socket) socket.unref()
     this.sockets.close()
     this.ip.close()
+  }
+}
+
+/** Files that only calls had open which have let go of them. */
+class LastReferences extends Task {
+  private readonly loop: Loop
+  private files: OpenFile[] = []
+
+  constructor(loop: Loop) {
+    super()
+    this.loop = loop
+  }
+
+  add(file: OpenFile): void {
+    this.files.push(file)
+    this.loop.post(this)
+  }
+
+  run(): void {
+    for (const file of this.files.splice(0)) file.unref()
   }
 }

@@ -63,20 +63,24 @@ export const selectFiles = async (
   if (read !== null) sets.push([read, READABLE])
   if (write !== null) sets.push([write, WRITABLE])
   if (except !== null) sets.push([except, EXCEPTIONAL])
-  const wanted: [SelectSet, number, number, OpenFile][] = []
+  const wanted: [SelectSet, number, number][] = []
   for (const [set, mask] of sets) {
     for (const fd of set) {
       if (fd >= nfds) continue
-      const file = files.get(fd)
-      if (file === null) throw failure(-Errno.EBADF, 'select')
-      wanted.push([set, mask, fd, file])
+      if (files.get(fd) === null) throw failure(-Errno.EBADF, 'select')
+      wanted.push([set, mask, fd])
     }
   }
-  const look = (): number => wanted.filter(([, mask, , file]) => (file.poll() & mask) !== 0).length
+  // A descriptor that is closed meanwhile is left out.
+  const isReady = ([, mask, fd]: [SelectSet, number, number]): boolean => ((files.get(fd)?.poll() ?? 0) & mask) !== 0
+  const look = (): number => wanted.filter(isReady).length
   const count = await waitFor(sys, 'select', deadline, look, (call) => {
-    for (const [, mask, , file] of wanted) call.onFile(file, mask)
+    for (const [, mask, fd] of wanted) {
+      const file = files.get(fd)
+      if (file !== null) call.onFile(file, mask)
+    }
   })
-  const ready = wanted.filter(([, mask, , file]) => (file.poll() & mask) !== 0)
+  const ready = wanted.filter(isReady)
   for (const [set] of sets) set.clear()
   for (const [set, , fd] of ready) set.add(fd)
   return count === 0 ? 0 : ready.length
