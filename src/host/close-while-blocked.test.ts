@@ -48,7 +48,12 @@ const peer =
     await sys.send(fd, said)
     const buffer = new Uint8Array(100_000)
     let read = 0
-    for (let n = await sys.recv(fd, buffer); n > 0; n = await sys.recv(fd, buffer)) read += n
+    for (;;) {
+      const n = await codeOf(() => sys.recv(fd, buffer))
+      if (typeof n === 'string') return n
+      if (n === 0) break
+      read += n
+    }
     await sys.close(fd)
     return `end of file after ${read}`
   }

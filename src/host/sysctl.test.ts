@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { Network } from '../sim/network.ts'
 import { AF_INET, SOCK_STREAM, SOL_TCP, TCP_CONGESTION } from '../socket/constants.ts'
 
@@ -19,4 +19,52 @@ it('tcp_congestion_control is what new sockets begin with', async () => {
   )
   expect(host.sysctl.get('net.ipv4.tcp_congestion_control')).toBe('reno')
   network.close()
+})
+
+describe('values', () => {
+  const host = new Network().host('alice')
+
+  it.each([
+    ['net.core.somaxconn', '-1', 'net.core.somaxconn is from 0 to 2147483647, not -1'],
+    ['net.ipv4.tcp_syn_retries', '200', 'net.ipv4.tcp_syn_retries is from 1 to 127, not 200'],
+    ['net.ipv4.tcp_syn_retries', '0', 'net.ipv4.tcp_syn_retries is from 1 to 127, not 0'],
+    ['net.ipv4.tcp_retries2', '-5', 'net.ipv4.tcp_retries2 is from 0 to 255, not -5'],
+    ['net.ipv4.tcp_ecn', '3', 'net.ipv4.tcp_ecn is from 0 to 2, not 3'],
+    ['net.ipv4.tcp_fin_timeout', '1.5', 'net.ipv4.tcp_fin_timeout takes a whole number, not "1.5"'],
+    ['net.ipv4.tcp_fin_timeout', '', 'net.ipv4.tcp_fin_timeout takes a whole number, not ""'],
+    ['net.ipv4.tcp_fin_timeout', '60s', 'net.ipv4.tcp_fin_timeout takes a whole number, not "60s"'],
+    ['net.ipv4.tcp_rmem', '1 2', 'net.ipv4.tcp_rmem takes 3 whole numbers, not "1 2"'],
+    ['net.ipv4.tcp_rmem', '-1 -1 -1', 'net.ipv4.tcp_rmem is from 1 to 2147483647, not -1'],
+    ['net.core.rmem_max', '100', 'net.core.rmem_max is from 2304 to 2147483647, not 100'],
+    [
+      'net.ipv4.ip_local_port_range',
+      '60000 100',
+      'net.ipv4.ip_local_port_range: the last port, 100, is below the first, 60000',
+    ],
+    ['net.ipv4.ip_local_port_range', '1024 99999', 'net.ipv4.ip_local_port_range is from 1 to 65535, not 99999'],
+    [
+      'net.ipv4.ip_local_port_range',
+      '80 90',
+      'net.ipv4.ip_local_port_range: 80 is below net.ipv4.ip_unprivileged_port_start, 1024',
+    ],
+    ['net.ipv4.tcp_nonsense', '1', 'there is no setting net.ipv4.tcp_nonsense'],
+  ])('%s = "%s" is refused', (name, value, message) => {
+    const before = host.sysctl.has(name) ? host.sysctl.get(name) : null
+    expect(() => host.sysctl.set(name, value)).toThrow(message)
+    if (before !== null) expect(host.sysctl.get(name)).toBe(before)
+  })
+
+  it('every setting takes what it has', () => {
+    for (const name of host.sysctl.names) {
+      const value = host.sysctl.get(name)
+      if (value === '') continue
+      host.sysctl.set(name, value)
+      expect(host.sysctl.get(name), name).toBe(value)
+    }
+  })
+
+  it('several numbers are separated by anything', () => {
+    host.sysctl.set('net/ipv4/ip_local_port_range', ' 2000,\t3000 ')
+    expect(host.sysctl.get('net.ipv4.ip_local_port_range')).toBe('2000\t3000')
+  })
 })

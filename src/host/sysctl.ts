@@ -1,14 +1,20 @@
 import { IP_SYSCTLS } from '../ip/settings.ts'
 import { keysOfText } from '../tcp/fast-open.ts'
+import { type SettingRange, tcpSettingRange } from '../tcp/settings-range.ts'
 import type { Host } from './host.ts'
 
 /** Where a setting is kept, and the least and greatest value that it takes. */
 interface Field {
   readonly object: Record<string, unknown>
   readonly field: string
-  readonly least?: number
-  readonly most?: number
+  readonly least: number
+  readonly most: number
 }
+
+const INT_MAX = 0x7fff_ffff
+
+/** The settings of net.core for queues, and the least that each takes: room for a packet and its accounting. */
+const LEAST_BUFFERS = { rmem_default: 2304, wmem_default: 4608, rmem_max: 2304, wmem_max: 4608 }
 
 /** A host's settings by the names that sysctl(8) gives them, with values as text, as in /proc/sys. */
 export class Sysctl {
@@ -19,22 +25,30 @@ export class Sysctl {
     this.host = host
     const tcp = host.tcpSettings as unknown as Record<string, unknown>
     for (const field of Object.keys(tcp)) {
-      if (field.startsWith('tcp_')) this.fields.set(`net.ipv4.${field}`, { object: tcp, field })
+      if (field.startsWith('tcp_')) this.add(`net.ipv4.${field}`, tcp, field, tcpSettingRange(field))
     }
-    this.fields.set('net.core.somaxconn', { object: tcp, field: 'somaxconn' })
+    this.add('net.core.somaxconn', tcp, 'somaxconn')
+    // Constants on Linux.
+    this.add('netglass.time_wait_ms', tcp, 'time_wait_ms')
+    this.add('netglass.initial_cwnd', tcp, 'initial_cwnd', tcpSettingRange('initial_cwnd'))
     const sockets = host.sockets.settings as unknown as Record<string, unknown>
-    for (const field of ['rmem_default', 'wmem_default', 'rmem_max', 'wmem_max']) {
-      this.fields.set(`net.core.${field}`, { object: sockets, field })
+    for (const [field, least] of Object.entries(LEAST_BUFFERS)) {
+      this.add(`net.core.${field}`, sockets, field, [least, INT_MAX])
     }
-    for (const field of ['ip_local_port_range', 'ip_unprivileged_port_start', 'ip_nonlocal_bind', 'ping_group_range']) {
-      this.fields.set(`net.ipv4.${field}`, { object: sockets, field })
-    }
-    this.fields.set('net.unix.max_dgram_qlen', { object: sockets, field: 'max_dgram_qlen', least: 0 })
-    this.fields.set('net.ipv6.bindv6only', { object: sockets, field: 'bindv6only' })
+    this.add('net.ipv4.ip_local_port_range', sockets, 'ip_local_port_range', [1, 65_535])
+    this.add('net.ipv4.ip_unprivileged_port_start', sockets, 'ip_unprivileged_port_start', [0, 65_535])
+    this.add('net.ipv4.ip_nonlocal_bind', sockets, 'ip_nonlocal_bind', [0, 255])
+    this.add('net.ipv4.ping_group_range', sockets, 'ping_group_range', [0, 0xffff_fffe])
+    this.add('net.unix.max_dgram_qlen', sockets, 'max_dgram_qlen')
+    this.add('net.ipv6.bindv6only', sockets, 'bindv6only', [0, 255])
     const ip = host.ip.settings as unknown as Record<string, unknown>
     for (const [name, { field, min, max }] of Object.entries(IP_SYSCTLS)) {
-      this.fields.set(name, { object: ip, field, least: min, most: max })
+      this.add(name, ip, field, [min, max])
     }
+  }
+
+  private add(name: string, object: Record<string, unknown>, field: string, range: SettingRange = [0, INT_MAX]): void {
+    this.fields.set(name, { object, field, least: range[0], most: range[1] })
   }
 
   /** Every name, in order. */
@@ -63,31 +77,39 @@ export class Sysctl {
    * @throws TypeError, in one line, when there is no such setting or the value is not of its kind
    */
   set(name: string, text: string): void {
-    const { object, field, least = Number.NEGATIVE_INFINITY, most = Number.POSITIVE_INFINITY } = this.find(name)
+    const { object, field, least, most } = this.find(name)
     const before = object[field]
-    const words = text.trim().split(/[\s,]+/)
-    const numbers = words.map(Number)
-    const areNumbers = numbers.every((n) => Number.isFinite(n))
-    if (Array.isArray(before)) {
-      if (!areNumbers || numbers.length !== before.length) {
-        throw new TypeError(`${name} takes ${before.length} numbers, not "${text}"`)
-      }
-      object[field] = numbers
-    } else if (typeof before === 'string') {
-      const { names } = this.host.sockets.tcp.layer.congestionControls
-      if (field === 'tcp_congestion_control' && !names.includes(text.trim())) {
-        throw new TypeError(`${name} is one of ${names.join(', ')}, not "${text}"`)
-      }
-      if (field === 'tcp_fastopen_key' && keysOfText(text) === null) {
-        throw new TypeError(`${name} is four groups of hexadecimal digits, a backup behind a comma, not "${text}"`)
-      }
+    if (typeof before === 'string') {
+      this.checkText(name, field, text)
       object[field] = text.trim()
-    } else {
-      if (!areNumbers || numbers.length !== 1) throw new TypeError(`${name} takes a number, not "${text}"`)
-      if (numbers[0]! < least || numbers[0]! > most)
-        throw new TypeError(`${name} is from ${least} to ${most}, not ${text}`)
-      object[field] = typeof before === 'boolean' ? numbers[0] !== 0 : numbers[0]
+      return
     }
+    const words = text.trim().split(/[\s,]+/)
+    const count = Array.isArray(before) ? before.length : 1
+    if (words.length !== count || !words.every((word) => /^[+-]?[0-9]+$/.test(word))) {
+      throw new TypeError(`${name} takes ${count === 1 ? 'a whole number' : `${count} whole numbers`}, not "${text}"`)
+    }
+    const numbers = words.map(Number)
+    const odd = numbers.find((number) => number < least || number > most)
+    if (odd !== undefined) throw new TypeError(`${name} is from ${least} to ${most}, not ${odd}`)
+    if (field === 'ip_local_port_range') this.checkPortRange(name, numbers as [number, number])
+    object[field] = Array.isArray(before) ? numbers : typeof before === 'boolean' ? numbers[0] !== 0 : numbers[0]
+  }
+
+  private checkText(name: string, field: string, text: string): void {
+    const { names } = this.host.sockets.tcp.layer.congestionControls
+    if (field === 'tcp_congestion_control' && !names.includes(text.trim())) {
+      throw new TypeError(`${name} is one of ${names.join(', ')}, not "${text}"`)
+    }
+    if (field === 'tcp_fastopen_key' && keysOfText(text) === null) {
+      throw new TypeError(`${name} is four groups of hexadecimal digits, a backup behind a comma, not "${text}"`)
+    }
+  }
+
+  private checkPortRange(name: string, [first, last]: [number, number]): void {
+    const { ip_unprivileged_port_start: start } = this.host.sockets.settings
+    if (last < first) throw new TypeError(`${name}: the last port, ${last}, is below the first, ${first}`)
+    if (first < start) throw new TypeError(`${name}: ${first} is below net.ipv4.ip_unprivileged_port_start, ${start}`)
   }
 
   private find(name: string): Field {
