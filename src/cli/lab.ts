@@ -73,7 +73,7 @@ const lab = async (row: string | undefined, options: LabCommandOptions): Promise
 /** The options that go to the scenario as they are. */
 const parseCommon = (options: LabCommandOptions): LabOptions => {
   const seed = Number(options.seed)
-  if (!Number.isSafeInteger(seed) || seed < 0)
+  if (options.seed.trim() === '' || !Number.isSafeInteger(seed) || seed < 0)
     throw new Failure(`--seed ${options.seed}: a seed is a whole number from 0 on`)
   const settings: Record<string, string> = {}
   for (const text of options.set) {
@@ -164,13 +164,21 @@ const listing = (): string => {
     .join('\n\n')
 }
 
-/** Waits for Enter. */
+/** Waits for Enter. Where nobody can press it any more, it waits no longer. */
 class Keyboard {
   private readonly lines = createInterface({ input: process.stdin })
+  private ended = false
 
-  next(): Promise<void> {
+  constructor() {
+    this.lines.once('close', () => {
+      this.ended = true
+    })
+  }
+
+  async next(): Promise<void> {
     process.stdout.write('-- Enter for the next step --\n')
-    return new Promise((resolve) => {
+    if (this.ended) return
+    await new Promise<void>((resolve) => {
       this.lines.once('line', () => resolve())
       this.lines.once('close', () => resolve())
     })

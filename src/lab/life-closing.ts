@@ -1,4 +1,3 @@
-import { SHUT_WR } from '../socket/constants.ts'
 import type { Lab } from './lab.ts'
 import { acceptOne, closeAt, connectTo, readToEnd } from './programs.ts'
 import type { Scenario } from './scenario.ts'
@@ -111,48 +110,4 @@ const closeTogether: Scenario = {
   },
 }
 
-const halfClose: Scenario = {
-  name: 'half-close',
-  group: 'C',
-  title: 'shutdown(): one direction ends, the other goes on',
-  description:
-    'shutdown(SHUT_WR) sends a FIN and keeps the socket: the peer reads the rest and then 0, and can go on sending for as long as it likes.',
-  async run(lab) {
-    const { client, server } = lab.pair()
-    lab.watchQueues(client, server, PORT)
-    let asked = 0
-    let answered = 0
-    const answers = lab.gate()
-    acceptOne(lab, server, PORT, async (sys, fd) => {
-      asked = await readToEnd(sys, fd)
-      sys.print(`recv() returned 0 after ${asked} bytes: the question is complete`)
-      await answers.wait(sys)
-      await lab.send(sys, fd, 5000)
-      sys.print('send() took 5000 bytes')
-      await sys.close(fd)
-    })
-    let port = 0
-    const program = lab.spawn(client, 'client', async (sys) => {
-      const fd = await connectTo(sys, '10.0.0.2', PORT)
-      port = sys.getsockname(fd).port
-      await lab.send(sys, fd, 1000)
-      sys.shutdown(fd, SHUT_WR)
-      sys.print('send() took 1000 bytes; shutdown(SHUT_WR)')
-      answered = await readToEnd(sys, fd)
-      sys.print(`recv() returned 0 after ${answered} bytes: the answer is complete`)
-      await sys.close(fd)
-    })
-    await lab.until('The client has shut its sending side', () => lab.state(client, port) === 'FIN_WAIT1')
-    await lab.until('The server has read all of it, and the end', () => asked > 0)
-    lab.check('the server has read', asked, 1000)
-    lab.check('the server is in', lab.state(server, PORT), 'CLOSE_WAIT')
-    await lab.until('The FIN is acknowledged', () => lab.state(client, port) === 'FIN_WAIT2')
-    answers.open()
-    await lab.until('The server answers and closes', () => lab.state(server, PORT) === 'LAST_ACK')
-    await lab.until('The client has the whole answer', () => !program.isAlive)
-    lab.check('the client has read', answered, 5000)
-    lab.check('the client is in', lab.state(client, port), 'TIME_WAIT')
-  },
-}
-
-export const closingScenarios: readonly Scenario[] = [closeFirst, closeSecond, closeTogether, halfClose]
+export const closingScenarios: readonly Scenario[] = [closeFirst, closeSecond, closeTogether]

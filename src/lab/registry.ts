@@ -9,6 +9,7 @@ import { retransmitScenarios } from './engine-retransmit.ts'
 import { segmentScenarios } from './engine-segments.ts'
 import { timerScenarios } from './engine-timers.ts'
 import { urgentScenarios } from './engine-urgent.ts'
+import { halfCloseScenarios } from './half-close.ts'
 import { httpScenarios } from './http.ts'
 import { closingScenarios } from './life-closing.ts'
 import { leavingScenarios } from './life-leaving.ts'
@@ -34,6 +35,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...nonblockingScenarios,
   ...listenerScenarios,
   ...closingScenarios,
+  ...halfCloseScenarios,
   ...timeWaitScenarios,
   ...leavingScenarios,
   ...vanishedScenarios,
