@@ -132,6 +132,8 @@ export class LiveHost {
   readonly interface: NetworkInterface
   /** Resolves with a line when the device is lost, or the capture cannot go on. */
   readonly lost: Promise<string>
+  /** Told when the kernel's interface went down or came up. */
+  onCarrier: ((up: boolean) => void) | null = null
   private readonly driver: RealTimeDriver
   private captureFile: CaptureFile | null = null
   private lose: (line: string) => void = () => {}
@@ -152,6 +154,7 @@ export class LiveHost {
       name: wanted.device,
       ...(mtu === undefined ? {} : { mtu }),
       onError: (error: DeviceError) => this.lose(error.message),
+      onCarrier: (up: boolean) => this.onCarrier?.(up),
     })
     try {
       if (wanted.hostAddresses.length > 0) {

@@ -73,7 +73,7 @@ const lab = async (row: string | undefined, options: LabCommandOptions): Promise
 /** The options that go to the scenario as they are. */
 const parseCommon = (options: LabCommandOptions): LabOptions => {
   const seed = Number(options.seed)
-  if (options.seed.trim() === '' || !Number.isSafeInteger(seed) || seed < 0)
+  if (options.seed?.trim() === '' || !Number.isSafeInteger(seed) || seed < 0)
     throw new Failure(`--seed ${options.seed}: a seed is a whole number from 0 on`)
   const settings: Record<string, string> = {}
   for (const text of options.set) {

@@ -72,7 +72,10 @@ export const addUpCommand = (program: Command): void => {
       .summary('a stack on a TUN or TAP device')
       .description('Runs a stack on a TUN or TAP device, so that the kernel and its programs can talk to it.'),
   )
-    .option('--serve <list>', 'services, separated by commas: http:DIR[:PORT], echo, discard, chargen, daytime, time')
+    .option(
+      '--serve <list>',
+      'services, separated by commas: http:DIR[:PORT] (GET, and PUT to store), echo, discard, chargen, daytime, time',
+    )
     .option('--quiet', 'print only errors', false)
     .addHelpText(
       'after',
@@ -114,6 +117,12 @@ const up = async (options: UpOptions): Promise<void> => {
     if (options.pcap !== undefined) live.capture(options.pcap)
     const addresses = live.interface.addresses.map(({ address }) => String(address)).join(' ')
     log(`${live.port.name} is up: ${addresses}; look in with: netglass netstat -ant --stack ${name}`)
+    let isDown = false
+    live.onCarrier = (isUp) => {
+      if (!isUp) log(`${live.port.name} is down: what is sent is lost until it is up again`)
+      else if (isDown) log(`${live.port.name} is up again`)
+      isDown = !isUp
+    }
     const failed = Promise.race([live.lost, ...ended]).then((line) => new Failure(line))
     const over = await Promise.race([signals.came, failed])
     const { received, sent } = live.port.statistics
@@ -152,7 +161,9 @@ const programOf = ({ name, port, directory }: Service, log: (line: string) => vo
   const files = new Directory(directory)
   // After the host: nothing writes then any more.
   closing.push(() => files.close())
-  return httpServer(files, port, ({ peer, request, status, bytes }) => {
-    log(`http: ${peer} "${request}" ${status} ${bytes}`)
+  return httpServer(files, port, ({ peer, request, status, bytes, broken }) => {
+    log(
+      `http: ${peer} "${request}" ${status === 0 ? '-' : status} ${bytes}${broken === '' ? '' : `, broken off: ${broken}`}`,
+    )
   })
 }

@@ -17,6 +17,8 @@ export interface TunTapOptions extends DeviceOptions {
   readonly queueLength?: number
   /** Told once, in one line, when the device is lost. `LinkUser.carrierChanged` has been called before. */
   readonly onError?: (error: DeviceError) => void
+  /** Told when the kernel's interface goes down or comes up. */
+  readonly onCarrier?: (up: boolean) => void
 }
 
 /** What a device's port has done. Frames that stand for several segments count once. */
@@ -79,6 +81,7 @@ export class TunTapPort extends Task implements LinkPort {
   private readonly queue = new FrameQueue()
   private readonly queueLength: number
   private readonly onError: ((error: DeviceError) => void) | undefined
+  private readonly onCarrier: ((up: boolean) => void) | undefined
   private readonly spinAgain: () => void
   /** Bytes of the header before every frame: VNET_HEADER or 0. */
   private readonly header: number
@@ -115,6 +118,7 @@ export class TunTapPort extends Task implements LinkPort {
     this.header = device.offload ? VNET_HEADER : 0
     this.queueLength = options.queueLength ?? 1000
     this.onError = options.onError
+    this.onCarrier = options.onCarrier
     this.current = featuresOf(device, device.state.mtu)
     this.up = device.state.up
     this.spinAgain = () => {
@@ -372,6 +376,7 @@ export class TunTapPort extends Task implements LinkPort {
       }
     }
     this.user?.carrierChanged(up)
+    this.onCarrier?.(up)
   }
 
   private lost(errno: number): void {

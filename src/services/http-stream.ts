@@ -77,7 +77,9 @@ export class HttpStream {
   /** Hands over `length` bytes of body, as they come. */
   async body(length: number, take: (bytes: Uint8Array) => Promise<void> | void): Promise<void> {
     for (let left = length; left > 0; ) {
-      if (this.start === this.end && !(await this.fill())) throw new HttpError(400, 'the body ends early')
+      if (this.start === this.end && !(await this.fill())) {
+        throw new EndsEarly(`the body ends after ${length - left} of ${length} bytes`)
+      }
       const count = Math.min(left, this.end - this.start)
       await take(this.buffer.subarray(this.start, this.start + count))
       this.start += count
@@ -119,6 +121,9 @@ export class HttpError extends Error {
     this.status = status
   }
 }
+
+/** The peer has gone in the middle of a body. */
+export class EndsEarly extends Error {}
 
 /** Fields by their names in small letters. */
 export const parseFields = (lines: string[]): Map<string, string> => {

@@ -2,7 +2,7 @@ import { SystemError } from '../core/errno.ts'
 import type { Sys } from '../host/calls.ts'
 import type { Program } from '../host/process.ts'
 import type { FileStore } from './files.ts'
-import { HTTP_BUFFER, HttpError, HttpStream, parseFields } from './http-stream.ts'
+import { EndsEarly, HTTP_BUFFER, HttpError, HttpStream, parseFields } from './http-stream.ts'
 import { type ConnectionHandler, finishSending, peerName, threadedServer } from './serve.ts'
 import { dateText } from './small.ts'
 
@@ -12,8 +12,12 @@ import { dateText } from './small.ts'
 export interface HttpLogEntry {
   readonly peer: string
   readonly request: string
+  /** 0 when the connection ended before there was an answer. */
   readonly status: number
+  /** Bytes of the answer's body that were handed to the connection. */
   readonly bytes: number
+  /** Why the exchange was broken off, in words; empty when it was not. */
+  readonly broken: string
 }
 
 const REASONS: Record<number, string> = {
@@ -90,9 +94,9 @@ export const httpHandler =
         goOn = await exchange.serve()
         if (exchange.request === null) return
       } catch (error) {
-        // The connection itself has failed: there is nobody to tell.
-        if (error instanceof SystemError) {
-          log(exchange.entry(peerName(peer)))
+        // There is nobody to tell, or no way to: an answer was under way.
+        if (error instanceof SystemError || error instanceof EndsEarly || exchange.hasAnswered) {
+          log(exchange.entry(peerName(peer), reasonOf(error)))
           return
         }
         goOn = false
@@ -130,8 +134,13 @@ class Exchange {
     this.sent = 0
   }
 
-  entry(peer: string): HttpLogEntry {
-    return { peer, request: this.request?.line ?? '', status: this.status, bytes: this.sent }
+  /** Has an answer begun? */
+  get hasAnswered(): boolean {
+    return this.status !== 0
+  }
+
+  entry(peer: string, broken = ''): HttpLogEntry {
+    return { peer, request: this.request?.line ?? '', status: this.status, bytes: this.sent, broken }
   }
 
   /** @returns whether the connection stays for another request */
@@ -234,6 +243,7 @@ class Exchange {
 
 /** What an error of the store is called: its code where it has one, and no path of the machine in any case. */
 const reasonOf = (error: unknown): string => {
+  if (error instanceof EndsEarly) return error.message
   const { code } = error as { code?: unknown }
   return typeof code === 'string' ? code : error instanceof Error ? error.name : 'the server has failed'
 }

@@ -12,7 +12,9 @@ import {
   mkdtempSync,
   openSync,
   readdirSync,
+  readFileSync,
   rmSync,
+  statSync,
   writeFileSync,
   writeSync,
 } from 'node:fs'
@@ -318,7 +320,15 @@ describe('interruptions', () => {
     measured(`three transfers of 1 GiB with 10 s without interface: ${(Date.now() - start) / 1000} s`)
     await expectNoConnections()
     expect(await namespace.run('ping', '-c', '2', '-i', '0.05', 'fd77::2')).toContain(' 0% packet loss')
-    expect(await stack.end('SIGINT')).toMatchObject({ code: 0, stderr: '' })
+    const { code, stdout, stderr } = await stack.end('SIGINT')
+    expect([code, stderr]).toEqual([0, ''])
+    // What became of it all is told.
+    expect(stdout.match(/"GET \/large HTTP\/1.1" 200 [0-9]+, broken off: (ECONNRESET|EPIPE)\n/g)).toHaveLength(2)
+    expect(stdout).toMatch(
+      /"PUT \/part HTTP\/1.1" - 0, broken off: (the body ends after [0-9]+ of 1073741824 bytes|ECONNRESET)\n/,
+    )
+    expect(stdout).toMatch(/\nng0 is down: what is sent is lost until it is up again\n(.*\n)*ng0 is up again\n/)
+    expect(stdout.match(/is up again\n/g)).toHaveLength(2)
     expect(await leftovers()).toEqual([])
   })
 
@@ -347,17 +357,30 @@ describe('interruptions', () => {
     const output = join(directory, 'fetched')
     const fetch = ['fetch', '--tap', 'ng9', '--ip', '10.79.0.2/24', '--host-ip', '10.79.0.1/24', '-o', output]
     const url = 'http://10.77.0.2/large'
+    // What was there before stays.
+    writeFileSync(output, 'precious')
+    const partial = (): string[] => readdirSync(directory).filter((name) => /^fetched\..*\.part$/.test(name))
+    const expectUntouched = (): void => expect([readFileSync(output, 'utf8'), partial()]).toEqual(['precious', []])
     const first = namespace.start(process.execPath, command, ...fetch, url)
-    for (let i = 0; i < 100 && !existsSync(output); i++) await sleep(10)
+    for (let i = 0; i < 100 && partial().length === 0; i++) await sleep(10)
     await sleep(200)
     expect(await first.end('SIGINT')).toEqual({ code: 130, stdout: '', stderr: `netglass: ${url}: interrupted\n` })
-    expect(existsSync(output)).toBe(false)
+    expectUntouched()
     const second = namespace.start(process.execPath, command, ...fetch, url)
-    for (let i = 0; i < 100 && !existsSync(output); i++) await sleep(10)
+    for (let i = 0; i < 100 && partial().length === 0; i++) await sleep(10)
     await sleep(200)
     await namespace.run('ip', 'link', 'del', 'ng9')
     expect(await second.ended).toEqual({ code: 1, stdout: '', stderr: 'netglass: device ng9 was removed\n' })
-    expect(existsSync(output)).toBe(false)
+    expectUntouched()
+    const missing = await netglass(...fetch, 'http://10.77.0.2/nothing')
+    expect([missing.code, missing.stderr]).toEqual([1, 'netglass: http://10.77.0.2/nothing: the server answered 404\n'])
+    expectUntouched()
+    // A device is written to, and stays.
+    const device = join(directory, 'full')
+    execFileSync('mknod', [device, 'c', '1', '7'])
+    const full = await netglass(...fetch.slice(0, -1), device, url)
+    expect([full.code, full.stderr]).toEqual([1, `netglass: cannot write ${device}: no space left on device\n`])
+    expect(statSync(device).isCharacterDevice()).toBe(true)
     expect(await other.end()).toMatchObject({ code: 0 })
   })
 })
