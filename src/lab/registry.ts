@@ -22,6 +22,7 @@ import { queueCallScenarios } from './queues-calls.ts'
 import { queueWindowScenarios } from './queues-windows.ts'
 import type { Scenario } from './scenario.ts'
 import { slowReceiverScenarios } from './slow-receiver.ts'
+import { synFloodScenarios } from './syn-flood.ts'
 import { timeWaitScenarios } from './time-wait.ts'
 import { unpluggedScenarios } from './unplugged.ts'
 import { unpluggedEndScenarios } from './unplugged-ends.ts'
@@ -36,6 +37,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...listenerScenarios,
   ...closingScenarios,
   ...halfCloseScenarios,
+  ...synFloodScenarios,
   ...timeWaitScenarios,
   ...leavingScenarios,
   ...vanishedScenarios,

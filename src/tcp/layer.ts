@@ -19,6 +19,7 @@ import { SackOutcome } from './sack.ts'
 import { Segment } from './segment.ts'
 import { SendRecordPool } from './send-queue.ts'
 import type { TcpSettings } from './settings.ts'
+import { SynCookies } from './syn-cookies.ts'
 import { fireTimer } from './timeouts.ts'
 import type { TcpTable } from './tuple.ts'
 
@@ -38,6 +39,7 @@ export class TcpLayer {
   readonly defaultOptions = new TcpOptions()
   readonly pristineCongestion: CongestionState
   readonly fastOpen: FastOpenHost
+  readonly synCookies: SynCookies
 
   /** The header that is being written, and the segment that is being read: one of each, as nothing here recurses. */
   readonly out = new TcpHeader()
@@ -72,6 +74,7 @@ export class TcpLayer {
     this.pristineCongestion = this.newCongestionState()
     this.defaultOptions.isShared = true
     this.fastOpen = new FastOpenHost(settings, world.loop, random.fork('fast open'))
+    this.synCookies = new SynCookies(world.loop, random.fork('SYN cookies'))
     this.hasher = new SipHasher(random.next32(), random.next32(), random.next32(), random.next32())
     this.offsetHasher = new SipHasher(random.next32(), random.next32(), random.next32(), random.next32())
   }

@@ -1,3 +1,4 @@
+import { MINUTE } from '../core/clock.ts'
 import { Fifo } from '../core/fifo.ts'
 import { Readiness, type ReadinessObserver } from '../core/readiness.ts'
 import type { NetworkInterface } from '../ip/interface.ts'
@@ -11,9 +12,15 @@ import { FastOpenQueue } from './fast-open-server.ts'
 import { destroyConnection, sendReset } from './finish.ts'
 import { Verdict } from './input.ts'
 import type { TcpLayer } from './layer.ts'
+import { DEFAULT_MSS, DEFAULT_MSS_IPV6 } from './mss.ts'
 import { Request } from './request.ts'
 import type { Segment } from './segment.ts'
+import { type CookieOptions, decodeStamp } from './syn-cookies.ts'
 import type { PortHold } from './tuple.ts'
+
+/** How long after it was made a cookie can come back. */
+const COOKIE_LIFE = 2 * MINUTE
+const NO_OPTIONS: CookieOptions = { windowScale: -1, sack: false, ecn: false }
 
 /** What a connection takes over from the listener that it came through. */
 export interface Inherited {
@@ -49,6 +56,8 @@ export class TcpListener {
   requests = 0
   youngRequests = 0
   closed = false
+  /** When the last SYN was answered with a cookie: only for some time after that can an ACK bring one back. */
+  private lastCookieAt = Number.NEGATIVE_INFINITY
   private readonly pending = new Set<Request>()
 
   constructor(layer: TcpLayer, localPort: number, hold: PortHold | null, inherited: Inherited) {
@@ -89,14 +98,17 @@ export class TcpListener {
   /** A segment arrives that no connection and no half-open one has claimed. @returns as `receiveSegment` does */
   receive(segment: Segment, header: IpHeader, from: NetworkInterface): number {
     if (segment.has(TcpFlag.Rst)) return Drop['tcp-reset']
-    if (segment.has(TcpFlag.Ack)) return Verdict.Reset
+    if (segment.has(TcpFlag.Ack))
+      return segment.has(TcpFlag.Syn) ? Verdict.Reset : this.receiveCookie(segment, header, from)
     if (!segment.has(TcpFlag.Syn) || segment.has(TcpFlag.Fin)) return Drop['tcp-flags']
     return this.receiveSyn(segment, header, from)
   }
 
   private receiveSyn(segment: Segment, header: IpHeader, from: NetworkInterface): number {
     const { tcpExt } = this.layer.mib
-    if (this.hasTooManyRequests) {
+    const cookies = this.layer.settings.tcp_syncookies
+    const isCrowded = this.hasTooManyRequests
+    if (isCrowded && cookies === 0) {
       tcpExt.TCPReqQFullDrop++
       tcpExt.ListenDrops++
       return Drop['tcp-syn-queue-full']
@@ -105,6 +117,10 @@ export class TcpListener {
       tcpExt.ListenOverflows++
       tcpExt.ListenDrops++
       return Drop['tcp-accept-queue-full']
+    }
+    if (isCrowded || cookies === 2) {
+      if (isCrowded) tcpExt.TCPReqQFullDoCookies++
+      return this.sendCookie(segment, header, from)
     }
     const request = new Request(this, segment, header, from)
     const { take, answer } = this.fastOpen.judge(segment, header, this.inherited.options)
@@ -116,6 +132,72 @@ export class TcpListener {
     this.youngRequests++
     request.start()
     return Drop.none
+  }
+
+  /** Answers a SYN so that nothing need be kept of it. */
+  private sendCookie(segment: Segment, header: IpHeader, from: NetworkInterface): number {
+    const { layer } = this
+    if (!segment.hasTimestamps || layer.settings.tcp_timestamps === 0) {
+      // There is nowhere to keep what it offers.
+      segment.windowScale = -1
+      segment.sackPermitted = false
+      segment.flags &= ~(TcpFlag.Ece | TcpFlag.Cwr)
+    }
+    if (segment.mss === 0) segment.mss = header.version === 4 ? DEFAULT_MSS : DEFAULT_MSS_IPV6
+    segment.reopenSequence = layer.synCookies.make(segment, header)
+    new Request(this, segment, header, from).sendCookie()
+    this.lastCookieAt = layer.loop.now
+    layer.mib.tcpExt.SyncookiesSent++
+    return Drop.none
+  }
+
+  /** An ACK that belongs to nothing: is it the answer to a cookie? */
+  private receiveCookie(segment: Segment, header: IpHeader, from: NetworkInterface): number {
+    const { layer } = this
+    const { settings, mib, synCookies } = layer
+    if (settings.tcp_syncookies === 0 || layer.loop.now - this.lastCookieAt > COOKIE_LIFE) return Verdict.Reset
+    const mss = synCookies.check(segment, header)
+    if (mss === 0) {
+      mib.tcpExt.SyncookiesFailed++
+      return Verdict.Reset
+    }
+    mib.tcpExt.SyncookiesRecv++
+    let options: CookieOptions = NO_OPTIONS
+    if (segment.hasTimestamps) {
+      options = decodeStamp(segment.timestampEcho - layer.timestampOffset(header.destination, header.source))
+      const isPossible =
+        settings.tcp_timestamps !== 0 &&
+        (!options.sack || settings.tcp_sack !== 0) &&
+        (options.windowScale < 0 || settings.tcp_window_scaling !== 0)
+      if (!isPossible) return Verdict.Reset
+    }
+    if (this.isFull) {
+      mib.tcpExt.ListenOverflows++
+      mib.tcpExt.ListenDrops++
+      return Drop['tcp-accept-queue-full']
+    }
+    return this.requestOfCookie(segment, header, from, mss, options).establishFromCookie(segment)
+  }
+
+  /** What the SYN would have left behind: the ACK is dressed up as that SYN for a moment. */
+  private requestOfCookie(
+    segment: Segment,
+    header: IpHeader,
+    from: NetworkInterface,
+    mss: number,
+    options: CookieOptions,
+  ): Request {
+    const { seq, flags, ecn, reopenSequence } = segment
+    segment.seq = (seq - 1) | 0
+    segment.flags = TcpFlag.Syn | (options.ecn ? TcpFlag.Ece | TcpFlag.Cwr : 0)
+    segment.ecn = 0
+    segment.mss = mss
+    segment.windowScale = options.windowScale
+    segment.sackPermitted = options.sack
+    segment.reopenSequence = (segment.ack - 1) | 0
+    const request = new Request(this, segment, header, from)
+    Object.assign(segment, { seq, flags, ecn, reopenSequence, mss: 0, windowScale: -1, sackPermitted: false })
+    return request
   }
 
   /** A half-open connection is gone, completed or not. */

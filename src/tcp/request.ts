@@ -21,6 +21,7 @@ import { enterLoss } from './recovery.ts'
 import { replySegment, scopeOf } from './reply.ts'
 import { isInWindow, isLikelyData, type Segment } from './segment.ts'
 import { TcpState } from './state.ts'
+import { type CookieOptions, encodeStamp } from './syn-cookies.ts'
 import { TupleEntry, TupleKind } from './tuple.ts'
 import { initialMssEstimate, setInitialWindow } from './window.ts'
 
@@ -47,6 +48,8 @@ export class Request extends TupleEntry implements TimerOwner, PendingHandshake 
   answer: FastOpenOffer | null = null
   /** Was the connection made at once? Then RCV.NXT behind the SYN's data, and the window. */
   private isFast = false
+  /** Is nothing kept but what the SYN+ACK says? */
+  private isCookie = false
   private rcvNxt = 0
   private readonly window: number
   private readonly timer: Timer
@@ -139,6 +142,22 @@ export class Request extends TupleEntry implements TimerOwner, PendingHandshake 
     this.end(c.listener === null && !listener.closed)
     peerReset(c)
     return Drop['tcp-reset']
+  }
+
+  /** Sends the SYN+ACK as a cookie: its sequence number and its time stamp say all that there is to know. */
+  sendCookie(): void {
+    this.isCookie = true
+    this.sendSynAck()
+  }
+
+  /** The ACK of a cookie: the connection stands. @returns as `receiveSegment` does */
+  establishFromCookie(segment: Segment): number {
+    if (!this.listener.layer.table.insert(this)) return Drop['tcp-no-socket']
+    // When the SYN+ACK left is not known, but from the time stamp.
+    this.resent = 1
+    this.firstStamp = segment.timestampEcho
+    this.lastStamp = segment.timestampEcho
+    return this.establish(segment)
   }
 
   /** Makes the connection at once and takes the SYN's data (RFC 7413 section 4.2.2). @returns as `receiveSegment` does */
@@ -445,6 +464,13 @@ export class Request extends TupleEntry implements TimerOwner, PendingHandshake 
     replySegment(this.listener.layer, this, c.options)
   }
 
+  /** What the SYN offered, as far as it was taken. */
+  private get offer(): CookieOptions {
+    const { connection: c } = this
+    const windowScale = c.has(Feature.WindowScale) ? c.snd.wndScale : -1
+    return { windowScale, sack: c.has(Feature.Sack), ecn: c.has(Feature.Ecn) }
+  }
+
   /** The host's header, with what all segments of this connection carry. */
   private newHeader(): TcpHeader {
     const { connection: c, listener } = this
@@ -453,7 +479,8 @@ export class Request extends TupleEntry implements TimerOwner, PendingHandshake 
     out.ack = this.rcvNxt
     if (c.has(Feature.Timestamps)) {
       out.hasTimestamps = true
-      out.timestamp = (loop.nowMs32 + c.timestampOffset) | 0
+      const now = this.isCookie ? encodeStamp(loop.nowMs32, this.offer) : loop.nowMs32
+      out.timestamp = (now + c.timestampOffset) | 0
       out.timestampEcho = c.rcv.tsRecent
     }
     return out
