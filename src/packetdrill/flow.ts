@@ -72,15 +72,11 @@ export class Flow {
     if (body.protocol === 'icmp') return this.protocol === 'icmp' && packet.destination.equals(this.remote)
     if (body.protocol !== this.protocol || !packet.destination.equals(this.remote)) return false
     if (body.destinationPort !== this.remotePort) return false
-    if (body.sourcePort === this.localPort) return packet.source.equals(this.local)
-    if (body.protocol === 'udp') {
-      if (this.state !== 'connecting') return false
-    } else {
-      const isSyn = body.flags.includes('S') && !body.flags.includes('.')
-      if (this.state !== 'syn sent' || !isSyn) return false
-      this.noteLiveIsn(body.seq)
-    }
-    this.localPort = body.sourcePort
+    const isSyn = body.protocol === 'tcp' && body.flags.includes('S') && !body.flags.includes('.')
+    const mayLearn = body.protocol === 'udp' ? this.state === 'connecting' : this.state === 'syn sent' && isSyn
+    if (this.localPort === 0 && mayLearn) this.localPort = body.sourcePort
+    if (body.sourcePort !== this.localPort || !packet.source.equals(this.local)) return false
+    if (isSyn) this.noteLiveIsn(body.seq)
     return true
   }
 
@@ -101,7 +97,8 @@ export class Flow {
     return {
       ...spec,
       seq: wrap(spec.seq + (isSyn ? 0 : this.remoteIsn)),
-      ack: spec.ack === null ? null : wrap(spec.ack + ackOffset),
+      // With its flag the number counts, and is 0 where the script has none.
+      ack: spec.flags.includes('.') ? wrap((spec.ack ?? 0) + ackOffset) : spec.ack,
       options,
     }
   }

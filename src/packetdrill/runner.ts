@@ -30,6 +30,8 @@ import { TCP_NAMES } from './tcp-names.ts'
 /** How long an outbound packet is waited for beyond its time, and a blocking call beyond the next one's. */
 const PATIENCE: Micros = 2 * SECOND
 const CALL_PATIENCE: Micros = SECOND
+/** What every event takes: nothing is ever done in no time, and what comes one after the other has different times. */
+const EVENT_TIME: Micros = 10
 /** How long anything is waited for that may happen at any time. */
 const LONG: Micros = 3600 * SECOND
 /** The port of the first peer that connects; later ones have the next. */
@@ -108,6 +110,7 @@ export class Runner {
     for (const event of script.events) {
       const moment = this.momentOf(event)
       await this.event(event, moment)
+      await this.stage.runUntil(this.stage.now + EVENT_TIME)
       this.before = { event, moment }
       this.checkBlocked()
     }
@@ -183,6 +186,7 @@ export class Runner {
       const isSyn = body.flags.includes('S') && !body.flags.includes('.')
       if (outbound && isSyn && current?.state === 'connecting') {
         current.state = 'syn sent'
+        if (current.fd >= 0) current.localPort = this.stage.sys.getsockname(current.fd).port
         current.noteScriptIsn(body.seq)
       }
     }

@@ -61,7 +61,7 @@ export const receiveSegment = (c: TcpConnection, segment: Segment): number => {
   const result = processAck(c, segment, AckFlag.UpdateTimestamp)
   if (result !== AckResult.Ok) {
     if (c.state === TcpState.SynReceived) return Verdict.Reset
-    sendChallenge(c)
+    if (c.state !== TcpState.Established || result !== AckResult.Unsent || challengesUnsent(c)) sendChallenge(c)
     return Drop[result === AckResult.TooOld ? 'tcp-old-ack' : 'tcp-invalid-ack']
   }
   if (c.state !== TcpState.Established) {
@@ -94,6 +94,8 @@ export const receiveSegment = (c: TcpConnection, segment: Segment): number => {
   acknowledge(c, true)
   return reason
 }
+
+const challengesUnsent = (c: TcpConnection): boolean => c.layer.settings.personality.challengesUnsentAck
 
 const ACCEPTABLE = -2
 const GO_ON = -3

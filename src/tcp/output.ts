@@ -53,11 +53,11 @@ export const sendPending = (c: TcpConnection, mss: number, nagle: number, mode: 
     const index = queue.sentCount
     let quota = congestionQuota(c)
     if (quota === 0) {
-      if (mode !== SendMode.Probe) break
+      if (mode !== SendMode.Probe && !isLoneFin(c, record, mss)) break
       quota = 1
     }
     quota = Math.min(quota, most)
-    fillRecord(c, queue, index, quota * mss)
+    if (c.layer.settings.personality.fillsRecords) fillRecord(c, queue, index, quota * mss)
     if (record.segments === 0 || (record.segments > 1 && record.segmentSize !== mss)) countSegments(record, mss)
     if (!fitsWindow(c, record, mss)) {
       peerLimited = true
@@ -124,6 +124,10 @@ const congestionQuota = (c: TcpConnection): number => {
   const room = cc.cwnd - cc.inFlight
   return room <= 0 ? 0 : Math.min(Math.max(cc.cwnd >> 1, 1), room)
 }
+
+/** Is it a segment with the FIN, which need not wait for the congestion window? */
+const isLoneFin = (c: TcpConnection, record: SendRecord, mss: number): boolean =>
+  (record.flags & TcpFlag.Fin) !== 0 && record.dataLength <= mss && c.layer.settings.personality.finIgnoresWindow
 
 /** Does the record's first segment lie inside the peer's window? */
 const fitsWindow = (c: TcpConnection, record: SendRecord, mss: number): boolean => {

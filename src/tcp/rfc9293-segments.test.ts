@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { type BenchState, established, inState, type TcpBench } from '../../test/support/tcp.ts'
 import { ms, seconds } from '../core/clock.ts'
 import { Errno } from '../core/errno.ts'
+import { LINUX } from './settings.ts'
 
 /** RFC 9293 section 3.10.7.4: each step, in each state. */
 
@@ -220,6 +221,7 @@ describe('fifth: ACK', () => {
     })
     it(`${state}: an ACK of what was never sent is challenged`, () => {
       const s = rested(state)
+      s.settings.personality = { ...LINUX, challengesUnsentAck: true }
       s.receive({ flags: 'A', seq, ack: ack + 1 })
       s.expectSent({ flags: 'A', seq: ack, ack: seq })
       expect(s.state).toBe(state)
@@ -233,6 +235,13 @@ describe('fifth: ACK', () => {
       expect(s.dropped('tcp-old-ack')).toBe(1)
     })
   }
+
+  it('ESTABLISHED: Linux drops an ACK of what was never sent without a word', () => {
+    const s = rested('ESTABLISHED')
+    s.receive({ flags: 'A', seq: 1, ack: 2 })
+    s.expectNothing()
+    expect(s.dropped('tcp-invalid-ack')).toBe(1)
+  })
 
   it('SYN_RECV of crossed SYNs: an ACK of something else is reset, and the connection waits on', () => {
     const s = inState('SYN_RECV')

@@ -131,6 +131,14 @@ export interface TcpPersonality {
   readonly acceptQueue: { readonly numerator: number; readonly denominator: number; readonly extra: number }
   /** Is a queue's size what SO_SNDBUF and SO_RCVBUF were given, in bytes of data, or twice that with overhead counted? */
   readonly bufferAccounting: 'doubled' | 'data'
+  /** The most that is offered of the receive window before data has come, bytes. */
+  readonly firstWindow: number
+  /** Is an ACK of something not yet sent answered in ESTABLISHED too (RFC 5961 section 5.2)? */
+  readonly challengesUnsentAck: boolean
+  /** May the FIN leave when the congestion window is full, if it is in a segment by itself? Linux 6.11 and later: no. */
+  readonly finIgnoresWindow: boolean
+  /** Are records that wait filled up with what waits behind them before they leave? Linux 6.11 and later: yes. */
+  readonly fillsRecords: boolean
 }
 
 export const LINUX: TcpPersonality = {
@@ -138,6 +146,10 @@ export const LINUX: TcpPersonality = {
   zeroWindowProbe: 'empty',
   acceptQueue: { numerator: 1, denominator: 1, extra: 1 },
   bufferAccounting: 'doubled',
+  firstWindow: 65_535,
+  challengesUnsentAck: false,
+  finIgnoresWindow: true,
+  fillsRecords: false,
 }
 
 export const BSD: TcpPersonality = {
@@ -145,4 +157,8 @@ export const BSD: TcpPersonality = {
   zeroWindowProbe: 'byte',
   acceptQueue: { numerator: 3, denominator: 2, extra: 0 },
   bufferAccounting: 'data',
+  firstWindow: Number.POSITIVE_INFINITY,
+  challengesUnsentAck: true,
+  finIgnoresWindow: false,
+  fillsRecords: true,
 }

@@ -48,7 +48,7 @@ export const setInitialWindow = (c: TcpConnection, mss: number, scaling: boolean
     rcv.wndScale = Math.min(Math.max(31 - Math.clz32(most) - 15, 0), TCP_MAX_WINDOW_SCALE)
   }
   rcv.windowClamp = Math.min(MAX_UNSCALED << rcv.wndScale, clamp)
-  rcv.ssthresh = first
+  rcv.ssthresh = Math.min(first, settings.personality.firstWindow)
 }
 
 /**
