@@ -57,7 +57,9 @@ const transmitOpening = async (
     const result = socket.connectResult(false)
     if (result === 0) break
     if (result !== -Errno.EINPROGRESS) throw sendFailure(sys, result, flags, syscall)
+    socket.noteWriter(waits && taken < length)
     const why = waits ? await sys.block(socket, Readiness.Out, deadline, syscall) : Wakeup.TimedOut
+    socket.noteWriter(false)
     if (why === Wakeup.Ready) continue
     if (taken > 0) return taken
     throw failure(why === Wakeup.TimedOut ? -Errno.EINPROGRESS : -Errno.EINTR, syscall)
@@ -83,7 +85,9 @@ const sendRest = async (
   const deadline = sys.deadline(socket.sendTimeout)
   let total = already
   for (;;) {
+    socket.noteWriter(true)
     const why = await sys.wait(socket, Readiness.Out, deadline, syscall, false, length - total)
+    socket.noteWriter(false)
     sys.goOn(socket)
     if (givesUp(why, total, deadline, syscall)) return total
     // An error that came after some bytes were taken is for the next call to report.

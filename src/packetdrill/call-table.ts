@@ -1,4 +1,5 @@
 import { SystemError } from '../core/errno.ts'
+import type { Offset } from '../host/calls.ts'
 import type { Sockaddr } from '../socket/address.ts'
 import * as C from '../socket/constants.ts'
 import type { EpollEvent } from '../socket/epoll.ts'
@@ -107,11 +108,15 @@ const ioctl = (call: Call): Outcome => {
 
 const setsockopt = (call: Call): Outcome => {
   const [fd, level, name] = [call.fd(0), call.number(1), call.number(2)]
-  const value = optionValue(call.arg(3), call.number(4))
+  let value = optionValue(call.arg(3), call.number(4))
+  // Text stands for bytes, which only a congestion control's name does not.
+  if (typeof value === 'string' && !(level === C.SOL_TCP && name === C.TCP_CONGESTION)) value = bytesOfText(value)
   const isShort = typeof value === 'number' && call.number(4) < INT && level !== C.SOL_IP && level !== C.SOL_IPV6
   if (isShort) throw new SystemError('EINVAL', 'setsockopt')
   return plain(call.sys.setsockopt(fd, level, name, value))
 }
+
+const bytesOfText = (text: string): Uint8Array => Uint8Array.from(text, (character) => character.charCodeAt(0))
 
 const optionValue = (argument: Expression, length: number): OptionValue => {
   if (argument.kind === 'string') return argument.value.slice(0, length)
@@ -187,6 +192,24 @@ const pipe = (call: Call): Outcome => {
 const vector = (call: Call): Uint8Array[] =>
   itemsOf(call.arg(1)).map((item) => new Uint8Array(numberOf(fieldsOf(item)[1]!.value)))
 
+const open = (call: Call): Outcome => {
+  const path = call.arg(0)
+  if (path.kind !== 'string') throw new Unsupported('open of anything but a path')
+  return opened(call, call.expected, call.sys.open(path.value, call.number(1)))
+}
+
+/** An offset argument: NULL, or one in brackets. */
+const offsetOf = (argument: Expression): Offset | null => (isNull(argument) ? null : { value: numberOf(argument) })
+
+const sendfile = (call: Call): Promise<Outcome> =>
+  settle(call.sys.sendfile(call.fd(0), call.fd(1), offsetOf(call.arg(2)), call.number(3)))
+
+const splice = (call: Call): Promise<Outcome> => {
+  const { sys } = call
+  const [from, to] = [offsetOf(call.arg(1)), offsetOf(call.arg(3))]
+  return settle(sys.splice(call.fd(0), from, call.fd(2), to, call.number(4), call.number(5)))
+}
+
 /** The calls, by name. */
 const CALLS: Readonly<Record<string, CallKind>> = {
   socket: { run: socket, opens: true },
@@ -228,6 +251,9 @@ const CALLS: Readonly<Record<string, CallKind>> = {
   epoll_ctl: { run: epollCtl },
   epoll_wait: { run: epollWait },
   pipe: { run: pipe },
+  open: { run: open, opens: true },
+  sendfile: { run: sendfile },
+  splice: { run: splice },
 }
 
 /** The kind of call with this name. @throws Unsupported */

@@ -87,7 +87,7 @@ const compareTimestamp = (call: Call, wanted: Expression, got: ControlData): str
 
 /** The first of the three times of SCM_TIMESTAMPING. */
 const softwareTime = (data: ControlData): { tv_sec: number; tv_usec: number } => {
-  const first = Array.isArray(data) ? data[0] : data
+  const first = typeof data === 'object' && 'ts' in data ? data.ts[0] : data
   if (typeof first === 'object' && first !== null) {
     if ('tv_usec' in first) return first as { tv_sec: number; tv_usec: number }
     if ('tv_nsec' in first) {

@@ -25,8 +25,6 @@ export interface Programs {
   readonly descriptors: Map<number, number>
   /** World time at which the script's time is 0. */
   readonly start: Micros
-  /** A file's content, for open(2); null for one that is not there. */
-  readonly readFile: (name: string) => Uint8Array | null
   /** socket(2) has made a socket: later packets are of this flow. */
   flowOpened(protocol: Flow['protocol'], fd: number): void
   /** The flow of a socket; null when there is none. */

@@ -87,7 +87,6 @@ export class Runner {
       configuration,
       descriptors: new Map(),
       start: stage.start,
-      readFile: (name) => shell.files.get(name) ?? null,
       flowOpened: (protocol, fd) => this.flowOpened(protocol, fd),
       flowAt: (fd) => this.flows.find((flow) => flow.fd === fd) ?? null,
       flowAccepted: (fd, peer) => this.flowAccepted(fd, peer),

@@ -9,35 +9,45 @@ export interface ShellCommand {
   readonly output: string | null
 }
 
-/** Commands whose output feeds the next. `&&`, `;` and line ends separate pipelines; the text's status is the last one's. */
-export type Pipeline = readonly ShellCommand[]
+/** Commands whose output feeds the next. The text's status is that of the last pipeline that was run. */
+export interface Pipeline {
+  readonly commands: readonly ShellCommand[]
+  /** What stands between it and the one before: `||` runs it if that failed, `&&` if it did not. */
+  readonly after: ';' | '&&' | '||'
+  /** Does one follow that is run if this one fails? */
+  readonly hasAlternative: boolean
+}
 
 const TOKEN =
-  /(?<space>[ \t]+|\\\n)|(?<comment>#[^\n]*)|(?<end>\n|;|&&)|(?<pipe>\|)|(?<redirect>(?:\d|&)?>(?:&\d)?)|(?<word>(?:"(?:\\[\s\S]|[^"\\])*"|'[^']*'|\$\(\((?:[^()]|\([^()]*\))*\)\)|\$\{\w+\}|\\(?!\n)|[^\s;&|<>"'\\])+)/y
+  /(?<space>[ \t]+|\\\n)|(?<comment>#[^\n]*)|(?<end>\n|;|&&|\|\|)|(?<pipe>\|)|(?<redirect>(?:\d|&)?>(?:&\d)?)|(?<word>(?:"(?:\\[\s\S]|[^"\\])*"|'[^']*'|\$\(\((?:[^()]|\([^()]*\))*\)\)|\$\{\w+\}|\\(?!\n)|[^\s;&|<>"'\\])+)/y
 
 /** Reads commands. @throws Unsupported for what is not known here */
 export const parseShell = (text: string): Pipeline[] => {
   const pipelines: Pipeline[] = []
-  let pipeline: ShellCommand[] = []
+  let commands: ShellCommand[] = []
+  let after: Pipeline['after'] = ';'
   let words: string[] = []
   let output: string | null = null
   let redirecting = false
   const endCommand = (): void => {
-    if (words.length > 0) pipeline.push({ words, output })
+    if (words.length > 0) commands.push({ words, output })
     words = []
     output = null
   }
-  const endPipeline = (): void => {
+  const endPipeline = (end: string): void => {
     endCommand()
-    if (pipeline.length > 0) pipelines.push(pipeline)
-    pipeline = []
+    // A line may be broken behind && and ||.
+    if (commands.length === 0) return
+    pipelines.push({ commands, after, hasAlternative: end === '||' })
+    commands = []
+    after = end === '&&' || end === '||' ? end : ';'
   }
   for (let at = 0; at < text.length; at = TOKEN.lastIndex) {
     TOKEN.lastIndex = at
     const match = TOKEN.exec(text)
     if (match === null) throw new Unsupported(`the shell command ${JSON.stringify(text.slice(at).split('\n')[0])}`)
     const { end, pipe, redirect, word } = match.groups!
-    if (end !== undefined) endPipeline()
+    if (end !== undefined) endPipeline(end)
     else if (pipe !== undefined) endCommand()
     else if (redirect !== undefined) redirecting = !redirect.includes('>&')
     else if (word !== undefined) {
@@ -46,7 +56,7 @@ export const parseShell = (text: string): Pipeline[] => {
       redirecting = false
     }
   }
-  endPipeline()
+  endPipeline(';')
   return pipelines
 }
 

@@ -1,7 +1,7 @@
 import type { Host } from '../host/host.ts'
 import type { ScriptLink } from './link.ts'
 import { Unsupported } from './script.ts'
-import { parseShell, type ShellCommand } from './shell-words.ts'
+import { type Pipeline, parseShell, type ShellCommand } from './shell-words.ts'
 
 /**
  * The shell commands of scripts, interpreted against the host under test: nothing is ever run. Settings, routes and
@@ -35,13 +35,13 @@ const WITHOUT_EFFECT: ReadonlySet<string> = new Set([
   'net.ipv4.tcp_fastopen_blackhole_timeout_sec',
 ])
 
+const HYSTART_DETECT = '/sys/module/tcp_cubic/parameters/hystart_detect'
+
 /** Interprets the commands of one script. */
 export class Shell {
   private readonly options: ShellOptions
   /** Values from before set_sysctls.py, for the script that it writes to restore them. */
   private readonly restore = new Map<string, string>()
-  /** Files that commands have made. */
-  readonly files = new Map<string, Uint8Array>()
   private counted: Readonly<Record<string, number>> = {}
 
   constructor(options: ShellOptions) {
@@ -56,14 +56,23 @@ export class Shell {
   run(text: string): number {
     let status = 0
     for (const pipeline of parseShell(text)) {
-      let input = ''
-      for (const command of pipeline) {
-        const ended = this.command(command, input)
-        status = ended.status
-        input = ended.output
-      }
+      if (pipeline.after === '&&' && status !== 0) continue
+      if (pipeline.after === '||' && status === 0) continue
+      status = this.pipeline(pipeline)
     }
     return status
+  }
+
+  private pipeline({ commands, hasAlternative }: Pipeline): number {
+    let last = DONE
+    try {
+      for (const command of commands) last = this.command(command, last.output)
+    } catch (error) {
+      // What is said to be done otherwise is done otherwise.
+      if (error instanceof Unsupported && hasAlternative) return 1
+      throw error
+    }
+    return last.status
   }
 
   private command({ words, output }: ShellCommand, input: string): Ended {
@@ -87,7 +96,7 @@ export class Shell {
       case 'echo':
         return this.echo(args, output)
       case 'rm':
-        for (const file of args) this.files.delete(file)
+        for (const file of args) this.options.host.files.delete(file)
         return DONE
       case 'dd':
         return this.dd(args)
@@ -144,8 +153,10 @@ export class Shell {
 
   private ip(args: readonly string[]): Ended {
     const words = args.filter((arg) => !arg.startsWith('-'))
-    // The host has just been made: there is nothing to forget.
-    if (words[0] === 'tcp_metrics' && words[1] === 'flush') return DONE
+    if (words[0] === 'tcp_metrics' && words[1] === 'flush') {
+      this.options.host.sockets.tcp.layer.fastOpen.forget()
+      return DONE
+    }
     if (words[0] === 'route') return this.route(words.slice(1))
     throw new Unsupported(`ip ${words.join(' ')}`)
   }
@@ -188,14 +199,19 @@ export class Shell {
 
   private echo(args: readonly string[], output: string | null): Ended {
     if (output === null || output === '/dev/null') return { status: 0, output: `${args.join(' ')}\n` }
-    throw new Unsupported(`writing to ${output}`)
+    // Both of HyStart's detectors are always on.
+    if (output === HYSTART_DETECT && args[0] === '3') return DONE
+    throw new Unsupported(`writing ${args.join(' ')} to ${output}`)
   }
 
   /** `dd bs=N count=N if=/dev/zero of=FILE` */
   private dd(args: readonly string[]): Ended {
     const values = new Map(args.map((arg) => splitSetting(arg)))
     if (values.get('if') !== '/dev/zero') throw new Unsupported('dd of anything but /dev/zero')
-    this.files.set(values.get('of')!, new Uint8Array(Number(values.get('bs')) * Number(values.get('count'))))
+    this.options.host.files.set(
+      values.get('of')!,
+      new Uint8Array(Number(values.get('bs')) * Number(values.get('count'))),
+    )
     return DONE
   }
 }

@@ -222,6 +222,9 @@ export abstract class Socket extends OpenFile {
     return this.isStream
   }
 
+  /** A call begins, or ends, to wait for room to send. */
+  noteWriter(_waits: boolean): void {}
+
   /** Must send(2) go on until everything is taken: is it a stream? */
   get isStream(): boolean {
     return this.type === C.SOCK_STREAM

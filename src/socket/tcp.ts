@@ -462,6 +462,10 @@ export class TcpSocket extends InetSocket implements TcpObserver {
     return this.c.receiveRing === null ? 0 : this.c.receiveRing.length
   }
 
+  override noteWriter(waits: boolean): void {
+    this.c.writerWaits = waits
+  }
+
   override get endsRun(): boolean {
     return isAtMark(this.c)
   }

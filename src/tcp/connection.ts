@@ -299,6 +299,8 @@ export class TcpConnection extends TupleEntry implements TimerOwner {
   bufferLocks = 0
   /** Somebody waits for room in the send queue. */
   declare wantsSpace: boolean
+  /** A call waits to queue more: data is about to come. */
+  declare writerWaits: boolean
   /** The socket is to be told of every ACK that moves SND.UNA. */
   watchesAcks = false
   /** When what is in the receive queue arrived, for who has asked; null for nobody. */
@@ -354,7 +356,7 @@ export class TcpConnection extends TupleEntry implements TimerOwner {
 
   static {
     const handshake = ['isActive', 'ecnOffered', 'wasEstablished']
-    const transfer = ['wantsSpace', 'probeByteOut', 'receivedFin', 'isOrphan', 'keepsPort']
+    const transfer = ['wantsSpace', 'probeByteOut', 'receivedFin', 'isOrphan', 'keepsPort', 'writerWaits']
     packFlags(TcpConnection.prototype, [...handshake, ...transfer])
   }
 

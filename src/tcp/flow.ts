@@ -17,12 +17,13 @@ export const sendQueued = (c: TcpConnection): number => {
 }
 
 /** Is there room for more to be written: below the limit, and below TCP_NOTSENT_LOWAT? */
-export const hasSendSpace = (c: TcpConnection): boolean => sendQueued(c) < c.sendBuffer && belowNotSentLowat(c)
+export const hasSendSpace = (c: TcpConnection): boolean => sendQueued(c) < c.sendBuffer && belowNotSentLowat(c, 1)
 
-const belowNotSentLowat = (c: TcpConnection): boolean => {
+/** @param times as much as is unsent counts: a program is woken only when half of it has gone */
+const belowNotSentLowat = (c: TcpConnection, times: number): boolean => {
   const limit = c.options.notSentLowat || c.layer.settings.tcp_notsent_lowat
   if (limit === 0xffff_ffff) return true
-  return ((c.snd.writeSeq - c.snd.nxt) | 0) < limit
+  return ((c.snd.writeSeq - c.snd.nxt) | 0) * times < limit
 }
 
 /** Is there so much room that poll(2) says so: a third of the queue where overhead counts, else any? */
@@ -30,7 +31,7 @@ export const isWritable = (c: TcpConnection): boolean => {
   const queued = sendQueued(c)
   const free = c.sendBuffer - queued
   const enough = c.layer.settings.personality.bufferAccounting === 'data' ? free > 0 : free >= queued >> 1
-  return enough && belowNotSentLowat(c)
+  return enough && belowNotSentLowat(c, 2)
 }
 
 /** After an ACK: sends what may be sent, and wakes those who wait for room. */

@@ -84,7 +84,7 @@ const isEchoOfSyn = (c: TcpConnection, echo: number): boolean => {
 
 /** The handshake's last ACK can ride on data that waits already. */
 const mayAcknowledgeLater = (c: TcpConnection): boolean =>
-  c.queue?.hasUnsent === true || c.options.deferAccept > 0 || c.rcv.pingpong > 0
+  c.writerWaits || c.queue?.hasUnsent === true || c.options.deferAccept > 0 || c.rcv.pingpong > 0
 
 /**
  * Takes over what the peer's SYN says: sequence number, window, options (RFC 7323, 2018).

@@ -69,7 +69,7 @@ export const write = (c: TcpConnection, source: Uint8Array, at: number, length: 
     }
     if (!c.ownSendRing().append(source, at + taken, count)) break
     layer.queuedBytes += count
-    record = extend(c, record, count)
+    record = extend(c, record, count, taken === 0)
     taken += count
     if (taken === length && (flags & WriteFlag.EndOfRecord) !== 0) record.marks |= RecordMark.EndOfRecord
     if (taken === length || record.length < goal || (flags & WriteFlag.Urgent) !== 0) continue
@@ -90,8 +90,11 @@ export const write = (c: TcpConnection, source: Uint8Array, at: number, length: 
   return taken
 }
 
-/** Adds `count` bytes of sequence space to the last record, or makes a new one of them. */
-const extend = (c: TcpConnection, last: SendRecord | null, count: number): SendRecord => {
+/**
+ * Adds `count` bytes of sequence space to the last record, or makes a new one of them.
+ * @param isFirst are they the first of a write? PSH stood for the end of the one before then
+ */
+const extend = (c: TcpConnection, last: SendRecord | null, count: number, isFirst: boolean): SendRecord => {
   const { snd } = c
   const end = (snd.writeSeq + count) | 0
   if (last === null) {
@@ -103,8 +106,7 @@ const extend = (c: TcpConnection, last: SendRecord | null, count: number): SendR
     return record
   }
   last.end = end
-  // PSH stood for the end of what was written before.
-  last.flags &= ~TcpFlag.Psh
+  if (isFirst) last.flags &= ~TcpFlag.Psh
   last.segments = 0
   snd.writeSeq = end
   return last
