@@ -36,6 +36,8 @@ export interface LinkPort {
   readonly features: LinkFeatures
   /** Is there a carrier: is the link up and the other end there? */
   readonly carrier: boolean
+  /** Would it drop every frame now, for want of room? Senders that look are told at once, and lose nothing. */
+  readonly isFull?: boolean
   /** Who receives what arrives here. Set once, by whoever plugs in. */
   user: LinkUser | null
   /** Observers of this port, in order; most ports have none. */

@@ -14,6 +14,8 @@ const MOST_SEGMENTED = 65_535
 export class ScriptLink implements LinkPort {
   features: LinkFeatures
   readonly carrier = true
+  /** Does a queue of no length let nothing out? */
+  isFull = false
   user: LinkUser | null = null
   readonly taps: FrameTap[] = []
   /** What the host has sent and nobody has looked at. */

@@ -167,7 +167,11 @@ export class Shell {
 
   private tc(args: readonly string[]): Ended {
     const kind = args.find((arg) => arg === 'pfifo' || arg === 'fq')
-    if (args[0] !== 'qdisc' || args.includes('limit') || kind === 'fq') throw new Unsupported(`tc ${args.join(' ')}`)
+    const limit = args.indexOf('limit')
+    if (args[0] !== 'qdisc' || kind === 'fq' || (limit >= 0 && args[limit + 1] !== '0')) {
+      throw new Unsupported(`tc ${args.join(' ')}`)
+    }
+    this.options.link.isFull = limit >= 0
     return DONE
   }
 

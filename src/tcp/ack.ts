@@ -9,15 +9,8 @@ import { syncMss } from './mss.ts'
 import { restartAfterIdle, windowEnd } from './output.ts'
 import { completeSample, rateOnDelivered, updatePacingRate } from './rate.ts'
 import { countSegments, splitRecord, unlinkSent } from './records.ts'
-import {
-  countDelivered,
-  handleAlert,
-  processProbeAck,
-  Resend,
-  reduceWindow,
-  removeDuplicates,
-  resendAfter,
-} from './recovery.ts'
+import { countDelivered, handleAlert, processProbeAck, Resend, removeDuplicates, resendAfter } from './recovery.ts'
+import { reduceWindow } from './reduction.ts'
 import { applySack, highestSack, noteReordering, type SackOutcome } from './sack.ts'
 import type { Segment } from './segment.ts'
 import { RecordMark, Sacked, type SendRecord } from './send-queue.ts'

@@ -77,7 +77,7 @@ export const sendPending = (c: TcpConnection, mss: number, nagle: number, mode: 
     const limit = record.segments > 1 && !isUrgent(c) ? splitPoint(c, record, mss, quota, nagle, isLast) : mss
     if (record.dataLength > limit) splitRecord(c, queue, index, limit, mss)
     if (record.segments === 0) countSegments(record, mss)
-    if (!sendNew(c, queue, record, mss)) break
+    if (sendNew(c, queue, record, mss) !== 0) break
     sent += record.segments
     if (mode !== SendMode.All) break
   }
@@ -201,12 +201,13 @@ const splitPoint = (
   return keepsBack(c, partial !== 0, nagle) ? needed - partial : needed
 }
 
-/** Sends a record for the first time and moves SND.NXT over it. @returns false when it could not leave */
-export const sendNew = (c: TcpConnection, queue: SendQueue, record: SendRecord, mss: number): boolean => {
+/** Sends a record for the first time and moves SND.NXT over it. @returns 0, or the `Errno` for which it could not leave */
+export const sendNew = (c: TcpConnection, queue: SendQueue, record: SendRecord, mss: number): number => {
   const { snd } = c
   const cc = c.cc
   const hadNoneOut = cc.packetsOut === 0
-  if (transmitRecord(c, record, mss) !== 0) return false
+  const errno = transmitRecord(c, record, mss)
+  if (errno !== 0) return errno
   stampRecord(c, record)
   queue.sentCount++
   if (seqLt(snd.nxt, record.end)) snd.nxt = record.end
@@ -215,7 +216,7 @@ export const sendNew = (c: TcpConnection, queue: SendQueue, record: SendRecord, 
   if (hadNoneOut || c.pending === Pending.LossProbe) rearmRetransmit(c)
   c.layer.mib.tcpExt.TCPOrigDataSent += record.segments
   if (record.dataLength < record.segments * mss) snd.smallSeq = record.end
-  return true
+  return 0
 }
 
 /** Notes that a record leaves now: for round-trip times, RACK and the delivery rate. */

@@ -2,7 +2,7 @@ import { MILLISECOND } from '../core/clock.ts'
 import { seqGeq, seqGt, seqLt } from '../core/seq.ts'
 import { AckFlag } from './ack-flags.ts'
 import { CwndEvent } from './congestion/control.ts'
-import { CaState, EcnFlag, INFINITE_SSTHRESH } from './congestion/state.ts'
+import { CaState, EcnFlag } from './congestion/state.ts'
 import { Feature, Nagle, Pending, type TcpConnection } from './connection.ts'
 import {
   Found,
@@ -14,6 +14,7 @@ import {
   usesRack,
 } from './loss.ts'
 import { currentSsthresh, pushPending, windowEnd } from './output.ts'
+import { beginReduction, endReduction, enterCwr, reduceWindow, setCaState } from './reduction.ts'
 import { retransmitLost } from './retransmit.ts'
 import { noteReordering } from './sack.ts'
 import { Sacked } from './send-queue.ts'
@@ -27,12 +28,6 @@ import { armRetransmit, rearmRetransmit } from './timers.ts'
 
 /** What is to be sent after an ACK has been dealt with. */
 export const Resend = { Nothing: 0, Lost: 1, New: 2 } as const
-
-export const setCaState = (c: TcpConnection, state: number): void => {
-  const cc = c.cc
-  c.control.stateChanges?.(c, state)
-  cc.state = state
-}
 
 const isNewReno = (c: TcpConnection): boolean => !c.has(Feature.Sack)
 
@@ -78,59 +73,6 @@ export const removeDuplicates = (c: TcpConnection, acked: number, ece: boolean):
 export const countDelivered = (c: TcpConnection, segments: number, ece: boolean): void => {
   c.cc.delivered += segments
   if (ece) c.cc.deliveredCe += segments
-}
-
-// Reducing the window.
-
-/** Begins a reduction that lasts until what is out now is acknowledged. */
-const beginReduction = (c: TcpConnection): void => {
-  const cc = c.cc
-  cc.highSeq = c.snd.nxt
-  cc.tlpActive = false
-  cc.cwndCount = 0
-  cc.priorCwnd = cc.cwnd
-  cc.prrDelivered = 0
-  cc.prrOut = 0
-  cc.ssthresh = c.control.ssthresh(c)
-  if (c.has(Feature.Ecn)) cc.ecn |= EcnFlag.QueueCwr
-}
-
-/** Proportional rate reduction (RFC 6937): sends in proportion to what is delivered, down to the threshold. */
-export const reduceWindow = (c: TcpConnection, delivered: number, lost: number, advanced: boolean): void => {
-  const cc = c.cc
-  if (delivered <= 0 || cc.priorCwnd === 0) return
-  cc.prrDelivered += delivered
-  const room = cc.ssthresh - cc.inFlight
-  let send = 0
-  if (room < 0) {
-    send = Math.floor((cc.ssthresh * cc.prrDelivered + cc.priorCwnd - 1) / cc.priorCwnd) - cc.prrOut
-  } else {
-    send = Math.max(cc.prrDelivered - cc.prrOut, delivered)
-    if (advanced && lost === 0) send++
-    send = Math.min(room, send)
-  }
-  // The first retransmission goes out at once.
-  cc.cwnd = cc.inFlight + Math.max(send, cc.prrOut > 0 ? 0 : 1)
-}
-
-const endReduction = (c: TcpConnection): void => {
-  const cc = c.cc
-  if (c.control.control !== undefined) return
-  if (cc.ssthresh < INFINITE_SSTHRESH && (cc.state === CaState.Cwr || cc.undoable)) {
-    cc.cwnd = cc.ssthresh
-    cc.cwndStampMs = c.layer.loop.nowMs32
-  }
-  c.control.event?.(c, CwndEvent.ReductionDone)
-}
-
-/** Reduces the window for congestion that cost no segment: ECN, a full queue of our own. */
-export const enterCwr = (c: TcpConnection): void => {
-  const cc = c.ownCongestionState()
-  cc.priorSsthresh = 0
-  if (cc.state >= CaState.Cwr) return
-  cc.undoable = false
-  beginReduction(c)
-  setCaState(c, CaState.Cwr)
 }
 
 /** Notes what must turn out for a reduction to have been a mistake. */

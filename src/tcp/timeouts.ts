@@ -329,7 +329,7 @@ const probe = (c: TcpConnection): number => {
   if (record.dataLength > size) splitRecord(c, queue, queue.sentCount, size, mss)
   if (record.segments === 0) countSegments(record, mss)
   record.flags |= TcpFlag.Psh
-  return sendNew(c, queue, record, mss) ? 0 : Errno.EAGAIN
+  return sendNew(c, queue, record, mss)
 }
 
 /** Keepalive (RFC 9293 section 3.8.4), and the end of an orphan's FIN_WAIT_2. */

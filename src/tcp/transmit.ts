@@ -20,6 +20,7 @@ import { EcnFlag } from './congestion/state.ts'
 import { AckPending, Feature, type TcpConnection, TxStage } from './connection.ts'
 import { advertisedMss, refreshDestination, sackBlocksToSend } from './mss.ts'
 import { paceAfter } from './pacing.ts'
+import { enterCwr } from './reduction.ts'
 import { RecordMark, type SendRecord } from './send-queue.ts'
 import { TcpState } from './state.ts'
 import { DELAYED_ACK_MIN } from './timers.ts'
@@ -159,6 +160,10 @@ const emit = (
   refreshDestination(c)
   const destination = c.destination
   if (destination === null) return Errno.EHOSTUNREACH
+  if (destination.interface.port.isFull === true) {
+    enterCwr(c)
+    return Errno.ENOBUFS
+  }
   // Before the header is filled in: what that notes as sent must have been.
   const frame = layer.world.frames.allocate(TCP_MAX_HEADER + length)
   if (frame === null) return Errno.ENOBUFS
