@@ -1,11 +1,6 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander'
-import type { PrintOptions } from '../inspect/names.ts'
-import { netstat } from '../inspect/netstat.ts'
-import type { Snapshot } from '../inspect/snapshot.ts'
-import { ss } from '../inspect/ss.ts'
 import { reasonOf } from '../node/capture-file.ts'
-import { fetchSnapshot, splitStackOption } from './attach.ts'
 import { addBenchCommand } from './bench.ts'
 import { addExploreCommand } from './explore.ts'
 import { errorLine, Failure } from './failure.ts'
@@ -13,38 +8,12 @@ import { addFetchCommand } from './fetch.ts'
 import { addLabCommand } from './lab.ts'
 import { addPacketdrillCommand } from './packetdrill.ts'
 import { addRunCommand } from './run.ts'
+import { addTcpdumpCommand } from './tcpdump.ts'
+import { addTools } from './tools.ts'
 import { addUpCommand } from './up.ts'
 import { VERSION } from './version.ts'
 
 /** The command `netglass`. */
-
-type Printer = (snapshot: Snapshot, args: readonly string[], print?: PrintOptions) => string
-
-/** Tools that look at a running stack, with the options of the tool of the same name. */
-const TOOLS: Readonly<Record<string, { summary: string; print: Printer }>> = {
-  netstat: {
-    summary: 'sockets, counters, routes and interfaces of a running stack, as netstat prints them',
-    print: netstat,
-  },
-  ss: { summary: 'sockets of a running stack, as ss prints them', print: ss },
-}
-
-const addTool = (program: Command, name: string, summary: string, print: Printer): void => {
-  program
-    .command(name)
-    .summary(summary)
-    .description(
-      `Prints what ${name} would print on the running stack. Options are those of ${name}; --stack NAME chooses a stack when several run.`,
-    )
-    .argument('[options...]', `options of ${name}, like -ant`)
-    .helpOption('--help', 'show this')
-    .allowUnknownOption()
-    .action(async (words: string[]) => {
-      const { stack, rest } = splitStackOption(words)
-      const snapshot = await fetchSnapshot(stack)
-      process.stdout.write(print(snapshot, rest, { columns: process.stdout.columns }))
-    })
-}
 
 /** What commander has to say, in one line. */
 const usageLine = (text: string): string =>
@@ -66,7 +35,8 @@ const build = (): Command => {
   addUpCommand(program)
   addFetchCommand(program)
   addPacketdrillCommand(program)
-  for (const [name, { summary, print }] of Object.entries(TOOLS)) addTool(program, name, summary, print)
+  addTools(program)
+  addTcpdumpCommand(program)
   return program
 }
 

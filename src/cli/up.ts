@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 import type { Host } from '../host/host.ts'
 import type { Process, Program } from '../host/process.ts'
 import { snapshot } from '../inspect/snapshot.ts'
+import { type CaptureRequest, captureStream } from '../node/capture-stream.ts'
 import { ControlServer } from '../node/control.ts'
 import { Directory } from '../node/directory.ts'
 import { httpServer } from '../services/http.ts'
@@ -106,6 +107,8 @@ const up = async (options: UpOptions): Promise<void> => {
     const control = new ControlServer({ name, version: VERSION })
     closing.unshift(() => control.close())
     control.handle('snapshot', () => snapshot(live.host))
+    control.handle('sysctl', (params) => setSetting(live.host, params))
+    control.handle('capture', (params, signal) => captureStream(live.host, params as CaptureRequest, signal))
     await control.listen()
     const ended: Promise<string>[] = []
     for (const service of services) {
@@ -131,6 +134,13 @@ const up = async (options: UpOptions): Promise<void> => {
   } finally {
     await closeAll(closing)
   }
+}
+
+/** Sets a setting of a running stack. @returns its value now @throws TypeError, in one line */
+const setSetting = (host: Host, params: unknown): string => {
+  const { name, value } = params as { name?: unknown; value?: unknown }
+  host.sysctl.set(String(name), String(value))
+  return host.sysctl.get(String(name))
 }
 
 /** Closes everything, whatever goes wrong with one. @throws the first error */

@@ -534,6 +534,55 @@ describe('bad input: one line, exit code 1, nothing left', () => {
     expect(await leftovers()).toEqual([])
   })
 
+  test('tools look in, and settings can be changed', async () => {
+    const stack = await up('--tap', 'ng0', ...addresses, '--serve', 'echo')
+    expect(await tool('ip', '-4', '-br', 'addr')).toBe(
+      'lo               UNKNOWN        127.0.0.1/8 \neth0             UP             10.77.0.2/24 \n',
+    )
+    expect(await tool('lsof', '-nPi')).toMatch(/^COMMAND +PID .*\necho .* TCP \*:7 \(LISTEN\)\n/)
+    expect(await tool('sysctl', 'net.ipv4.tcp_retries2')).toBe('net.ipv4.tcp_retries2 = 15\n')
+    expect(await tool('sysctl', '-w', 'net.ipv4.tcp_retries2=8')).toBe('net.ipv4.tcp_retries2 = 8\n')
+    expect(await tool('sysctl', '-n', 'net.ipv4.tcp_retries2')).toBe('8\n')
+    expect(await netglass('sysctl', '-w', 'net.ipv4.moon=1')).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: 'netglass: there is no setting net.ipv4.moon\n',
+    })
+    await tool('nstat')
+    await namespace.run('ping', '-q', '-c', '3', '-i', '0.01', '10.77.0.2')
+    expect(await tool('nstat', 'IcmpInEchos')).toBe(`#kernel\n${'IcmpInEchos'.padEnd(32)}${'3'.padEnd(16)}   0.0\n`)
+    expect(await tool('nstat', 'IcmpInEchos')).toBe('#kernel\n')
+
+    const dump = namespace.start(process.execPath, command, 'tcpdump', '-n', '-t', '-c', '2', 'icmp')
+    await dump.printed(/listening on/)
+    await namespace.run('ping', '-q', '-c', '1', '10.77.0.2')
+    const { code, stdout, stderr } = await dump.ended
+    expect({ code, stderr }).toEqual({
+      code: 0,
+      stderr: 'listening on the stack, link-type EN10MB (Ethernet), snapshot length 262144\n2 packets captured\n',
+    })
+    expect(stdout.replace(/id \d+/g, 'id #').split('\n')).toEqual([
+      'IP 10.77.0.1 > 10.77.0.2: ICMP echo request, id #, seq 1, length 64',
+      'IP 10.77.0.2 > 10.77.0.1: ICMP echo reply, id #, seq 1, length 64',
+      '',
+    ])
+    const file = join(directory, 'dump.pcapng')
+    const writing = namespace.start(process.execPath, command, 'tcpdump', '-w', file, '-c', '2', 'icmp')
+    await writing.printed(/listening on/)
+    await namespace.run('ping', '-q', '-c', '1', '10.77.0.2')
+    expect(await writing.ended).toMatchObject({ code: 0, stdout: '' })
+    const ours = (await netglass('tcpdump', '-n', '-v', '-r', file)).stdout
+    expect(ours).toBe((await namespace.attempt('tcpdump', '-n', '-v', '-r', file)).stdout)
+    expect(ours.split('\n').length).toBe(5)
+    expect(await netglass('tcpdump', '-i', 'moon')).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: 'netglass: moon: No such device exists: there are lo, eth0\n',
+    })
+    await stack.end()
+    rmSync(join(runtime, 'netglass'), { recursive: true })
+  })
+
   test('a device in use, and a name', async () => {
     // A device of the same name in another network namespace is nobody's business here.
     const elsewhere = newNamespace()

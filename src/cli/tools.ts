@@ -1,0 +1,107 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Command } from 'commander'
+import { ip } from '../inspect/ip.ts'
+import { lsof } from '../inspect/lsof.ts'
+import type { PrintOptions } from '../inspect/names.ts'
+import { netstat } from '../inspect/netstat.ts'
+import { nstat } from '../inspect/nstat.ts'
+import type { Snapshot } from '../inspect/snapshot.ts'
+import { ss } from '../inspect/ss.ts'
+import { sysctl } from '../inspect/sysctl.ts'
+import { ControlClient } from '../node/control-client.ts'
+import { controlDirectory } from '../node/control-socket.ts'
+import { fetchSnapshot, splitStackOption } from './attach.ts'
+import { Failure } from './failure.ts'
+
+/** Tools that look at a running stack, with the options of the tool of the same name. */
+
+type Printer = (snapshot: Snapshot, args: readonly string[], print?: PrintOptions) => string
+
+const PRINTERS: Readonly<Record<string, { summary: string; print: Printer }>> = {
+  netstat: {
+    summary: 'sockets, counters, routes and interfaces of a running stack, as netstat prints them',
+    print: netstat,
+  },
+  ss: { summary: 'sockets of a running stack, as ss prints them', print: ss },
+  ip: { summary: 'addresses, links, routes and neighbours of a running stack, as ip prints them', print: ip },
+  lsof: { summary: 'who holds the sockets of a running stack, as lsof -i prints it', print: lsof },
+}
+
+export const addTools = (program: Command): void => {
+  for (const [name, { summary, print }] of Object.entries(PRINTERS)) {
+    addTool(program, name, summary, async (args, stack) =>
+      print(await fetchSnapshot(stack), args, { columns: process.stdout.columns }),
+    )
+  }
+  addTool(program, 'nstat', 'counters of a running stack, as nstat prints them: what has changed since last', runNstat)
+  addTool(program, 'sysctl', 'settings of a running stack, read and written as by sysctl', runSysctl)
+}
+
+/** @param run gives what is to be printed */
+const addTool = (
+  program: Command,
+  name: string,
+  summary: string,
+  run: (args: readonly string[], stack: string | undefined) => Promise<string>,
+): void => {
+  program
+    .command(name)
+    .summary(summary)
+    .description(
+      `Prints what ${name} would print on the running stack. Options are those of ${name}; --stack NAME chooses a stack when several run.`,
+    )
+    .argument('[options...]', `options of ${name}`)
+    .helpOption('--help', 'show this')
+    .allowUnknownOption()
+    .action(async (words: string[]) => {
+      const { stack, rest } = splitStackOption(words)
+      process.stdout.write(await run(rest, stack))
+    })
+}
+
+/** nstat compares with what it saw last: a file beside the control sockets, by the stack's name. */
+const runNstat = async (args: readonly string[], stack: string | undefined): Promise<string> => {
+  const snapshot = await fetchSnapshot(stack)
+  const directory = controlDirectory()
+  const path = join(directory, `${stack ?? snapshot.host}.nstat`)
+  const history = readHistory(path)
+  // A stack that was started anew counts from 0, and so does what is compared with it.
+  const text = nstat(snapshot, args, { history: history?.epoch === snapshot.epoch ? history : null })
+  const flags = args.filter((word) => /^-[a-z]+$/.test(word)).join('')
+  if (!flags.includes('s') && !args.includes('--noupdate')) {
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    writeFileSync(path, JSON.stringify(snapshot), { mode: 0o600 })
+  }
+  return text
+}
+
+const readHistory = (path: string): Snapshot | null => {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as Snapshot
+  } catch {
+    return null
+  }
+}
+
+/** sysctl with `NAME=VALUE`, or with -w, writes; all else is read from a snapshot. */
+const runSysctl = async (args: readonly string[], stack: string | undefined): Promise<string> => {
+  const assignments = args.filter((word) => !word.startsWith('-'))
+  const isWrite = args.includes('-w') || args.includes('--write') || assignments.some((word) => word.includes('='))
+  if (!isWrite) return sysctl(await fetchSnapshot(stack), args)
+  const isQuiet = args.includes('-q') || args.includes('--quiet')
+  const client = await ControlClient.connect(stack)
+  try {
+    let text = ''
+    for (const word of assignments) {
+      const equals = word.indexOf('=')
+      if (equals <= 0) throw new Failure(`sysctl: "${word}" must be of the form name=value`)
+      const name = word.slice(0, equals).trim().replaceAll('/', '.')
+      const value = await client.call('sysctl', { name, value: word.slice(equals + 1).trim() })
+      if (!isQuiet) text += `${name} = ${String(value)}\n`
+    }
+    return text
+  } finally {
+    client.close()
+  }
+}
