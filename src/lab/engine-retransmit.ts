@@ -1,4 +1,6 @@
+import type { Sys } from '../host/calls.ts'
 import type { Host } from '../host/host.ts'
+import { SO_SNDBUF, SOL_SOCKET } from '../socket/constants.ts'
 import { table } from './endings.ts'
 import type { Lab } from './lab.ts'
 import type { Scenario } from './scenario.ts'
@@ -199,7 +201,8 @@ const karn = async (lab: Lab): Promise<void> => {
 /** The wire holds everything back for a while: a time-out that was a mistake. */
 const spurious = async (lab: Lab): Promise<void> => {
   const sysctl = { 'net.ipv4.tcp_early_retrans': 0, 'net.ipv4.tcp_timestamps': 0 }
-  const stages = await connectStages(lab, { index: 7, reads: true, sysctl })
+  const prepare = (sys: Sys, fd: number) => void sys.setsockopt(fd, SOL_SOCKET, SO_SNDBUF, 200_000)
+  const stages = await connectStages(lab, { index: 7, reads: true, sysctl, prepare })
   const { near, client, server, link, sender } = stages
   const settled = () => sender.cc.packetsOut === 0 && !sender.queue?.hasUnsent
   for (let i = 0; i < 3; i++) {

@@ -201,8 +201,11 @@ const fullThenAlive: Scenario = {
     await lab.pass(7 * DAY, 'A week later')
     const since = lab.segments(/./).slice(before)
     const probes = since.filter(({ from }) => from === 'client')
-    lab.note('One probe came within 500 ms of another: answers to such are limited (tcp_invalid_ratelimit).')
-    lab.check('probes that were not answered', probes.length - (since.length - probes.length), 1)
+    const isLinux = lab.report.personality === 'linux'
+    if (isLinux)
+      lab.note('One probe came within 500 ms of another: answers to such are limited (tcp_invalid_ratelimit).')
+    else lab.note('These probes carry a byte of data, and data is always answered.')
+    lab.check('probes that were not answered', probes.length - (since.length - probes.length), isLinux ? 1 : 0)
     lab.check('a probe every two minutes', Math.round((7 * DAY) / 120_000 / probes.length), 1)
     lab.check('the answers announce a window of', [...new Set(answerWindows(since))], ['win 0'])
     lab.check('the sender still waits in', lab.waitsIn(sender), `send, ${TOTAL - taken(lab, talk)} bytes to go`)
