@@ -115,7 +115,7 @@ const runOne = async (scenario: Scenario, options: LabCommandOptions, common: La
           ),
         )
       },
-      ...(files.isWanted ? { onSeries: (series) => files.write(series, scenario) } : {}),
+      ...(files.isWanted ? { onSeries: (series, drawn) => files.write(series, drawn, scenario) } : {}),
       async onStep(step: LabStep, report: LabReport) {
         if (options.json) return
         process.stdout.write(text.step(step, report))

@@ -25,8 +25,8 @@ export class SeriesFiles {
   }
 
   /** @throws Failure when there is no connection, or a file cannot be written */
-  write(all: readonly ConnectionSeries[], { name }: Scenario): void {
-    const found = busiest(all)
+  write(all: readonly ConnectionSeries[], drawn: ConnectionSeries | null, { name }: Scenario): void {
+    const found = busiest(all, drawn)
     if (found === null) throw new Failure(`${name} has no TCP connection to draw`)
     const { sender, receiver } = found
     if (this.plot !== undefined) {

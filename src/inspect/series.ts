@@ -140,12 +140,13 @@ const newlyAcknowledged = ({ snd }: TcpConnection, ack: number): number =>
 export const bytesSent = ({ samples }: ConnectionSeries): number =>
   samples.reduce((most, { direction, seq, length }) => (direction === 'out' ? Math.max(most, seq + length) : most), 0)
 
-/** The two ends of the connection that carried most: the sender's and, where it was recorded, the receiver's. */
+/** The two ends of a connection, of the one that carried most unless given: the sender's and, if recorded, the receiver's. */
 export const busiest = (
   all: readonly ConnectionSeries[],
+  chosen: ConnectionSeries | null = null,
 ): { sender: ConnectionSeries; receiver: ConnectionSeries | null } | null => {
   if (all.length === 0) return null
-  const sender = all.reduce((best, series) => (bytesSent(series) > bytesSent(best) ? series : best))
+  const sender = chosen ?? all.reduce((best, series) => (bytesSent(series) > bytesSent(best) ? series : best))
   const receiver = all.find(({ local, remote }) => local === sender.remote && remote === sender.local) ?? null
   return { sender, receiver }
 }

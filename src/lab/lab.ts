@@ -26,8 +26,8 @@ export interface LabOptions {
   readonly settings?: Readonly<Record<string, string>>
   /** Called after each step, with what there is so far: to print it, to wait for a key. */
   readonly onStep?: (step: LabStep, report: LabReport) => Promise<void> | void
-  /** Given at the end what passed each end of each connection; without it nothing is recorded. */
-  readonly onSeries?: (series: readonly ConnectionSeries[]) => void
+  /** Given at the end what passed each end of each connection, and which is to be drawn; without it nothing is recorded. */
+  readonly onSeries?: (series: readonly ConnectionSeries[], drawn: ConnectionSeries | null) => void
   /** Called when a link is there, before anything passes it: to capture. */
   readonly onLink?: (link: NetworkLink, a: Host, b: Host, network: Network) => void
 }
@@ -87,6 +87,8 @@ export class Lab {
   private readonly links: NetworkLink[] = []
   private readonly ladder: Ladder
   private recorder: SeriesRecorder | null = null
+  /** The sender's end of the connection that the row is about; null for the one that carries most. */
+  drawn: ConnectionSeries | null = null
   private watched: WatchedDirection[] = []
   /** Hosts without power, and hosts that are not shown any more. */
   private readonly dark = new Set<Host>()
@@ -510,7 +512,7 @@ export const runScenario = async (scenario: Scenario, options: LabOptions = {}):
     const addresses = host.ip.interfaces.flatMap((iface) => iface.addresses.map(({ address }) => String(address)))
     lab.report.hosts.push({ name: host.name, addresses })
   }
-  options.onSeries?.(lab.record().series)
+  options.onSeries?.(lab.record().series, lab.drawn)
   lab.network.close()
   return lab.report
 }

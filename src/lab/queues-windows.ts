@@ -50,6 +50,7 @@ const windows: Scenario = {
     await lab.until('The reader has gone on, and everything has arrived', () => !program.isAlive)
     await lab.quietly(() => lab.state(server, PORT) === '')
     const { sender } = busiest(recorder.series)!
+    lab.drawn = sender
     const checked = sender.samples.filter(({ direction, length }) => direction === 'out' && length > 0)
     const over = checked.filter(({ inFlight, sendWindow, cwnd }) => inFlight > Math.min(sendWindow, cwnd))
     lab.figure('Bytes in flight, and what bounds them', windowChart(sender))

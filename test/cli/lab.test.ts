@@ -71,7 +71,27 @@ describe('netglass lab', { timeout: 60_000 }, () => {
     expect(report.checks.every(({ ok }: { ok: boolean }) => ok)).toBe(true)
   })
 
+  it('draws the busiest connection, and writes its series', () => {
+    const [svg, csv, json] = ['p.svg', 's.csv', 's.json'].map((name) => join(folder, name))
+    expect(netglass('lab', 'windows', '--plot', svg!, '--series', csv!).status).toBe(0)
+    expect(readFileSync(svg!, 'utf8')).toMatch(
+      /^<svg [^]*<title>windows: client 10\.0\.0\.1:\d+ &gt; server [^]*<\/svg>\n$/,
+    )
+    const lines = readFileSync(csv!, 'utf8').split('\r\n')
+    expect(lines[0]).toMatch(/^time_s,direction,flags,seq,/)
+    expect(lines.length).toBeGreaterThan(500)
+    expect(netglass('lab', 'connect', '--series', json!).status).toBe(0)
+    const { version, connections } = JSON.parse(readFileSync(json!, 'utf8'))
+    expect(version).toBe(1)
+    expect(connections.map(({ host }: { host: string }) => host)).toEqual(['client', 'server'])
+    expect(connections[0].samples[0]).toMatchObject({ direction: 'out', flags: 'S', seq: 0, window: 64_240 })
+  })
+
   it.each([
+    [['connect', '--plot', 'x.png'], '--plot x.png: name it FILE.svg'],
+    [['connect', '--series', 'x.txt'], '--series x.txt: name it FILE.json or FILE.csv'],
+    [['connect', '--plot', '/nonexistent/x.svg'], 'cannot write /nonexistent/x.svg: no such file or directory'],
+    [['--all', '--plot', 'x.svg'], '--plot goes with one row, not with --all'],
     [['nosuch'], 'there is no row nosuch'],
     [['--seed', 'x'], '--seed x'],
     [['--personality', 'vms'], '--personality vms'],
