@@ -75,7 +75,7 @@ describe('netglass lab', { timeout: 60_000 }, () => {
     const [svg, csv, json] = ['p.svg', 's.csv', 's.json'].map((name) => join(folder, name))
     expect(netglass('lab', 'windows', '--plot', svg!, '--series', csv!).status).toBe(0)
     expect(readFileSync(svg!, 'utf8')).toMatch(
-      /^<svg [^]*<title>windows: client 10\.0\.0\.1:\d+ &gt; server [^]*<\/svg>\n$/,
+      /^<svg [\s\S]*<title>windows: client 10\.0\.0\.1:\d+ &gt; server [\s\S]*<\/svg>\n$/,
     )
     const lines = readFileSync(csv!, 'utf8').split('\r\n')
     expect(lines[0]).toMatch(/^time_s,direction,flags,seq,/)
