@@ -45,7 +45,7 @@ const sendAll = async (lab: Lab, stages: Stages, bytes = 'abcXdef'): Promise<voi
   await ask(lab, near, `send("${bytes.slice(mark + 1)}")`, () =>
     lab.send(near.sys, near.fd, encode(bytes.slice(mark + 1))),
   )
-  await lab.quietly(() => lab.connection(client, 5000)?.sendRing?.length === 0)
+  await lab.quietly(() => lab.connection(client, 5050)?.sendRing?.length === 0)
 }
 
 const poll = async (sys: Sys, fd: number): Promise<string> => {

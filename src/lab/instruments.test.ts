@@ -116,7 +116,7 @@ describe('a step', () => {
   it('shows nothing of hosts that were left', async () => {
     const step = await last(async (lab) => {
       const stages = await connectStages(lab)
-      lab.watchQueues(stages.client, stages.server, 5000)
+      lab.watchQueues(stages.client, stages.server, 5050)
       begin(stages.far, 'recv()', () => stages.far.sys.recv(stages.far.fd, new Uint8Array(1)))
       await lab.step('shown')
       expect(lab.report.steps.at(-1)?.queues).toHaveLength(2)
@@ -136,7 +136,7 @@ describe('a step', () => {
         near.sys.ioctl(near.fd, 0x5421, 1)
         const { result } = await ask(lab, near, 'send(1000000)', () => lab.send(near.sys, near.fd, 1_000_000))
         expect(result).toBeLessThan(1_000_000)
-        expect(lab.queues(client, server, 5000).sends).toEqual([result])
+        expect(lab.queues(client, server, 5050).sends).toEqual([result])
       }),
     )
   })

@@ -27,7 +27,7 @@ import { ask, hostOf, type Stage } from './stage.ts'
 
 /** Section D, the calls: what send() and recv() do when there is no room, or nothing there. */
 
-const PORT = 5000
+const PORT = 5050
 const SEND_LIMIT = 2000
 const RECEIVE_LIMIT = 1000
 

@@ -9,7 +9,7 @@ import type { Scenario } from './scenario.ts'
 
 /** Section D, sizes: the windows that bound what is in flight, and the sizes of the queues behind them. */
 
-const PORT = 5000
+const PORT = 5050
 
 const windows: Scenario = {
   name: 'windows',

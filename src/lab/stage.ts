@@ -43,7 +43,7 @@ export interface Stages extends Pair {
   end(): void
 }
 
-export const STAGE_PORT = 5000
+export const STAGE_PORT = 5050
 
 /** Makes two hosts and connects two programs. */
 export const connectStages = async (lab: Lab, options: StageOptions = {}): Promise<Stages> => {
