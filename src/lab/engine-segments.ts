@@ -74,9 +74,13 @@ const smallHop = async (lab: Lab): Promise<void> => {
     sys.shutdown(fd, SHUT_WR)
     await sys.sleep(60)
   })
-  await lab.quietly(() => lab.segments(/^ICMP type 3, code 4/).length > 0)
+  await lab.quietly(() => lab.segments(/^ICMP destination unreachable: fragmentation needed/).length > 0)
   await lab.step('A hop of 1000 bytes: the router cannot pass the segment on, may not cut it, and says so')
-  lab.check('who says "fragmentation needed"', lab.segments(/^ICMP type 3, code 4/)[0]?.from, 'router-1')
+  lab.check(
+    'who says "fragmentation needed"',
+    lab.segments(/^ICMP destination unreachable: fragmentation needed/)[0]?.from,
+    'router-1',
+  )
   await lab.until('Everything has arrived', () => read === 10_000)
   const sent = dataSizes(lab, client, before)
   const found = sent.findIndex((size) => size < 1000)

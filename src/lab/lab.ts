@@ -4,6 +4,7 @@ import type { Data, Sys } from '../host/calls.ts'
 import type { Host, HostOptions } from '../host/host.ts'
 import type { Process, Program } from '../host/process.ts'
 import { type ConnectionSeries, SeriesRecorder } from '../inspect/series.ts'
+import { type Snapshot, snapshot } from '../inspect/snapshot.ts'
 import type { Channel } from '../link/channel.ts'
 import { Ladder } from '../sim/ladder.ts'
 import { Network, type NetworkLink, type NetworkLinkOptions } from '../sim/network.ts'
@@ -397,6 +398,11 @@ export class Lab {
   /** What a tool prints on a host now. */
   toolOn(host: Host, command: string): string {
     return runTool(host, command)
+  }
+
+  /** A host now, as data. */
+  snapshotOf(host: Host): Snapshot {
+    return snapshot(host)
   }
 
   /** Does a process wait in a call, and in which? '' when it runs or has ended. */

@@ -17,21 +17,30 @@ import { listenerScenarios } from './life-listener.ts'
 import { nonblockingScenarios } from './life-nonblocking.ts'
 import { openingScenarios } from './life-opening.ts'
 import { vanishedScenarios } from './life-vanished.ts'
+import { nameScenarios } from './names.ts'
+import { ownPortScenarios } from './own-ports.ts'
 import { queueScenarios } from './queues.ts'
 import { queueCallScenarios } from './queues-calls.ts'
 import { queueWindowScenarios } from './queues-windows.ts'
 import type { Scenario } from './scenario.ts'
+import { serviceScenarios } from './services.ts'
 import { slowReceiverScenarios } from './slow-receiver.ts'
 import { synFloodScenarios } from './syn-flood.ts'
 import { timeWaitScenarios } from './time-wait.ts'
+import { datagramScenarios } from './udp-datagrams.ts'
+import { manyScenarios } from './udp-many.ts'
 import { unpluggedScenarios } from './unplugged.ts'
 import { unpluggedEndScenarios } from './unplugged-ends.ts'
+import { pollScenarios } from './waiting.ts'
+import { signalScenarios } from './waiting-signals.ts'
 import { listenerSharingScenarios } from './who-listens.ts'
 
 /** Every scenario, in the catalogue's order. */
 export const SCENARIOS: readonly Scenario[] = [
   ...descriptorScenarios,
   ...callScenarios,
+  ...nameScenarios,
+  ...ownPortScenarios,
   ...openingScenarios,
   ...nonblockingScenarios,
   ...listenerScenarios,
@@ -57,7 +66,12 @@ export const SCENARIOS: readonly Scenario[] = [
   ...demuxScenarios,
   ...listenerSharingScenarios,
   ...bindScenarios,
+  ...datagramScenarios,
+  ...manyScenarios,
+  ...pollScenarios,
+  ...signalScenarios,
   ...httpScenarios,
+  ...serviceScenarios,
 ]
 
 /** What runs when no row is named. */

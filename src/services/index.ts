@@ -5,3 +5,13 @@ export { type HttpLogEntry, httpServer } from './http.ts'
 export { type HttpResponse, httpGet } from './http-client.ts'
 export { type ConnectionHandler, listenOn, threadedServer } from './serve.ts'
 export { chargen, daytime, discard, echo, SMALL_SERVICES, smallServer, time } from './small.ts'
+export {
+  chargenClient,
+  daytimeClient,
+  discardClient,
+  echoClient,
+  type Transport,
+  timeClient,
+  whoClient,
+} from './small-clients.ts'
+export { type DatagramHandler, datagramServer, type Login, smallDatagramServer, whoServer } from './small-udp.ts'

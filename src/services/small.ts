@@ -83,13 +83,18 @@ const civil = (
 }
 
 /** Seconds between the epochs of RFC 868 and of Unix. */
-const TIME_EPOCH = 2_208_988_800
+export const TIME_EPOCH = 2_208_988_800
 
-/** Seconds since 1900 as 32 bits (RFC 868). */
-export const time: ConnectionHandler = async (sys, fd) => {
+/** A time, given in seconds since 1970, as seconds since 1900 in 32 bits (RFC 868). */
+export const timeBytes = (seconds: number): Uint8Array => {
   const bytes = new Uint8Array(4)
-  new DataView(bytes.buffer).setUint32(0, (Math.floor(sys.clock()) + TIME_EPOCH) % 0x1_0000_0000)
-  await sys.send(fd, bytes)
+  new DataView(bytes.buffer).setUint32(0, (Math.floor(seconds) + TIME_EPOCH) % 0x1_0000_0000)
+  return bytes
+}
+
+/** The time in 32 bits. */
+export const time: ConnectionHandler = async (sys, fd) => {
+  await sys.send(fd, timeBytes(sys.clock()))
 }
 
 /** Each service's handler and well-known port. */

@@ -8,6 +8,7 @@ import { ArpOperation, type ArpPacket } from '../wire/arp.ts'
 import { DecodedFrame, decodeFrame } from '../wire/decode.ts'
 import { dropName } from '../wire/drop.ts'
 import { TcpFlag, type TcpHeader } from '../wire/tcp.ts'
+import { icmpText, icmpv6Text, otherText } from './ladder-icmp.ts'
 
 /** A packet on a link. */
 export interface LadderEntry {
@@ -87,16 +88,18 @@ export class Ladder {
         return this.describeTcp(decoded)
       case 'udp': {
         const { udp, ip } = decoded
-        return `UDP ${ip.source}:${udp.sourcePort} > ${ip.destination}:${udp.destinationPort}, ${decoded.payloadEnd - decoded.payloadStart} bytes`
+        const bytes = decoded.payloadEnd - decoded.payloadStart
+        const ends = `${ip.source}:${udp.sourcePort} > ${ip.destination}:${udp.destinationPort}`
+        return `UDP ${ends}, ${bytes} ${bytes === 1 ? 'byte' : 'bytes'}`
       }
       case 'icmp':
-        return `ICMP type ${decoded.icmp.type}, code ${decoded.icmp.code}`
+        return icmpText(decoded.icmp)
       case 'icmpv6':
-        return `ICMPv6 type ${decoded.icmpv6.type}, code ${decoded.icmpv6.code}`
+        return icmpv6Text(decoded.icmpv6)
       case 'arp':
         return this.arp ? arpText(decoded.arp) : null
       case 'ip':
-        return `IP protocol ${decoded.ip.protocol}, ${decoded.payloadEnd - decoded.payloadStart} bytes`
+        return otherText(decoded.ip, decoded.payloadEnd - decoded.payloadStart)
       default:
         return null
     }
