@@ -127,6 +127,8 @@ export const TCP_SAVED_SYN = 28
 export const TCP_FASTOPEN_CONNECT = 30
 export const TCP_FASTOPEN_KEY = 33
 export const TCP_FASTOPEN_NO_COOKIE = 34
+export const TCP_MD5SIG_EXT = 32
+export const TCP_MD5SIG_FLAG_PREFIX = 1
 export const TCP_INQ = 36
 export const TCP_CM_INQ = TCP_INQ
 

@@ -10,7 +10,8 @@ import { receiveIcmpError } from '../tcp/icmp.ts'
 import { receiveSegment, Verdict } from '../tcp/input.ts'
 import { TcpLayer } from '../tcp/layer.ts'
 import type { TcpListener } from '../tcp/listener.ts'
-import { replyReset } from '../tcp/reply.ts'
+import { checkMd5 } from '../tcp/md5.ts'
+import { type ReplyMarks, replyReset } from '../tcp/reply.ts'
 import { Request } from '../tcp/request.ts'
 import type { Segment } from '../tcp/segment.ts'
 import type { TcpSettings } from '../tcp/settings.ts'
@@ -88,9 +89,17 @@ export class TcpDemux implements TransportProtocol {
     const entry = this.table.find(header, segment.sourcePort, segment.destinationPort, from)
     let old: TimeWait | null = null
     if (entry !== null) {
-      if (entry.kind === TupleKind.Connection) return receiveSegment(entry as TcpConnection, segment)
-      if (entry.kind === TupleKind.Request) return (entry as Request).receive(segment)
+      if (entry.kind === TupleKind.Connection) {
+        const c = entry as TcpConnection
+        return this.checkMd5(c.options, segment, header) || receiveSegment(c, segment)
+      }
+      if (entry.kind === TupleKind.Request) {
+        const request = entry as Request
+        return this.checkMd5(request.connection.options, segment, header) || request.receive(segment)
+      }
       old = entry as TimeWait
+      const refusal = this.checkMd5(old, segment, header)
+      if (refusal !== 0) return refusal
       const verdict = old.receive(segment)
       if (verdict !== TimeWaitVerdict.Reopen) return verdict
     }
@@ -105,6 +114,8 @@ export class TcpDemux implements TransportProtocol {
     )
     const claim = this.listeners.find(header, segment.destinationPort, from, flow)
     if (claim !== null) {
+      const refusal = this.checkMd5(claim.listener.inherited.options, segment, header)
+      if (refusal !== 0) return refusal
       old?.end()
       return claim.listener.receive(segment, header, from)
     }
@@ -115,6 +126,12 @@ export class TcpDemux implements TransportProtocol {
     }
     this.ip.mib.drops[Drop['tcp-no-socket']]!++
     return Verdict.Reset
+  }
+
+  /** Is the segment signed as it must be? @returns 0, or why it is dropped */
+  private checkMd5(marks: ReplyMarks, segment: Segment, header: IpHeader): number {
+    if (marks.md5Keys.length === 0 && segment.md5At < 0) return 0
+    return checkMd5(this.layer, marks.md5Keys, segment, header)
   }
 
   icmpError(error: IcmpError): void {

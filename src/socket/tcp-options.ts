@@ -4,9 +4,11 @@ import { AckPending, BufferLock, Nagle, type TcpConnection } from '../tcp/connec
 import { acknowledgeRead, allowQuickAcks, MAX_QUICK_ACKS } from '../tcp/delayed-ack.ts'
 import { bytesOfKeys, FastOpenMode, keysOfBytes } from '../tcp/fast-open.ts'
 import { tcpInfo } from '../tcp/info.ts'
+import { MD5_LONGEST_KEY, withMd5Key } from '../tcp/md5.ts'
 import { pushPending } from '../tcp/output.ts'
 import { TcpState } from '../tcp/state.ts'
 import { armKeepalive, keepIdle, stopKeepalive } from '../tcp/timers.ts'
+import { readSockaddr, type Sockaddr } from './address.ts'
 import * as C from './constants.ts'
 import type { OptionFailure, OptionValue } from './socket-options.ts'
 import type { TcpSocket } from './tcp.ts'
@@ -26,6 +28,7 @@ const MAX_LINGER2 = 120
 /** Sets an option at IPPROTO_TCP. @returns 0 or a negative `Errno` */
 export const setTcpOption = (socket: TcpSocket, name: number, value: OptionValue): number => {
   if (name === C.TCP_CONGESTION) return setCongestion(socket, value)
+  if (name === C.TCP_MD5SIG || name === C.TCP_MD5SIG_EXT) return setMd5Key(socket, name, value)
   if (name === C.TCP_FASTOPEN_KEY) return setFastOpenKey(socket.c, value)
   if (typeof value !== 'number' || !Number.isInteger(value)) return -Errno.EINVAL
   return setAtTcp(socket, name, value)
@@ -174,6 +177,37 @@ const setFastOpen = (socket: TcpSocket, name: number, value: number): number => 
   if (!isSwitch) return -Errno.EINVAL
   if (name === C.TCP_FASTOPEN_CONNECT) c.ownOptions().fastOpenConnect = value === 1
   else c.ownOptions().fastOpenNoCookie = value === 1
+  return 0
+}
+
+/** `struct tcp_md5sig`. */
+export interface TcpMd5Sig {
+  tcpm_addr: Sockaddr
+  /** TCP_MD5SIG_FLAG_PREFIX, with TCP_MD5SIG_EXT. */
+  tcpm_flags?: number
+  tcpm_prefixlen?: number
+  /** Empty to take the key away. */
+  tcpm_key: Uint8Array
+}
+
+const setMd5Key = (socket: TcpSocket, name: number, value: OptionValue): number => {
+  if (typeof value !== 'object' || !('tcpm_key' in value)) return -Errno.EINVAL
+  const { tcpm_addr, tcpm_key, tcpm_flags = 0, tcpm_prefixlen = 0 } = value as TcpMd5Sig
+  if (!(tcpm_key instanceof Uint8Array) || tcpm_key.length > MD5_LONGEST_KEY) return -Errno.EINVAL
+  const endpoint = readSockaddr(tcpm_addr, socket.family, () => 0)
+  if (typeof endpoint === 'number') return -Errno.EINVAL
+  const { address } = endpoint
+  const bits = address.isIpv4 ? 32 : 128
+  const hasPrefix = name === C.TCP_MD5SIG_EXT && (tcpm_flags & C.TCP_MD5SIG_FLAG_PREFIX) !== 0
+  if (hasPrefix && tcpm_prefixlen > bits) return -Errno.EINVAL
+  const { c } = socket
+  const keys = withMd5Key(c.options.md5Keys, {
+    address,
+    length: hasPrefix ? tcpm_prefixlen : bits,
+    key: tcpm_key.slice(),
+  })
+  if (tcpm_key.length === 0 && keys.length === c.options.md5Keys.length) return -Errno.ENOENT
+  c.ownOptions().md5Keys = keys
   return 0
 }
 

@@ -5,6 +5,7 @@ import { Chrono, startChrono } from './chronograph.ts'
 import { Pending, type TcpConnection } from './connection.ts'
 import { synSpace } from './fast-open-client.ts'
 import { setState } from './finish.ts'
+import { MD5_OPTION_LENGTH, signs } from './md5.ts'
 import { ALIGNED_TIMESTAMPS_LENGTH, advertisedMss, DEFAULT_MSS, DEFAULT_MSS_IPV6, syncMss } from './mss.ts'
 import { stampRecord } from './output.ts'
 import { countSegments } from './records.ts'
@@ -41,7 +42,9 @@ export const prepareConnect = (c: TcpConnection, destination: Destination, reope
   const { layer, snd } = c
   const { settings } = layer
   prepareEndpoints(c, destination)
-  snd.headerLength = TCP_MIN_HEADER + (settings.tcp_timestamps ? ALIGNED_TIMESTAMPS_LENGTH : 0)
+  const signed = signs(c.options.md5Keys, c.remote)
+  const optionsLength = signed ? MD5_OPTION_LENGTH : settings.tcp_timestamps ? ALIGNED_TIMESTAMPS_LENGTH : 0
+  snd.headerLength = TCP_MIN_HEADER + optionsLength
   // Until the peer has said what it takes.
   const unannounced = c.remote.isIpv4 ? DEFAULT_MSS : DEFAULT_MSS_IPV6
   snd.mssClamp = c.options.maxSegment > 0 ? c.options.maxSegment : unannounced

@@ -11,6 +11,7 @@ import type { CongestionState } from './congestion/state.ts'
 import type { FastOpenAttempt, FastOpenKeys } from './fast-open.ts'
 import type { TcpLayer } from './layer.ts'
 import type { TcpListener } from './listener.ts'
+import type { Md5Key } from './md5.ts'
 import { updatePacingRate } from './rate.ts'
 import type { Reassembly } from './reassembly.ts'
 import type { RttEstimator } from './rtt.ts'
@@ -122,6 +123,8 @@ export class TcpOptions {
   /** TCP_FASTOPEN_CONNECT and TCP_FASTOPEN_NO_COOKIE. */
   fastOpenConnect = false
   fastOpenNoCookie = false
+  /** TCP_MD5SIG: keys by peer. */
+  md5Keys: readonly Md5Key[] = []
   /** TCP_SAVE_SYN and such are the listener's. SO_OOBINLINE. */
   oobInline = false
   /** SO_RCVLOWAT. */

@@ -11,6 +11,7 @@ import { enterQuickAckMode, MAX_QUICK_ACKS, sendAck } from './delayed-ack.ts'
 import { receiveFastOpenAnswer } from './fast-open-client.ts'
 import { peerReset, setState } from './finish.ts'
 import { pushData } from './flow.ts'
+import { MD5_OPTION_LENGTH, signs } from './md5.ts'
 import { ALIGNED_TIMESTAMPS_LENGTH, advertisedMss, DEFAULT_MSS, DEFAULT_MSS_IPV6, syncMss } from './mss.ts'
 import { updatePacingRate } from './rate.ts'
 import { receiveUrgent } from './receive.ts'
@@ -109,7 +110,7 @@ const acceptPeerSyn = (c: TcpConnection, segment: Segment, ecn: number): void =>
     rcv.windowClamp = Math.min(rcv.windowClamp, 65_535)
   }
   if (segment.sackPermitted && settings.tcp_sack) c.features |= Feature.Sack
-  snd.headerLength = TCP_MIN_HEADER
+  snd.headerLength = TCP_MIN_HEADER + (signs(c.options.md5Keys, c.remote) ? MD5_OPTION_LENGTH : 0)
   if (segment.hasTimestamps && settings.tcp_timestamps) {
     c.features |= Feature.Timestamps
     snd.headerLength += ALIGNED_TIMESTAMPS_LENGTH

@@ -1,5 +1,6 @@
 import type { Frame } from '../core/frame.ts'
 import type { Loop } from '../core/loop.ts'
+import { Md5 } from '../core/md5.ts'
 import type { Random } from '../core/random.ts'
 import { SipHasher } from '../core/siphash.ts'
 import type { World } from '../core/world.ts'
@@ -40,6 +41,7 @@ export class TcpLayer {
   readonly pristineCongestion: CongestionState
   readonly fastOpen: FastOpenHost
   readonly synCookies: SynCookies
+  readonly md5 = new Md5()
 
   /** The header that is being written, and the segment that is being read: one of each, as nothing here recurses. */
   readonly out = new TcpHeader()

@@ -1,5 +1,5 @@
 import { TCP_MIN_HEADER } from '../wire/tcp.ts'
-import { Feature, type TcpConnection } from './connection.ts'
+import type { TcpConnection } from './connection.ts'
 
 /** Sizes of segments: MSS, path MTU, and how large a record may be for the link to segment. */
 
@@ -9,6 +9,9 @@ export const DEFAULT_MSS = 536
 export const DEFAULT_MSS_IPV6 = 1220
 /** Bytes of headers that a segmented packet leaves room for. */
 const SEGMENTED_HEADERS = 321
+
+/** Bytes of options that a header has room for. */
+const OPTION_SPACE = 40
 
 const ipHeaderLength = (c: TcpConnection): number => (c.remote.isIpv4 ? 20 : 40)
 
@@ -67,7 +70,8 @@ export const sackBlocksToSend = (c: TcpConnection): number => {
   const sacks = c.sacks
   if (sacks === null) return 0
   const count = sacks.count + (sacks.hasDuplicate ? 1 : 0)
-  return Math.min(count, c.has(Feature.Timestamps) ? 3 : 4)
+  const others = c.snd.headerLength - TCP_MIN_HEADER
+  return Math.min(count, Math.max(0, Math.floor((OPTION_SPACE - others - 4) / 8)))
 }
 
 /** How many bytes one record may collect while it waits to be sent: as many segments as a link segments in one go. */

@@ -7,6 +7,7 @@ import { checksumOf, foldSum, sumBytes } from '../wire/checksum.ts'
 import { type IpHeader, IpProtocol, pseudoHeaderSum } from '../wire/ip.ts'
 import { emitTcp, TCP_MIN_HEADER, TcpFlag, tcpOptionsLength } from '../wire/tcp.ts'
 import type { TcpLayer } from './layer.ts'
+import { findMd5Key, type Md5Key, signSegment } from './md5.ts'
 import type { Segment } from './segment.ts'
 
 /** Segments that no connection sends: SYN+ACKs of half-open ones, ACKs from TIME_WAIT, and resets. */
@@ -25,6 +26,7 @@ export interface Endpoints {
 export interface ReplyMarks {
   readonly hopLimit: number
   readonly trafficClass: number
+  readonly md5Keys: readonly Md5Key[]
 }
 
 /**
@@ -42,6 +44,8 @@ export const replySegment = (
   const destination = layer.ip.resolve(remote, local, endpoints.scope)
   if (typeof destination === 'number') return -destination
   const { out } = layer
+  const md5Key = marks.md5Keys.length === 0 ? null : findMd5Key(marks.md5Keys, remote)
+  if (md5Key !== null) out.md5At = 0
   const headerLength = TCP_MIN_HEADER + tcpOptionsLength(out, cookie)
   const frame = layer.world.frames.allocate(headerLength)
   if (frame === null) return Errno.ENOBUFS
@@ -55,6 +59,7 @@ export const replySegment = (
   const offload = destination.interface.port.features.checksumOffload
   out.checksum = offload ? pseudo : 0
   emitTcp(out, memory, start, cookie)
+  if (md5Key !== null) signSegment(layer, start, frame.end, local, remote, md5Key)
   if (offload) frame.checksum = FrameChecksum.Partial
   else memory.view.setUint16(start + 16, checksumOf(pseudo + sumBytes(memory, start, frame.end)))
   layer.mib.tcp.OutSegs++
@@ -64,7 +69,7 @@ export const replySegment = (
   )
 }
 
-const NO_MARKS: ReplyMarks = { hopLimit: 0, trafficClass: 0 }
+const NO_MARKS: ReplyMarks = { hopLimit: 0, trafficClass: 0, md5Keys: [] }
 
 /** Answers a segment that belongs to no connection, or offends one, with a RST (RFC 9293 section 3.10.7.1). */
 export const replyReset = (layer: TcpLayer, segment: Segment, header: IpHeader, from: NetworkInterface): void => {

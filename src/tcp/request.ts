@@ -15,6 +15,7 @@ import { peerMss, startTransfer } from './handshake.ts'
 import { endsRequest } from './icmp.ts'
 import { receiveSegment, Verdict } from './input.ts'
 import type { TcpListener } from './listener.ts'
+import { MD5_OPTION_LENGTH, signs } from './md5.ts'
 import { ALIGNED_TIMESTAMPS_LENGTH, syncMss } from './mss.ts'
 import { receiveSynText } from './receive.ts'
 import { enterLoss } from './recovery.ts'
@@ -356,9 +357,11 @@ export class Request extends TupleEntry implements TimerOwner, PendingHandshake 
       c.features |= Feature.WindowScale
       snd.wndScale = segment.windowScale
     }
-    snd.headerLength = TCP_MIN_HEADER
+    const signed = signs(c.options.md5Keys, this.remote)
+    snd.headerLength = TCP_MIN_HEADER + (signed ? MD5_OPTION_LENGTH : 0)
     const announced = rcv.advertisedMss
-    if (segment.hasTimestamps && settings.tcp_timestamps) {
+    // A signature leaves room for time stamps or for SACK.
+    if (segment.hasTimestamps && settings.tcp_timestamps && !(signed && c.has(Feature.Sack))) {
       c.features |= Feature.Timestamps
       snd.headerLength += ALIGNED_TIMESTAMPS_LENGTH
       rcv.tsRecent = segment.timestamp

@@ -7,6 +7,7 @@ import { PAWS_DAYS } from './ack.ts'
 import { Feature, type TcpConnection } from './connection.ts'
 import { finishConnection } from './finish.ts'
 import type { TcpLayer } from './layer.ts'
+import type { Md5Key } from './md5.ts'
 import { replySegment } from './reply.ts'
 import { isInWindow, isLikelyData, type Segment } from './segment.ts'
 import { TcpState } from './state.ts'
@@ -51,6 +52,7 @@ export class TimeWait extends TupleEntry implements TimerOwner {
   /** IP's fields of the ACKs that it sends. */
   readonly trafficClass: number
   readonly hopLimit: number
+  readonly md5Keys: readonly Md5Key[]
   private lastInvalidAckMs = 0
 
   constructor(c: TcpConnection, state: number) {
@@ -68,6 +70,7 @@ export class TimeWait extends TupleEntry implements TimerOwner {
     this.timestampOffset = c.timestampOffset
     this.trafficClass = c.options.trafficClass
     this.hopLimit = c.options.hopLimit
+    this.md5Keys = c.options.md5Keys
     this.scope = c.scope
     this.hold = c.hold?.forTimeWait(c.local) ?? null
   }

@@ -18,6 +18,7 @@ import {
 import { CwndEvent } from './congestion/control.ts'
 import { EcnFlag } from './congestion/state.ts'
 import { AckPending, Feature, type TcpConnection, TxStage } from './connection.ts'
+import { findMd5Key, signSegment, signs } from './md5.ts'
 import { advertisedMss, refreshDestination, sackBlocksToSend } from './mss.ts'
 import { paceAfter } from './pacing.ts'
 import { enterCwr } from './reduction.ts'
@@ -86,7 +87,8 @@ const HEADERS = 120
 
 /** Does the link take a record of `length` bytes whole and cut it itself? */
 const fitsOffload = (c: TcpConnection, length: number): boolean => {
-  if (c.destination === null) return false
+  // A link that cuts segments cannot sign them.
+  if (c.destination === null || c.options.md5Keys.length > 0) return false
   const { maxSegmentedPacket } = c.destination.interface.port.features
   return maxSegmentedPacket > 0 && length + HEADERS <= maxSegmentedPacket
 }
@@ -169,6 +171,8 @@ const emit = (
   if (frame === null) return Errno.ENOBUFS
   const out = layer.out
   fillHeader(c, out, flags, seq)
+  const md5Key = c.options.md5Keys.length === 0 ? null : findMd5Key(c.options.md5Keys, c.remote)
+  if (md5Key !== null) out.md5At = 0
   const cookie = out.fastOpen === FastOpenForm.None ? null : c.fastOpen!.offer!.cookie
   const headerLength = TCP_MIN_HEADER + tcpOptionsLength(out, cookie)
   const start = frame.transport
@@ -180,11 +184,13 @@ const emit = (
     if (length > 0) c.sendRing!.copyTo(data, ringAt, length)
     out.checksum = pseudo
     emitTcp(out, memory, start, cookie)
+    if (md5Key !== null) signSegment(layer, start, frame.end, c.local, c.remote, md5Key)
     frame.checksum = FrameChecksum.Partial
   } else {
     const dataSum = length > 0 ? copyAndSum(memory, c.sendRing!, ringAt, length, data) : 0
     out.checksum = 0
     emitTcp(out, memory, start, cookie)
+    if (md5Key !== null) signSegment(layer, start, frame.end, c.local, c.remote, md5Key)
     memory.view.setUint16(start + 16, checksumOf(pseudo + sumBytes(memory, start, data) + dataSum))
   }
   frame.segmentSize = segmentSize
@@ -254,7 +260,8 @@ const fillHeader = (c: TcpConnection, out: TcpHeader, flags: number, seq: number
 const fillSynOptions = (c: TcpConnection, out: TcpHeader): void => {
   const { settings } = c.layer
   out.mss = advertisedMss(c)
-  if (settings.tcp_timestamps) {
+  // There is no room for both (RFC 2385 section 4.5), as Linux sees it.
+  if (settings.tcp_timestamps && !signs(c.options.md5Keys, c.remote)) {
     out.hasTimestamps = true
     out.timestamp = (c.layer.loop.nowMs32 + c.timestampOffset) | 0
     out.timestampEcho = c.rcv.tsRecent
