@@ -12,6 +12,8 @@ interface Field {
 }
 
 const INT_MAX = 0x7fff_ffff
+/** As the kernel reads it: decimal, or hexadecimal. */
+const WHOLE_NUMBER = /^(?:[+-]?[0-9]+|0x[0-9a-f]+)$/i
 
 /** The settings of net.core for queues, and the least that each takes: room for a packet and its accounting. */
 const LEAST_BUFFERS = { rmem_default: 2304, wmem_default: 4608, rmem_max: 2304, wmem_max: 4608 }
@@ -86,7 +88,7 @@ export class Sysctl {
     }
     const words = text.trim().split(/[\s,]+/)
     const count = Array.isArray(before) ? before.length : 1
-    if (words.length !== count || !words.every((word) => /^[+-]?[0-9]+$/.test(word))) {
+    if (words.length !== count || !words.every((word) => WHOLE_NUMBER.test(word))) {
       throw new TypeError(`${name} takes ${count === 1 ? 'a whole number' : `${count} whole numbers`}, not "${text}"`)
     }
     const numbers = words.map(Number)
