@@ -1,13 +1,15 @@
 """Makes socket calls on the real kernel and tells what came of each.
 
 Reads lines of JSON from standard input, each a script: {"steps": [{"out": [names], "call": name, "args": [...]}],
-"addresses": [...]}. Each runs in a process and a network namespace of its own, with the addresses on the interface d0.
-Writes a line for each: the outcomes, in the order of the steps.
+"addresses": [...]}. Each runs in a process and a network namespace of its own, with the addresses on the interface d0;
+or, where it has "hosts", {name: [addresses]}, in two namespaces with a cable between their interfaces eth0. Writes a
+line for each: the outcomes, in the order of the steps.
 """
 import ctypes
 import errno
 import json
 import os
+import re
 import resource
 import select
 import signal
@@ -22,6 +24,9 @@ CLONE_NEWNET = 0x40000000
 TIMED = {20, 21}
 # The descriptor that the outcomes are written to, and RLIMIT_NOFILE's upper bound.
 RESULTS = 1500
+# Of scripts with two machines: their namespaces and addresses, by name.
+NAMESPACES = {}
+ADDRESSES = {}
 HARD_LIMIT = 2048
 # Seconds after which a call counts as one that blocks.
 PATIENCE = 0.2
@@ -175,6 +180,38 @@ class Runner:
                 self.fds[name] = value
             return "ok"
         return str(result)
+
+    def do_host(self, name):
+        """The calls that follow are made on this machine."""
+        self.host = name
+        check(libc.setns(NAMESPACES[name], CLONE_NEWNET))
+        return 0
+
+    def tool(self, *command):
+        text = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+        rows = [re.sub(r":(3[2-9]|[45][0-9]|60)[0-9]{3}\b", ":*", " ".join(line.split())) for line in text.splitlines()]
+        return " | ".join(sorted(rows))
+
+    def do_netstat(self, options="-Hant"):
+        text = self.tool("netstat", options.replace("H", ""))
+        return " | ".join(row for row in text.split(" | ") if re.match("tcp|udp|raw", row))
+
+    def do_ss(self, options):
+        return self.tool("ss", "-H", options)
+
+    def do_neighbour(self, mac):
+        """Where packets to the other machine go."""
+        other = next(name for name in NAMESPACES if name != self.host)
+        for address in ADDRESSES[other]:
+            entry = [address.split("/")[0], "lladdr", mac, "dev", "eth0", "nud", "permanent"]
+            subprocess.run(["ip", "neigh", "replace", *entry], check=True)
+        return 0
+
+    def do_cut(self):
+        return self.do_neighbour("02:00:00:00:00:ff")
+
+    def do_join(self):
+        return self.do_neighbour(mac_of(next(name for name in NAMESPACES if name != self.host)))
 
     def do_as(self, uid):
         os.setresgid(uid, uid, uid)
@@ -414,6 +451,35 @@ def prepare(addresses, settings):
         Runner().do_sysctl(name, value)
 
 
+def mac_of(host):
+    return "02:00:00:00:00:0" + host
+
+
+def prepare_pair(hosts, settings):
+    """Two namespaces with a cable between them; the first is entered."""
+    ADDRESSES.update(hosts)
+    for name in hosts:
+        check(libc.unshare(CLONE_NEWNET))
+        NAMESPACES[name] = os.dup2(os.open("/proc/self/ns/net", os.O_RDONLY), RESULTS + 1 + len(NAMESPACES))
+        with open("/proc/sys/net/ipv6/conf/default/accept_dad", "w") as f:
+            f.write("0")
+        for key, value in settings:
+            Runner().do_sysctl(key, value)
+    os.closerange(3, RESULTS)
+    first, second = hosts
+    peer = "/proc/%d/fd/%d" % (os.getpid(), NAMESPACES[first])
+    lines = ["link add eth0 address %s type veth peer name eth0 netns %s" % (mac_of(second), peer)]
+    subprocess.run(["ip", "-batch", "-"], input="\n".join(lines).encode(), check=True)
+    for name, addresses in hosts.items():
+        runner = Runner()
+        runner.do_host(name)
+        lines = ["link set lo up", "link set eth0 address %s" % mac_of(name), "link set eth0 up"]
+        lines += ["addr add %s dev eth0 %s" % (text, "nodad" if ":" in text else "brd +") for text in addresses]
+        subprocess.run(["ip", "-batch", "-"], input="\n".join(lines).encode(), check=True)
+        runner.do_join()
+    Runner().do_host(first)
+
+
 def run(script):
     runner = Runner()
     runner.fds = {}
@@ -428,9 +494,13 @@ def in_child(script):
         # Out of the way of the script's descriptors.
         os.dup2(writer, RESULTS)
         os.closerange(3, RESULTS)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (1024, HARD_LIMIT))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (HARD_LIMIT, HARD_LIMIT))
         try:
-            prepare(script["addresses"], script["sysctl"])
+            if "hosts" in script:
+                prepare_pair(script["hosts"], script["sysctl"])
+            else:
+                prepare(script["addresses"], script["sysctl"])
+            resource.setrlimit(resource.RLIMIT_NOFILE, (1024, HARD_LIMIT))
             outcome = run(script)
         except BaseException as problem:
             outcome = ["broken: %r" % (problem,)]

@@ -3,30 +3,38 @@ import type { Host } from '../../src/host/host.ts'
 import type { PollFd } from '../../src/host/polling.ts'
 import type { Process } from '../../src/host/process.ts'
 import { SIG_IGN, SIGALRM, SIGPIPE } from '../../src/host/signals.ts'
+import { netstat } from '../../src/inspect/netstat.ts'
+import { snapshot } from '../../src/inspect/snapshot.ts'
+import { ss } from '../../src/inspect/ss.ts'
 import { Cable } from '../../src/link/cable.ts'
 import { Network } from '../../src/sim/network.ts'
 import type { Sockaddr } from '../../src/socket/address.ts'
 import * as C from '../../src/socket/constants.ts'
 import type { EpollEvent } from '../../src/socket/epoll.ts'
 import type { OptionValue } from '../../src/socket/socket-options.ts'
-import { ADDRESSES, type Argument, SETTINGS, type Step } from './script.ts'
+import { ADDRESSES, type Argument, HOSTS, SETTINGS, type Step } from './script.ts'
 
 /** Milliseconds after which a call counts as one that blocks. */
 const PATIENCE = 200
 /** Milliseconds in which what a call causes arrives. */
 const SETTLING = 1
+/** Milliseconds after which addresses can be used. */
+const STARTING = 10
 
 /**
- * Runs a script on a host of ours.
- * @param settings what is set on it beside `SETTINGS`
+ * Runs a script on hosts of ours.
+ * @param settings what is set on them beside `SETTINGS`
+ * @param pair is it about the two machines `HOSTS`, and not about one with `ADDRESSES`?
  * @returns what came of each step, as test/interop/errno.py writes it
  */
 export const runOnHost = async (
   steps: readonly Step[],
   settings: Readonly<Record<string, string>> = {},
+  pair = false,
 ): Promise<string[]> => {
-  const runner = new ScriptHost(settings)
+  const runner = new ScriptHost(settings, pair)
   try {
+    await runner.network.run(STARTING)
     const outcomes: string[] = []
     for (const step of steps) outcomes.push(await runner.step(step))
     return outcomes
@@ -37,26 +45,83 @@ export const runOnHost = async (
 
 type Outcome = number | string | object
 
-/** A host, with one process that makes the calls. */
+/** A host with one process that makes the calls; or two, of which one has the word. */
 class ScriptHost {
   readonly network = new Network({ seed: 3 })
-  private readonly host: Host
-  private readonly process: Process
-  private readonly sys: Sys
-  private readonly named = new Map<string, number>()
+  private host!: Host
+  private process!: Process
+  private sys!: Sys
+  private readonly machines = new Map<string, Process>()
+  private readonly cable: Cable
+  /** Descriptors by their names, with whose they are. */
+  private readonly named = new Map<string, { fd: number; process: Process }>()
 
-  constructor(settings: Readonly<Record<string, string>>) {
+  constructor(settings: Readonly<Record<string, string>>, pair: boolean) {
     const { network } = this
-    const cable = new Cable(network.world, 'd0')
     const sysctl = { ...Object.fromEntries(SETTINGS), ...settings, 'net.ipv6.conf.all.dad_transmits': 0 }
-    this.host = network.host('host', { sysctl })
-    this.host.addInterface('d0', cable.a, [...ADDRESSES])
-    network.host('peer', { sysctl: { ...sysctl, 'net.ipv6.conf.all.disable_ipv6': 1 } }).addInterface('d1', cable.b)
+    this.cable = new Cable(network.world, 'cable')
+    if (pair) {
+      for (const [name, port] of [
+        ['a', this.cable.a],
+        ['b', this.cable.b],
+      ] as const) {
+        const host = network.host(name, { sysctl })
+        host.addInterface('eth0', port, [...HOSTS[name]])
+        this.boot(name, host)
+      }
+      this.hostCall('a')
+      return
+    }
+    const host = network.host('host', { sysctl })
+    host.addInterface('d0', this.cable.a, [...ADDRESSES])
+    network
+      .host('peer', { sysctl: { ...sysctl, 'net.ipv6.conf.all.disable_ipv6': 1 } })
+      .addInterface('d1', this.cable.b)
+    this.boot('host', host)
+    this.hostCall('host')
+  }
+
+  private boot(name: string, host: Host): void {
     // The program waits for ever: its calls are made from outside.
-    this.process = this.host.spawn('script', () => new Promise(() => {}))
+    const process = host.spawn('script', () => new Promise(() => {}))
+    process.sys.signal(SIGPIPE, SIG_IGN)
+    process.sys.sigaction(SIGALRM, { sa_handler: () => {}, sa_flags: 0 })
+    this.machines.set(name, process)
+  }
+
+  /** The calls that follow are made on this machine. */
+  protected hostCall(name: string): number {
+    this.process = this.machines.get(name)!
+    this.host = this.process.host
     this.sys = this.process.sys
-    this.sys.signal(SIGPIPE, SIG_IGN)
-    this.sys.sigaction(SIGALRM, { sa_handler: () => {}, sa_flags: 0 })
+    return 0
+  }
+
+  protected netstatCall(options = '-ant'): string {
+    return tidy(netstat(snapshot(this.host), [options]))
+      .filter((row) => /^(tcp|udp|raw)/.test(row))
+      .join(' | ')
+  }
+
+  protected ssCall(options: string): string {
+    return tidy(ss(snapshot(this.host), ['-H', options])).join(' | ')
+  }
+
+  /** From now on nothing that this machine sends arrives. */
+  protected cutCall(): number {
+    this.lose(1)
+    return 0
+  }
+
+  protected joinCall(): number {
+    this.lose(0)
+    return 0
+  }
+
+  private lose(loss: number): void {
+    const { aToB, bToA } = this.cable
+    const way = this.host.name === 'a' ? aToB : bToA
+    way.impair({ loss })
   }
 
   async step({ call, args, out }: Step): Promise<string> {
@@ -67,21 +132,21 @@ class ScriptHost {
     if (method === undefined) throw new Error(`no call ${call}`)
     const outcome = await this.finish(() => method.apply(this, values))
     if (outcome instanceof Error) {
-      for (const name of out) this.named.set(name, -1)
+      for (const name of out) this.named.set(name, { fd: -1, process: this.process })
       return outcome.message
     }
     if (out.length === 0) return String(outcome)
     const made = Array.isArray(outcome) ? outcome : [outcome]
-    for (const [i, name] of out.entries()) this.named.set(name, Number(made[i]))
+    for (const [i, name] of out.entries()) this.named.set(name, { fd: Number(made[i]), process: this.process })
     return 'ok'
   }
 
   private value(argument: Argument): unknown {
     if (typeof argument !== 'object' || !('fd' in argument)) return argument
     const { fd: name } = argument as { fd: string }
-    const fd = this.named.get(name)
-    if (fd === undefined) throw new Error(`no descriptor ${name}`)
-    return fd
+    const known = this.named.get(name)
+    if (known?.process !== this.process) throw new Error(`no descriptor ${name} on ${this.host.name}`)
+    return known.fd
   }
 
   /** Makes a call, and interrupts it when it takes too long. @returns what it gives, or an Error with the errno's name */
@@ -280,7 +345,11 @@ class ScriptHost {
   protected async epoll_waitCall(epfd: number, most: number): Promise<string> {
     const events: EpollEvent[] = []
     const count = await this.sys.epoll_wait(epfd, events, most, 0)
-    const name = (fd: unknown): string => [...this.named].find(([, number]) => number === fd)?.[0] ?? String(fd)
+    const isIt =
+      (fd: unknown) =>
+      ([, known]: [string, { fd: number; process: Process }]) =>
+        known.fd === fd && known.process === this.process
+    const name = (fd: unknown): string => [...this.named].find(isIt(fd))?.[0] ?? String(fd)
     return `events:${events
       .slice(0, count)
       .map(({ data, events }) => `${name(data)}=${events}`)
@@ -314,6 +383,19 @@ class ScriptHost {
 }
 
 const filled = (count: number): Uint8Array => new Uint8Array(count).fill(120)
+
+/** The lines of a tool's text, in order, with single blanks and without ports that the system chose. */
+const tidy = (text: string): string[] =>
+  text
+    .split('\n')
+    .map((line) =>
+      line
+        .trim()
+        .replace(/\s+/g, ' ')
+        .replace(/:(3[2-9]|[45][0-9]|60)[0-9]{3}\b/g, ':*'),
+    )
+    .filter((line) => line !== '')
+    .sort()
 
 /** As `ADDRESS:PORT`; a port that the system chose is not told. */
 const addressText = ({ family = 0, address, port = 0 }: Sockaddr): string => {

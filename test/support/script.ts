@@ -17,6 +17,9 @@ import * as C from '../../src/socket/constants.ts'
 
 export const ADDRESSES = ['10.1.0.1/24', '10.2.0.1/24', 'fd00:1::1/64', 'fd00:2::1/64', 'fe80::1/64'] as const
 
+/** The machines of scripts that are about two, on a cable, and their addresses. */
+export const HOSTS = { a: ['10.9.0.1/24', 'fd09::1/64'], b: ['10.9.0.2/24', 'fd09::2/64'] } as const
+
 /** What differs between kernels and distributions, and is set on both sides. */
 export const SETTINGS = [
   ['net.ipv4.tcp_congestion_control', 'reno'],
@@ -53,7 +56,8 @@ const parseStep = (text: string): Step => {
   return {
     out: names.split(' ').filter((name) => name !== ''),
     call,
-    args: rest
+    // The name of a machine is no descriptor.
+    args: (call === 'host' ? `"${rest}"` : rest)
       .split(' ')
       .filter((word) => word !== '')
       .map(parseArgument),
@@ -66,7 +70,7 @@ const constants: Readonly<Record<string, unknown>> = { ...C, ...Signals }
 const parseArgument = (word: string): Argument => {
   if (/^-?(\d+|0x[0-9a-f]+)$/.test(word)) return Number(word)
   if (/^".*"$/.test(word)) return word.slice(1, -1)
-  if (/^net\.|^\d+,\d+$/.test(word)) return word
+  if (/^net\.|^\d+,\d+$|^-[a-z]/.test(word)) return word
   if (/^[A-Z][A-Z0-9_|]*$/.test(word)) return word.split('|').reduce((sum, name) => (sum | constant(name)) >>> 0, 0)
   const address = /^(?:(\w+)@)?(?:\[([^\]]*)\]|(\d+\.\d+\.\d+\.\d+)):(\d+)$/.exec(word)
   if (address !== null) {
