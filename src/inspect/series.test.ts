@@ -87,7 +87,7 @@ describe('a series', () => {
     const svg = timeSequenceSvg(sender, receiver, 'a < b & c')
     expect(svg).toContain('<title>a &lt; b &amp; c</title>')
     const bars = (colour: string) =>
-      new RegExp(`<path d="([^"]*)" stroke="${colour}"/>`).exec(svg)?.[1]?.match(/V/g)?.length
+      new RegExp(`<path d="([^"]*)" stroke="${colour}"[^"]*"?[0-9]*"?/>`).exec(svg)?.[1]?.match(/V/g)?.length
     expect(bars('#111111')).toBe(4)
     expect(bars('#d7191c')).toBe(1)
   })

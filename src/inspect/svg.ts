@@ -14,6 +14,8 @@ export interface PlotBars {
   readonly name: string
   readonly colour: string
   readonly spans: readonly (readonly [at: number, from: number, to: number])[]
+  /** Few that matter: drawn so that they are seen among many others. */
+  readonly isBold?: boolean
 }
 
 export interface Panel {
@@ -141,13 +143,14 @@ const drawLine = ({ points, colour, isLimit = false }: PlotLine, scale: Scale): 
 }
 
 /** Each span with a small cross-bar at its ends, so that one of no height is seen. */
-const drawBars = ({ spans, colour }: PlotBars, scale: Scale): string => {
+const drawBars = ({ spans, colour, isBold = false }: PlotBars, scale: Scale): string => {
   const path = spans.map(([at, from, to]) => {
     const x = scale.x(at)
     const [low, high] = [px(scale.y(from)), px(scale.y(to))]
     return `M${px(x - 2)} ${low}h4M${px(x)} ${low}V${high}M${px(x - 2)} ${high}h4`
   })
-  return path.length === 0 ? '' : `<path d="${path.join('')}" stroke="${colour}"/>`
+  const width = isBold ? ' stroke-width="3"' : ''
+  return path.length === 0 ? '' : `<path d="${path.join('')}" stroke="${colour}"${width}/>`
 }
 
 /** Round numbers from `low` to `high`, about `count` of them. */

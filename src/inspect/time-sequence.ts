@@ -48,9 +48,9 @@ const segmentPanel = ({ samples }: ConnectionSeries): Panel => {
       },
     ],
     bars: [
-      { name: 'sent', colour: '#111111', spans: bars.first },
-      { name: 'sent again', colour: '#d7191c', spans: bars.again },
       { name: 'SACKed', colour: '#8e44ad', spans: sacked },
+      { name: 'sent', colour: '#111111', spans: bars.first },
+      { name: 'sent again', colour: '#d7191c', spans: bars.again, isBold: true },
     ],
   }
 }
@@ -59,7 +59,7 @@ const windowPanel = ({ samples }: ConnectionSeries): Panel => ({
   title: 'windows, bytes',
   height: 170,
   lines: [
-    { name: 'in flight', colour: '#111111', points: points(samples, ({ inFlight }) => inFlight) },
+    { name: 'unacknowledged', colour: '#111111', points: points(samples, ({ inFlight }) => inFlight) },
     { name: 'congestion window', colour: '#2b6cb0', points: points(samples, ({ cwnd }) => cwnd) },
     { name: 'ssthresh', colour: '#999999', points: points(samples, ({ ssthresh }) => ssthresh), isLimit: true },
     {
