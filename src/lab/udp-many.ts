@@ -9,7 +9,7 @@ import type { Scenario } from './scenario.ts'
 
 /** Section H: large datagrams, and datagrams for many. */
 
-const PORT = 5000
+const PORT = 5050
 const GROUP = '239.1.2.3'
 const ETHERNET_HEADER = 14
 
