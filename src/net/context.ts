@@ -2,6 +2,7 @@ import type { Host } from '../host/host.ts'
 import type { Process } from '../host/process.ts'
 import { type EventPlatform, EventQueue } from './events.ts'
 import { type NameTable, noNames } from './lookup.ts'
+import type { SocketHandle } from './socket-handle.ts'
 
 /** Descriptors that such a program may have. Node raises the limit that it finds to the most that it may. */
 const FILE_LIMIT = 1_048_576
@@ -13,6 +14,8 @@ export class NetContext {
   readonly events: EventQueue
   /** Names that are known without asking anybody. */
   readonly names: NameTable
+  /** Those with a socket. */
+  readonly handles = new Set<SocketHandle>()
 
   /** @param name of the program, for netstat -p and the like */
   constructor(host: Host, name: string, platform: EventPlatform, names: NameTable = noNames) {
@@ -24,8 +27,9 @@ export class NetContext {
     this.process.files.limit = FILE_LIMIT
   }
 
-  /** Ends the process: what it has open is closed. */
+  /** Ends the process: what it has open is closed, and streams that are read come to their end. */
   close(): void {
     this.process.exit(0)
+    for (const handle of [...this.handles]) handle.hangUp()
   }
 }

@@ -144,6 +144,10 @@ export class DatagramHandle extends SocketHandle {
     return value as number
   }
 
+  hangUp(): void {
+    this.receiveStop()
+  }
+
   handleEvents(): void {
     if (this.isClosing) {
       this.owner.onClosed()

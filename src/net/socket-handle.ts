@@ -52,6 +52,7 @@ export abstract class SocketHandle extends Handle {
     this.fd = fd
     this.socket = socket
     socket.wait(this)
+    this.context.handles.add(this)
     return 0
   }
 
@@ -90,6 +91,9 @@ export abstract class SocketHandle extends Handle {
     return 0
   }
 
+  /** The process is over, but not the program that has this handle. */
+  abstract hangUp(): void
+
   /** Closes the descriptor at once. What was pending is cancelled in the next turn, and then `onClosed` comes. */
   close(): void {
     if (this.isClosing) return
@@ -97,6 +101,7 @@ export abstract class SocketHandle extends Handle {
     this.setWorking(false)
     this.leave()
     this.socket = null
+    this.context.handles.delete(this)
     if (this.fd >= 0) {
       this.enter()
       this.context.process.files.take(this.fd)?.unref()

@@ -51,6 +51,7 @@ export class StreamHandle extends SocketHandle {
   private connecting = false
   private ended = false
   private shut = false
+  private hungUp = false
   /** An error of bind(2) or connect(2) that is to be told later. */
   private delayed = 0
   private readonly writes: PendingWrite[] = []
@@ -232,6 +233,11 @@ export class StreamHandle extends SocketHandle {
     super.close()
   }
 
+  hangUp(): void {
+    this.hungUp = true
+    this.events.post(this)
+  }
+
   handleEvents(): void {
     if (this.isClosing) {
       this.cancel()
@@ -239,6 +245,10 @@ export class StreamHandle extends SocketHandle {
     }
     const { socket } = this
     if (socket === null) return
+    if (this.hungUp) {
+      this.endHungUp()
+      return
+    }
     if (this.listening) {
       this.acceptAll(socket)
       return
@@ -250,6 +260,14 @@ export class StreamHandle extends SocketHandle {
     if (this.reading && !this.ended && (socket.poll() & READABLE) !== 0) this.readSome(socket)
     if (this.writes.length > 0 && !this.isClosing) this.flush()
     if (this.shutdownRequest !== null && this.writes.length === 0 && !this.isClosing) this.finishShutdown(socket)
+  }
+
+  private endHungUp(): void {
+    const wasReading = this.reading && !this.ended
+    this.ended = true
+    this.listening = false
+    this.follow()
+    if (wasReading) this.tellRead(UV_EOF, null)
   }
 
   private acceptAll(socket: Socket): void {

@@ -62,6 +62,7 @@ interface BindingTypes {
     kLastWriteWasAsync: number
   }
   js_stream: { JSStream: new () => JsStream }
+  zlib: Partial<Record<'Zlib' | 'BrotliEncoder' | 'BrotliDecoder', Constructor<object>>>
   tls_wrap: { wrap: (stream: object, ...rest: unknown[]) => TlsWrap }
   cares_wrap: {
     getaddrinfo: (request: NodeRequest, name: string, family: number, hints: number, order: number | boolean) => number

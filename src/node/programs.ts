@@ -42,10 +42,17 @@ export interface NodeContextOptions {
 /** Which program runs now: the one in whose context the call was made, or the thread's own. */
 class Programs {
   own: NodeContext | null = null
-  private storage: AsyncLocalStorage<NodeContext> | null = null
+  private storage: AsyncLocalStorage<NodeContext | null> | null = null
 
   get current(): NodeContext | null {
-    return this.storage?.getStore() ?? this.own
+    const store = this.storage?.getStore()
+    return store === undefined ? this.own : store
+  }
+
+  /** Runs `body` with the kernel's view. */
+  runNone<T>(body: () => T): T {
+    this.storage ??= new AsyncLocalStorage()
+    return this.storage.run(null, body)
   }
 
   /** Runs `body`, and everything that it causes, in `context`. */

@@ -1,0 +1,66 @@
+import net from 'node:net'
+
+/** Where a bridge leads in the kernel's stack: a port, with or without an address, or the path of a Unix socket. */
+export type BridgeTarget = { readonly port: number; readonly host?: string } | { readonly path: string }
+
+/** How long an answer from the kernel's side is waited for, and how long more of it, in real milliseconds. */
+const ANSWER_MS = 250
+const MORE_MS = 3
+
+/**
+ * A way out of a network in virtual time, to a server that really runs: each connection to the bridge is one to the server.
+ * Virtual time stands still while the server works on what it was sent.
+ */
+export class Bridge {
+  private readonly target: BridgeTarget
+  private readonly kernel: <T>(body: () => T) => T
+  private readonly now: () => number
+  private readonly open = new Set<net.Socket>()
+  /** Real time until which the server's answer is waited for. */
+  private until = 0
+
+  /**
+   * @param kernel runs something so that its sockets are the kernel's
+   * @param now real time, milliseconds
+   */
+  constructor(target: BridgeTarget, kernel: <T>(body: () => T) => T, now: () => number) {
+    this.target = target
+    this.kernel = kernel
+    this.now = now
+  }
+
+  /** Is the server working on something? */
+  get isBusy(): boolean {
+    return this.until > this.now()
+  }
+
+  /** Takes a connection from the network. */
+  readonly accept = (near: net.Socket): void => {
+    const far = this.kernel(() => net.connect(this.target))
+    this.open.add(near).add(far)
+    this.until = this.now() + ANSWER_MS
+    near.on('data', () => {
+      this.until = this.now() + ANSWER_MS
+    })
+    far.on('data', () => {
+      this.until = this.now() + MORE_MS
+    })
+    near.pipe(far)
+    far.pipe(near)
+    for (const [socket, other] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      // The error of one end is the other's reset.
+      socket.on('error', () => other.resetAndDestroy())
+      socket.on('close', () => {
+        this.open.delete(socket)
+        other.end()
+      })
+    }
+  }
+
+  close(): void {
+    for (const socket of this.open) socket.destroy()
+  }
+}

@@ -1,0 +1,145 @@
+import { scrypt } from 'node:crypto'
+import { lookup } from 'node:dns'
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import http from 'node:http'
+import net from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import { gzip } from 'node:zlib'
+import { afterEach, describe, expect, it } from 'vitest'
+import { NodeNetwork } from './network.ts'
+
+/** Unmodified users of Node's modules on several hosts, in virtual time. */
+
+let network: NodeNetwork
+afterEach(() => network.close())
+
+const twoHosts = (delay = 10): void => {
+  network = new NodeNetwork({ seed: 7 })
+  network.link(network.host('client'), network.host('server'), { delay })
+}
+
+describe('NodeNetwork', () => {
+  it('runs an HTTP server and a client on two hosts', async () => {
+    twoHosts()
+    const text = await network.run(async () => {
+      const server = network.on('server', () =>
+        http
+          .createServer((request, response) => response.end(`${request.url} ${request.socket.remoteAddress}`))
+          .listen(80),
+      )
+      const answer = await network.on('client', async () => (await fetch('http://server/x')).text())
+      server.close()
+      return answer
+    })
+    expect(text).toBe('/x ::ffff:10.0.0.1')
+  })
+
+  it('moves the clocks of the application with the network, and no faster than it is idle', async () => {
+    twoHosts()
+    const start = Date.now()
+    const seen = await network.run(async () => {
+      const begin = [Date.now(), network.now] as const
+      await sleep(86_400_000)
+      await new Promise((resolve) => setTimeout(resolve, 1000))
+      return [Date.now() - begin[0], network.now - begin[1]]
+    })
+    expect(seen).toEqual([86_401_000, 86_401_000])
+    expect(Date.now() - start).toBeLessThan(5000)
+  })
+
+  it('lets a socket time out, and a connection whose link is cut be given up after a quarter of an hour', async () => {
+    twoHosts()
+    const link = network.links[0]!
+    const events = await network.run(async () => {
+      const seen: string[] = []
+      network.on('server', () => net.createServer().listen(7))
+      await network.on('client', async () => {
+        const socket = net.connect(7, 'server')
+        await new Promise((resolve) => socket.once('connect', resolve))
+        link.cable.setDown()
+        const begin = Date.now()
+        socket.setTimeout(30_000, () => seen.push(`timeout ${Date.now() - begin}`))
+        socket.write('into the void')
+        const error = await new Promise<NodeJS.ErrnoException>((resolve) => socket.once('error', resolve))
+        seen.push(`${error.code} ${error.syscall} after ${Math.round((Date.now() - begin) / 60_000)} min`)
+      })
+      return seen
+    })
+    expect(events[0]).toBe('timeout 30000')
+    expect(events.at(-1)).toBe('EHOSTUNREACH read after 15 min')
+  })
+
+  it('waits for files, for crypto on the thread pool and for compression, while the time stands still', async () => {
+    network = new NodeNetwork()
+    const seen = await network.run(async () => {
+      // A deadline in virtual time that would pass at once if the work were not waited for.
+      const late = sleep(1).then(() => 'late')
+      const work = Promise.all([
+        readFile(import.meta.filename, 'utf8'),
+        promisify(scrypt)('password', 'salt', 32),
+        promisify(gzip)('x'.repeat(100_000)),
+      ]).then(() => 'done')
+      return [await Promise.race([work, late]), network.now]
+    })
+    expect(seen).toEqual(['done', 0])
+  })
+
+  it('calls timers back on the host on which they were set', async () => {
+    twoHosts()
+    const addresses = await network.run(() =>
+      network.on('client', async () => {
+        await new Promise((resolve) => setTimeout(resolve, 100))
+        return new Promise((resolve) => {
+          setTimeout(() => lookup('server', { all: true }, (_, found) => resolve(found)), 100)
+        })
+      }),
+    )
+    expect(addresses).toEqual([{ address: '10.0.0.2', family: 4 }])
+  })
+
+  it('leads a port to a server of the kernel, and stands still while it works', async () => {
+    twoHosts()
+    const real = net.createServer((socket) => {
+      socket.on('data', (data) => void setTimeout(() => socket.end(String(data).toUpperCase()), 20))
+    })
+    real.listen(0, '127.0.0.1')
+    await once(real, 'listening')
+    const { port } = real.address() as net.AddressInfo
+    await network.bridge('server', 5432, { host: '127.0.0.1', port })
+    const answer = await network.run(() =>
+      network.on('client', async () => {
+        const socket = net.connect(5432, 'server').setTimeout(15_000, () => socket.destroy(new Error('too late')))
+        socket.write('query')
+        let text = ''
+        for await (const chunk of socket) text += String(chunk)
+        return text
+      }),
+    )
+    real.close()
+    expect(answer).toBe('QUERY')
+  })
+
+  it('rejects with what a callback throws', async () => {
+    twoHosts()
+    const run = network.run(async () => {
+      await network.on('client', () => new Promise(() => net.connect(9, 'server')))
+    })
+    await expect(run).rejects.toMatchObject({ code: 'ECONNREFUSED', address: '10.0.0.2', port: 9 })
+  })
+
+  it('says so when nothing is left that could happen', async () => {
+    network = new NodeNetwork({ patience: 20 })
+    network.host('a')
+    const run = network.run(
+      () =>
+        new Promise<void>((resolve) =>
+          network.on('a', () => net.createServer().listen(5, '0.0.0.0').on('close', resolve)),
+        ),
+    )
+    await expect(run).rejects.toThrow(
+      'nothing is left that could happen, and the program has not ended (at 0 ms, seed 1; open: a: 0.0.0.0:5)',
+    )
+  })
+})

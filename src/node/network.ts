@@ -1,0 +1,231 @@
+import { once } from 'node:events'
+import net from 'node:net'
+import type { Micros } from '../core/clock.ts'
+import { MILLISECOND } from '../core/clock.ts'
+import type { Host } from '../host/host.ts'
+import type { NameTable } from '../net/lookup.ts'
+import type { Outside } from '../sim/driver.ts'
+import { Network, type NetworkOptions } from '../sim/network.ts'
+import { hostAddresses } from '../sim/network-file.ts'
+import { AppTimers } from './app-timers.ts'
+import { Bridge, type BridgeTarget } from './bridge.ts'
+import { KernelList } from './kernel-list.ts'
+import { PendingWork } from './pending-work.ts'
+import { install } from './program.ts'
+import { NodeContext, programs } from './programs.ts'
+
+/** The platform's own timers, whatever is installed in their place later. */
+const { setImmediate: immediate, setTimeout: timeout } = globalThis
+const realNow = performance.now.bind(performance)
+
+/** What a network for Node programs is made with. */
+export interface NodeNetworkOptions extends NetworkOptions {
+  /** What goes to the kernel's own stack: `127.0.0.1:5432`, `10.0.0.0/8`, `:6379`, `db.example`, `*`. */
+  readonly kernel?: readonly string[]
+  /** Names besides the hosts', with their addresses. */
+  readonly names?: Readonly<Record<string, string | readonly string[]>>
+  /** How long a program that nothing can reach any more is waited for, in real milliseconds; 1000 unless given. */
+  readonly patience?: number
+}
+
+/** Turns of the event loop before such work is looked for less often. */
+const EAGER_TURNS = 100
+const DEFAULT_PATIENCE = 1000
+
+/**
+ * A network whose hosts run Node programs: what they do by net, dgram, dns, http, tls and whatever stands on these happens
+ * in it, and their timers and clocks are on its time, which moves only when every program has nothing left to do.
+ */
+export class NodeNetwork extends Network {
+  private readonly contexts = new Map<Host, NodeContext>()
+  private readonly kernel: KernelList
+  private readonly names: Map<string, string[]>
+  private readonly patience: number
+  private readonly bridges: Bridge[] = []
+  private fail: ((error: unknown) => void) | null = null
+
+  constructor(options: NodeNetworkOptions = {}) {
+    super(options)
+    this.kernel = new KernelList(options.kernel)
+    this.names = new Map(
+      Object.entries(options.names ?? {}).map(([name, value]) => [name.toLowerCase(), [value].flat()]),
+    )
+    this.patience = options.patience ?? DEFAULT_PATIENCE
+    install()
+  }
+
+  /** Runs `body`, and everything that it causes, on a host: its sockets and names are that host's. */
+  on<T>(host: Host | string, body: () => T): T {
+    return programs.run(this.contextOf(typeof host === 'string' ? this.host(host) : host), body)
+  }
+
+  /**
+   * Runs a Node program, on no host unless `on` says so, until what it returns is settled; or the network, as `Network.run`.
+   * @returns what the program returns
+   * @throws what the program throws, or an Error when nothing is left that could happen and it has not ended
+   */
+  override run(duration?: number): Promise<'stopped' | 'deadline' | 'idle'>
+  override run<T>(body: () => T | Promise<T>): Promise<T>
+  override async run<T>(what?: number | (() => T | Promise<T>)): Promise<T | 'stopped' | 'deadline' | 'idle'> {
+    if (typeof what !== 'function') return super.run(what)
+    const timers = new AppTimers((this.world.clock.epoch + this.world.clock.now()) / MILLISECOND)
+    const pending = new PendingWork()
+    const driver = this.driver!
+    driver.outside = new Application(this.world.clock.epoch, timers, {
+      isPending: () => this.isPending,
+      isBusy: () => !pending.isEmpty || this.bridges.some(({ isBusy }) => isBusy),
+    })
+    const captures = !process.hasUncaughtExceptionCaptureCallback()
+    if (captures) process.setUncaughtExceptionCaptureCallback((error) => this.fail?.(error))
+    try {
+      return await this.runBody(what)
+    } finally {
+      if (captures) process.setUncaughtExceptionCaptureCallback(null)
+      driver.outside = null
+      this.fail = null
+      timers.uninstall()
+      pending.close()
+    }
+  }
+
+  private async runBody<T>(body: () => T | Promise<T>): Promise<T> {
+    let result: { value: T } | null = null
+    let failure: { error: unknown } | null = null
+    this.fail = (error) => {
+      failure ??= { error }
+      this.driver?.interrupt()
+    }
+    this.driver!.noteResumed()
+    void Promise.resolve()
+      .then(body)
+      .then(
+        (value) => {
+          result = { value }
+        },
+        (error: unknown) => this.fail?.(error),
+      )
+    const isOver = (): boolean => result !== null || failure !== null
+    for (let idle = 0; !isOver(); ) {
+      if (await this.runUntil(isOver)) break
+      if (idle >= this.patience) throw new Error(this.describeDeadlock())
+      await new Promise((resolve) => timeout(resolve, 1))
+      idle++
+      this.driver!.noteResumed()
+    }
+    if (failure !== null) throw (failure as { error: unknown }).error
+    return result!.value
+  }
+
+  /**
+   * Lets a host's port lead to a server that really runs, on the kernel's stack: `bridge('db', 5432, { port: 5432 })`.
+   * @returns when the host listens
+   */
+  async bridge(host: Host | string, port: number, target: BridgeTarget): Promise<void> {
+    const bridge = new Bridge(target, (body) => programs.runNone(body), realNow)
+    this.bridges.push(bridge)
+    const listener = this.on(host, () => net.createServer(bridge.accept).listen(port))
+    await once(listener, 'listening')
+  }
+
+  /** Sockets that programs have left open, a line each: `server: TCP 0.0.0.0:80`. */
+  get openSockets(): string[] {
+    return [...this.contexts.values()].flatMap(({ host, process }) =>
+      [...process.files.numbers()].flatMap((fd) => {
+        const file = process.files.get(fd)
+        const socket = [...host.sockets.sockets].find((candidate) => candidate === file)
+        const local = socket?.localAddress()
+        if (socket === undefined || local === undefined || typeof local === 'number') return []
+        const peer = socket.peerAddress()
+        const where = local.path ?? `${local.address}:${local.port}`
+        return [
+          `${host.name}: ${where}${typeof peer === 'number' ? '' : ` to ${peer.path ?? `${peer.address}:${peer.port}`}`}`,
+        ]
+      }),
+    )
+  }
+
+  override close(): void {
+    this.fail?.(new Error('the network was closed'))
+    for (const bridge of this.bridges) bridge.close()
+    for (const context of this.contexts.values()) context.close()
+    super.close()
+  }
+
+  private get isPending(): boolean {
+    for (const { events } of this.contexts.values()) if (events.isPending) return true
+    return false
+  }
+
+  private contextOf(host: Host): NodeContext {
+    const known = this.contexts.get(host)
+    if (known !== undefined) return known
+    const context = new NodeContext(host, 'node', {
+      names: this.nameTable,
+      kernel: this.kernel,
+      schedule: (run) => {
+        this.driver?.noteResumed()
+        immediate(run)
+      },
+    })
+    this.contexts.set(host, context)
+    return context
+  }
+
+  private readonly nameTable: NameTable = {
+    addressesOf: (name) => {
+      const host = [...this.hosts.values()].find((candidate) => candidate.name.toLowerCase() === name)
+      return host === undefined ? this.names.get(name) : hostAddresses(host)
+    },
+    nameOf: (address) => [...this.hosts.values()].find((host) => hostAddresses(host).includes(address))?.name,
+  }
+
+  private describeDeadlock(): string {
+    const open = this.openSockets
+    const sockets = open.length === 0 ? 'no sockets are open' : `open: ${open.join(', ')}`
+    return `nothing is left that could happen, and the program has not ended (at ${this.now} ms, seed ${this.seed}; ${sockets})`
+  }
+}
+
+interface OutsideWork {
+  /** Has a program events that it has not been told of? */
+  isPending(): boolean
+  /** Does somebody outside of the network work for it? */
+  isBusy(): boolean
+}
+
+/** The programs of a network, as its driver sees them. */
+class Application implements Outside {
+  private readonly epoch: Micros
+  private readonly timers: AppTimers
+  private readonly work: OutsideWork
+
+  constructor(epoch: Micros, timers: AppTimers, work: OutsideWork) {
+    this.epoch = epoch
+    this.timers = timers
+    this.work = work
+  }
+
+  nextTimer(): Micros {
+    return this.timers.next * MILLISECOND - this.epoch
+  }
+
+  advanced(now: Micros): boolean {
+    return this.timers.advanceTo((this.epoch + now) / MILLISECOND)
+  }
+
+  async settle(): Promise<void> {
+    for (let turns = 0; ; turns++) {
+      // Once for what is queued, once for what that has queued in Node's native parts.
+      await turn()
+      await turn()
+      if (this.work.isPending()) continue
+      if (!this.work.isBusy()) return
+      if (turns > EAGER_TURNS) await new Promise((resolve) => timeout(resolve, 1))
+    }
+  }
+}
+
+const turn = (): Promise<void> =>
+  new Promise((resolve) => {
+    immediate(resolve)
+  })
