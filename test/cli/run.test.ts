@@ -20,7 +20,9 @@ const file = (name: string, text: string): string => {
 
 const run = (...args: string[]): { status: number | null; out: string; err: string } => {
   const main = join(import.meta.dirname, '../../src/cli/main.ts')
-  const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', main, 'run', ...args], {
+  // The programs run in a folder from which no package can be found.
+  const tsx = join(import.meta.dirname, '../../node_modules/tsx/dist/loader.mjs')
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', tsx, main, 'run', ...args], {
     encoding: 'utf8',
     timeout: 30_000,
     cwd: folder,
