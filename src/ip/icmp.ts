@@ -138,10 +138,13 @@ export class IcmpProtocol4 implements TransportProtocol {
     }
   }
 
-  /** An error about a message of this host: of an echo, that is. */
+  /** An error about an echo of this host, or about its answer to one: the next answer is cut to fit. */
   icmpError(error: IcmpError): void {
     const { u8, view } = this.stack.world.memory
     const at = error.transportStart
+    if (u8[at] === IcmpType.EchoReply && error.mtu > 0) {
+      this.stack.updatePathMtu(error.quoted.destination, error.mtu)
+    }
     if (u8[at] !== IcmpType.Echo) return
     this.listeners.get(view.getUint16(at + 4))?.echoError(error, view.getUint16(at + 6))
   }

@@ -106,10 +106,13 @@ export class Icmpv6Protocol implements TransportProtocol {
     else stack.drop(frame, reason)
   }
 
-  /** An error about an echo of this host. */
+  /** An error about an echo of this host, or about its answer to one: the next answer is cut to fit. */
   icmpError(error: IcmpError): void {
     const { u8, view } = this.stack.world.memory
     const at = error.transportStart
+    if (u8[at] === Icmpv6Type.EchoReply && error.mtu > 0) {
+      this.stack.updatePathMtu(error.quoted.destination, error.mtu)
+    }
     if (u8[at] !== Icmpv6Type.EchoRequest) return
     this.listeners.get(view.getUint16(at + 4))?.echoError(error, view.getUint16(at + 6))
   }

@@ -307,6 +307,11 @@ export class NetworkInterface implements LinkUser {
     return false
   }
 
+  /** A frame came damaged, and the link has thrown it away. */
+  damaged(): void {
+    this.statistics.rxErrors++
+  }
+
   /** A frame has come from the link. */
   receive(frame: Frame): void {
     if (!this.adminUp) {

@@ -1,3 +1,5 @@
+import { ipScenarios } from './below-ip.ts'
+import { linkScenarios } from './below-link.ts'
 import { bindScenarios } from './bind-rules.ts'
 import { callScenarios } from './calls.ts'
 import { demuxScenarios } from './demux.ts'
@@ -72,6 +74,8 @@ export const SCENARIOS: readonly Scenario[] = [
   ...signalScenarios,
   ...httpScenarios,
   ...serviceScenarios,
+  ...linkScenarios,
+  ...ipScenarios,
 ]
 
 /** What runs when no row is named. */

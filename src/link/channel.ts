@@ -462,8 +462,10 @@ export class Channel extends Task implements TimerOwner {
     for (let left = Math.min(BATCH, flight.length + late.length); left > 0; left--) {
       const frame = this.nextArrival(now)
       if (frame === null) break
-      if (this.features.fcs && !this.stripFcs(frame)) this.drop(frame, Drop['eth-fcs'])
-      else this.deliver(frame)
+      if (this.features.fcs && !this.stripFcs(frame)) {
+        this.drop(frame, Drop['eth-fcs'])
+        this.to.user?.damaged?.()
+      } else this.deliver(frame)
     }
     if (this.current.none) this.setPlain()
     this.arm(now)

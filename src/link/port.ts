@@ -23,6 +23,8 @@ export interface LinkUser {
   receive(frame: Frame): void
   /** The carrier came or went. */
   carrierChanged(up: boolean): void
+  /** A frame has arrived with a wrong check sequence, and is gone. */
+  damaged?(): void
 }
 
 /** Sees every frame that passes a port, at the moment it passes; it must not change or keep the frame. */

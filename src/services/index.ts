@@ -3,6 +3,7 @@ export { type DnsServerOptions, dnsServer, type ZoneRecord } from './dns.ts'
 export { type FileReader, type FileStore, type FileWriter, MemoryFiles } from './files.ts'
 export { type HttpLogEntry, httpServer } from './http.ts'
 export { type HttpResponse, httpGet } from './http-client.ts'
+export { type Hop, type PingOptions, type PingReply, ping, traceroute } from './probe.ts'
 export { type ConnectionHandler, listenOn, threadedServer } from './serve.ts'
 export { chargen, daytime, discard, echo, SMALL_SERVICES, smallServer, time } from './small.ts'
 export {
