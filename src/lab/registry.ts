@@ -19,6 +19,7 @@ import { listenerScenarios } from './life-listener.ts'
 import { nonblockingScenarios } from './life-nonblocking.ts'
 import { openingScenarios } from './life-opening.ts'
 import { vanishedScenarios } from './life-vanished.ts'
+import { lookingScenarios } from './looking-in.ts'
 import { nameScenarios } from './names.ts'
 import { ownPortScenarios } from './own-ports.ts'
 import { queueScenarios } from './queues.ts'
@@ -26,6 +27,7 @@ import { queueCallScenarios } from './queues-calls.ts'
 import { queueWindowScenarios } from './queues-windows.ts'
 import type { Scenario } from './scenario.ts'
 import { serviceScenarios } from './services.ts'
+import { settingScenarios } from './settings.ts'
 import { slowReceiverScenarios } from './slow-receiver.ts'
 import { synFloodScenarios } from './syn-flood.ts'
 import { timeWaitScenarios } from './time-wait.ts'
@@ -76,6 +78,8 @@ export const SCENARIOS: readonly Scenario[] = [
   ...serviceScenarios,
   ...linkScenarios,
   ...ipScenarios,
+  ...lookingScenarios,
+  ...settingScenarios,
 ]
 
 /** What runs when no row is named. */
