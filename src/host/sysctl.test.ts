@@ -63,6 +63,16 @@ describe('values', () => {
     }
   })
 
+  it.each([
+    ['0x70403', '459779'],
+    ['0777', '511'],
+    ['-0', '0'],
+    ['+5', '5'],
+  ])('%s is %s, as the kernel reads it', (text, value) => {
+    host.sysctl.set('net.ipv4.tcp_fastopen', text)
+    expect(host.sysctl.get('net.ipv4.tcp_fastopen')).toBe(value)
+  })
+
   it('several numbers are separated by anything', () => {
     host.sysctl.set('net/ipv4/ip_local_port_range', ' 2000,\t3000 ')
     expect(host.sysctl.get('net.ipv4.ip_local_port_range')).toBe('2000\t3000')

@@ -12,8 +12,6 @@ interface Field {
 }
 
 const INT_MAX = 0x7fff_ffff
-/** As the kernel reads it: decimal, or hexadecimal. */
-const WHOLE_NUMBER = /^(?:[+-]?[0-9]+|0x[0-9a-f]+)$/i
 
 /** The settings of net.core for queues, and the least that each takes: room for a packet and its accounting. */
 const LEAST_BUFFERS = { rmem_default: 2304, wmem_default: 4608, rmem_max: 2304, wmem_max: 4608 }
@@ -88,10 +86,10 @@ export class Sysctl {
     }
     const words = text.trim().split(/[\s,]+/)
     const count = Array.isArray(before) ? before.length : 1
-    if (words.length !== count || !words.every((word) => WHOLE_NUMBER.test(word))) {
+    const numbers = words.map(parseWhole)
+    if (words.length !== count || numbers.some(Number.isNaN)) {
       throw new TypeError(`${name} takes ${count === 1 ? 'a whole number' : `${count} whole numbers`}, not "${text}"`)
     }
-    const numbers = words.map(Number)
     const odd = numbers.find((number) => number < least || number > most)
     if (odd !== undefined) throw new TypeError(`${name} is from ${least} to ${most}, not ${odd}`)
     if (field === 'ip_local_port_range') this.checkPortRange(name, numbers as [number, number])
@@ -119,4 +117,12 @@ export class Sysctl {
     if (found === undefined) throw new TypeError(`there is no setting ${name}`)
     return found
   }
+}
+
+/** A whole number as the kernel reads it: decimal, hexadecimal behind 0x, octal behind 0; NaN for anything else. */
+const parseWhole = (word: string): number => {
+  const [, sign, digits = ''] = /^([+-]?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)$/.exec(word) ?? []
+  if (digits === '') return Number.NaN
+  const value = Number(/^0[0-7]+$/.test(digits) ? `0o${digits}` : digits)
+  return sign === '-' ? -value : value
 }
