@@ -14,7 +14,7 @@ import { BSD, LINUX, type TcpPersonality } from '../tcp/settings.ts'
 import { stateIn, stateSet, TcpState, tcpStateName } from '../tcp/state.ts'
 import { TimeWait } from '../tcp/time-wait.ts'
 import type { TupleEntry } from '../tcp/tuple.ts'
-import type { DirectionView, LabFigure, LabReport, LabStep } from './report.ts'
+import type { DirectionView, LabFigure, LabReport, LabSocket, LabStep } from './report.ts'
 import type { Scenario } from './scenario.ts'
 import { runTool } from './tools.ts'
 
@@ -281,6 +281,11 @@ export class Lab {
     return this.network.runUntil(condition, limit)
   }
 
+  /** The hosts of which a tool is shown, and that have power. */
+  private get shown(): Host[] {
+    return [...new Set(this.views.map(([host]) => host))].filter((host) => !this.dark.has(host))
+  }
+
   /** Stops here and looks. */
   async step(title: string): Promise<void> {
     const { entries } = this.ladder
@@ -295,6 +300,7 @@ export class Lab {
         command,
         text: this.dark.has(host) ? NO_POWER : runTool(host, command),
       })),
+      sockets: this.shown.flatMap(socketsOf),
       queues: this.watched.flatMap((direction) => this.directionView(direction) ?? []),
       waiting: this.waitingCalls(),
       notes: this.notes.splice(0),
@@ -527,3 +533,13 @@ const errorText = (error: unknown): string => (error instanceof Error ? error.me
 
 /** The code of an error that a program caught: `'ECONNREFUSED'`. */
 export const codeOf = (error: unknown): string => (error instanceof SystemError ? error.code : String(error))
+
+/** What netstat would show of a host's sockets, as numbers. */
+const socketsOf = (host: Host): LabSocket[] =>
+  snapshot(host).sockets.flatMap((socket) => {
+    // A socket without a connection is in no table.
+    if ((socket.protocol !== 'tcp' && socket.protocol !== 'udp') || ('kind' in socket && socket.kind === 'closed'))
+      return []
+    const { protocol, family, state, receiveQueue: recvQ, sendQueue: sendQ, local, remote } = socket
+    return [{ host: host.name, protocol, family, state, recvQ, sendQ, local, remote }]
+  })

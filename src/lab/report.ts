@@ -1,4 +1,5 @@
 import type { Micros } from '../core/clock.ts'
+import type { EndpointSnapshot } from '../inspect/snapshot-types.ts'
 import type { LadderEntry } from '../sim/ladder.ts'
 
 /** What a scenario has shown and checked, as plain data: what `--json` prints, and what the text is made from. */
@@ -30,6 +31,8 @@ export interface LabStep {
   readonly output: { at: Micros; host: string; program: string; text: string }[]
   /** What tools print now on the hosts. */
   readonly views: { host: string; command: string; text: string }[]
+  /** The sockets of the hosts that are shown: what netstat prints of them, as numbers. */
+  readonly sockets: LabSocket[]
   /** The three queues of each direction that is watched. */
   readonly queues: DirectionView[]
   /** Calls that wait, and for what. */
@@ -38,6 +41,20 @@ export interface LabStep {
   readonly figures: LabFigure[]
   /** Numbers of the checks made at this step. */
   readonly checks: number[]
+}
+
+/** A socket, or what is left of a connection, as netstat shows it. */
+export interface LabSocket {
+  readonly host: string
+  readonly protocol: 'tcp' | 'udp'
+  readonly family: 4 | 6
+  /** As netstat writes it: `ESTABLISHED`. */
+  readonly state: string
+  /** Recv-Q and Send-Q, bytes; of a listener the accept queue's length, and 0. */
+  readonly recvQ: number
+  readonly sendQ: number
+  readonly local: EndpointSnapshot
+  readonly remote: EndpointSnapshot
 }
 
 /** One direction of a connection, in bytes of data. */

@@ -10,6 +10,24 @@ import { dropName } from '../wire/drop.ts'
 import { TcpFlag, type TcpHeader } from '../wire/tcp.ts'
 import { icmpText, icmpv6Text, otherText } from './ladder-icmp.ts'
 
+/** What a TCP segment says, in numbers; sequence numbers count from the initial ones. */
+export interface LadderSegment {
+  /** `SYN+ACK`. */
+  readonly flags: string
+  readonly sourcePort: number
+  readonly destinationPort: number
+  readonly seq: number
+  /** Bytes of data. */
+  readonly length: number
+  /** null without the flag ACK. */
+  readonly ack: number | null
+  /** The field as it is, not scaled. */
+  readonly window: number
+  readonly mss?: number
+  readonly windowScale?: number
+  readonly sack?: readonly (readonly [from: number, to: number])[]
+}
+
 /** A packet on a link. */
 export interface LadderEntry {
   readonly at: Micros
@@ -20,6 +38,8 @@ export interface LadderEntry {
   /** It was taken off the wire. */
   lost: boolean
   readonly text: string
+  /** What it says, when it is a TCP segment. */
+  readonly tcp?: LadderSegment
 }
 
 /** Records what passes the links of a network, each packet once, with when it left and when it arrived. */
@@ -31,6 +51,8 @@ export class Ladder {
   private readonly underway = new WeakMap<Frame, LadderEntry>()
   /** Initial sequence numbers, by direction of a connection. */
   private readonly firsts = new Map<string, number>()
+  /** What the segment described last says; null when it was none. */
+  private tcp: LadderSegment | null = null
   /** Is ARP shown too? Neighbour discovery and group reports never are. */
   private readonly arp: boolean
 
@@ -50,7 +72,9 @@ export class Ladder {
   sent(frame: Frame, from: string, to: string, medium: 'ethernet' | 'ip'): void {
     const text = this.describe(frame, medium)
     if (text === null) return
-    const entry: LadderEntry = { at: this.world.loop.now, from, to, arrived: null, lost: false, text }
+    const { tcp } = this
+    const base = { at: this.world.loop.now, from, to, arrived: null, lost: false, text }
+    const entry: LadderEntry = tcp === null ? base : { ...base, tcp }
     this.underway.set(frame, entry)
     this.entries.push(entry)
   }
@@ -80,6 +104,7 @@ export class Ladder {
   /** One line about a frame; null for what is left out. */
   describe(frame: Frame, medium: 'ethernet' | 'ip'): string | null {
     const { decoded } = this
+    this.tcp = null
     const trusted = frame.checksum !== 0
     const reason = decodeFrame(decoded, this.world.memory, frame.start, frame.end, medium)
     if (reason !== 0 && !trusted) return `damaged: ${dropName(reason)}`
@@ -114,11 +139,12 @@ export class Ladder {
     const isn = this.firsts.get(forward) ?? tcp.seq
     const peerIsn = this.firsts.get(`${there} > ${here}`) ?? tcp.ack
     const length = decoded.payloadEnd - decoded.payloadStart
-    const seq = (tcp.seq - isn) | 0
-    const words = [flagNames(tcp.flags), length > 0 ? `seq ${seq}:${seq + length} (${length})` : `seq ${seq}`]
-    if ((tcp.flags & TcpFlag.Ack) !== 0) words.push(`ack ${(tcp.ack - peerIsn) | 0}`)
+    this.tcp = segmentOf(tcp, isn, peerIsn, length)
+    const { seq, ack, flags } = this.tcp
+    const words = [flags, length > 0 ? `seq ${seq}:${seq + length} (${length})` : `seq ${seq}`]
+    if (ack !== null) words.push(`ack ${ack}`)
     if ((tcp.flags & TcpFlag.Rst) === 0) words.push(`win ${tcp.window}`)
-    const options = optionNames(tcp, peerIsn)
+    const options = optionNames(tcp, this.tcp)
     if (options !== '') words.push(`<${options}>`)
     return words.join(' ')
   }
@@ -143,16 +169,33 @@ const flagNames = (flags: number): string => {
   return names.length === 0 ? 'no flags' : names.join('+')
 }
 
-/** The options but time stamps, which are the same in every segment. */
-const optionNames = (tcp: TcpHeader, peerIsn: number): string => {
-  const names: string[] = []
-  if (tcp.mss > 0) names.push(`mss ${tcp.mss}`)
-  if (tcp.sackPermitted) names.push('sackOK')
-  if (tcp.windowScale >= 0) names.push(`wscale ${tcp.windowScale}`)
-  if ((tcp.flags & TcpFlag.Syn) !== 0 && tcp.hasTimestamps) names.push('TS')
-  for (let i = 0; i < tcp.sackCount; i++) {
-    names.push(`sack ${(tcp.sack[i * 2]! - peerIsn) | 0}:${(tcp.sack[i * 2 + 1]! - peerIsn) | 0}`)
+const segmentOf = (tcp: TcpHeader, isn: number, peerIsn: number, length: number): LadderSegment => {
+  const sack = Array.from({ length: tcp.sackCount }, (_, i): [number, number] => [
+    (tcp.sack[i * 2]! - peerIsn) | 0,
+    (tcp.sack[i * 2 + 1]! - peerIsn) | 0,
+  ])
+  return {
+    flags: flagNames(tcp.flags),
+    sourcePort: tcp.sourcePort,
+    destinationPort: tcp.destinationPort,
+    seq: (tcp.seq - isn) | 0,
+    length,
+    ack: (tcp.flags & TcpFlag.Ack) === 0 ? null : (tcp.ack - peerIsn) | 0,
+    window: tcp.window,
+    ...(tcp.mss > 0 ? { mss: tcp.mss } : {}),
+    ...(tcp.windowScale >= 0 ? { windowScale: tcp.windowScale } : {}),
+    ...(sack.length > 0 ? { sack } : {}),
   }
+}
+
+/** The options but time stamps, which are the same in every segment. */
+const optionNames = (tcp: TcpHeader, { mss, windowScale, sack = [] }: LadderSegment): string => {
+  const names: string[] = []
+  if (mss !== undefined) names.push(`mss ${mss}`)
+  if (tcp.sackPermitted) names.push('sackOK')
+  if (windowScale !== undefined) names.push(`wscale ${windowScale}`)
+  if ((tcp.flags & TcpFlag.Syn) !== 0 && tcp.hasTimestamps) names.push('TS')
+  for (const [from, to] of sack) names.push(`sack ${from}:${to}`)
   return names.join(',')
 }
 

@@ -19,7 +19,7 @@ import { openWindow } from './window.ts'
 
 /**
  * A segment arrives for a connection: RFC 9293 section 3.10.7, in its order. Section 3.10.7.1 (Closed) and 3.10.7.2
- * (Listen) are in reset.ts and listener.ts, 3.10.7.3 (Syn-Sent) in handshake.ts; here is 3.10.7.4.
+ * (Listen) are in reply.ts and listener.ts, 3.10.7.3 (Syn-Sent) in handshake.ts; here is 3.10.7.4.
  */
 
 /** States in which text is taken. */

@@ -87,6 +87,21 @@ describe('netglass lab', { timeout: 60_000 }, () => {
     expect(connections[0].samples[0]).toMatchObject({ direction: 'out', flags: 'S', seq: 0, window: 64_240 })
   })
 
+  it('gives segments, sockets and queues as numbers', () => {
+    const { steps } = JSON.parse(netglass('lab', 'three-queues', '--json').out)
+    expect(steps[0].segments[1].tcp).toEqual({
+      ...{ flags: 'SYN+ACK', sourcePort: 5050, destinationPort: steps[0].segments[0].tcp.sourcePort },
+      ...{ seq: 0, length: 0, ack: 1, window: 65_160, mss: 1460, windowScale: 7 },
+    })
+    const row = ({ host, state, recvQ, sendQ }: Record<string, unknown>) => [host, state, recvQ, sendQ]
+    expect(steps[0].sockets.map(row)).toEqual([
+      ['client', 'ESTABLISHED', 0, 6500],
+      ['server', 'LISTEN', 0, 0],
+      ['server', 'ESTABLISHED', 1500, 0],
+    ])
+    expect(steps[0].queues[0]).toMatchObject({ sends: [1000, 2000, 5000], sendQ: 6500, recvQ: 1500, delivered: 0 })
+  })
+
   it.each([
     [['connect', '--plot', 'x.png'], '--plot x.png: name it FILE.svg'],
     [['connect', '--series', 'x.txt'], '--series x.txt: name it FILE.json or FILE.csv'],
