@@ -215,7 +215,7 @@ const receiveOutOfOrder = (c: TcpConnection, segment: Segment): number => {
 }
 
 /** Ranges kept beyond the first gap: each costs time when another is put among them. */
-const MAX_RANGES = 4096
+const MAX_RANGES = 16_384
 
 // SACK, receiving side (RFC 2018 section 4).
 

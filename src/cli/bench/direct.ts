@@ -30,21 +30,25 @@ const demand = (result: number, wanted: number): void => {
   if (result !== wanted) throw new Error(`a call gave ${result} in place of ${wanted}`)
 }
 
-const listening = ({ server }: BenchPair): Socket => {
+export const listening = ({ server }: BenchPair): Socket => {
   const listener = open(server)
   demand(listener.bind({ address: '0.0.0.0', port: PORT }), 0)
   demand(listener.listen(4096), 0)
   return listener
 }
 
-const settle = ({ world }: BenchPair): void => {
+export const settle = ({ world }: BenchPair): void => {
   while (world.loop.turn()) {
     // Until nothing is left to do.
   }
 }
 
 /** Connects to the listener. @param from the client's address, for a port of whose own there is always room */
-const connected = (pair: BenchPair, listener: Socket, from: string | null = null): [client: Socket, server: Socket] => {
+export const connected = (
+  pair: BenchPair,
+  listener: Socket,
+  from: string | null = null,
+): [client: Socket, server: Socket] => {
   const client = open(pair.client)
   pair.world.loop.refresh()
   if (from !== null) {
@@ -94,7 +98,6 @@ export const crowd = (count: number): Crowd => {
   add(count - 3 * sample)
   const last = add(sample)
   const bytes = (stackBytes(pair) - before) / (2 * (count - sample))
-  pair.close()
   return { bytes, slowdown: last / first }
 }
 
