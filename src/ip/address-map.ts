@@ -2,8 +2,8 @@
  * A hash table whose keys are an IP address, as four words, and a small number beside it: an interface's index, or
  * whatever else tells apart two things with one address.
  *
- * Looking up takes and makes no object. Slots are probed one after another, in an array that doubles when it is two
- * thirds full; removal moves later entries back, so that no tombstones gather. The hash is keyed, because strangers choose
+ * Looking up takes and makes no object. Slots are probed one after another, in an array that doubles when it is half
+ * full; removal moves later entries back, so that no tombstones gather. The hash is keyed, because strangers choose
  * addresses.
  */
 export class AddressMap<V> {
@@ -46,7 +46,7 @@ export class AddressMap<V> {
       this.slots[found] = value
       return
     }
-    if ((this.size + 1) * 3 > (this.mask + 1) * 2) this.grow()
+    if ((this.size + 1) * 2 > this.mask + 1) this.grow()
     this.size++
     this.insert(w0, w1, w2, w3, scope, value)
   }
