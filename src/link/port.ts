@@ -40,6 +40,8 @@ export interface LinkPort {
   readonly carrier: boolean
   /** Would it drop every frame now, for want of room? Senders that look are told at once, and lose nothing. */
   readonly isFull?: boolean
+  /** Are connections to keep to their pacing rate, as over Linux's fq queue? */
+  readonly paces?: boolean
   /** Who receives what arrives here. Set once, by whoever plugs in. */
   user: LinkUser | null
   /** Observers of this port, in order; most ports have none. */

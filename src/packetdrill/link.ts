@@ -14,6 +14,7 @@ const MOST_SEGMENTED = 65_535
 export class ScriptLink implements LinkPort {
   features: LinkFeatures
   readonly carrier = true
+  paces = false
   /** Does a queue of no length let nothing out? */
   isFull = false
   user: LinkUser | null = null

@@ -168,10 +168,11 @@ export class Shell {
   private tc(args: readonly string[]): Ended {
     const kind = args.find((arg) => arg === 'pfifo' || arg === 'fq')
     const limit = args.indexOf('limit')
-    if (args[0] !== 'qdisc' || kind === 'fq' || (limit >= 0 && args[limit + 1] !== '0')) {
+    if (args[0] !== 'qdisc' || (limit >= 0 && args[limit + 1] !== '0')) {
       throw new Unsupported(`tc ${args.join(' ')}`)
     }
     this.options.link.isFull = limit >= 0
+    this.options.link.paces = kind === 'fq'
     return DONE
   }
 
