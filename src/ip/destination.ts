@@ -30,6 +30,8 @@ export interface DestinationParts {
   readonly mtu: number
   readonly mtuLocked: boolean
   readonly hopLimit: number
+  readonly advertisedMss?: number
+  readonly initialCwnd?: number
 }
 
 /**
@@ -52,6 +54,9 @@ export class Destination {
   readonly mtuLocked: boolean
   /** Hop limit of packets whose sender has no wish; 0 for the host's default. */
   readonly hopLimit: number
+  /** What its route says of TCP's MSS and first window; 0 for nothing. */
+  readonly advertisedMss: number
+  readonly initialCwnd: number
   readonly generation: number
   /** Link-layer address of a group or of everybody; -1 when a neighbour is to be asked. */
   readonly linkAddress: MacAddress
@@ -74,6 +79,8 @@ export class Destination {
     this.mtu = parts.mtu
     this.mtuLocked = parts.mtuLocked
     this.hopLimit = parts.hopLimit
+    this.advertisedMss = parts.advertisedMss ?? 0
+    this.initialCwnd = parts.initialCwnd ?? 0
     this.generation = stack.generation
     this.identSlot = stack.identSlot(address)
     this.requestedSource = source
@@ -210,11 +217,13 @@ const assemble = (
   // lo's MTU is more than IPv4 can fill.
   let mtu = address.isIpv4 ? Math.min(iface.mtu, IPV4_MAX_PACKET) : iface.ndp.mtu
   if (route !== null && route.mtu > 0 && route.mtu < mtu) mtu = route.mtu
-  if (path !== undefined && path.mtu > 0 && path.mtu < mtu) mtu = path.mtu
+  const mtuLocked = route?.mtuLocked === true || path?.mtuLocked === true
+  if (path !== undefined && path.mtu > 0 && path.mtu < mtu && route?.mtuLocked !== true) mtu = path.mtu
   let hopLimit = route === null ? 0 : route.hopLimit
   if (hopLimit === 0 && !address.isIpv4) hopLimit = iface.ndp.hopLimit
-  const parts = { stack, address, source, interface: iface, kind, gateway, mtu, hopLimit }
-  return new Destination({ ...parts, mtuLocked: path?.mtuLocked === true }, requestedSource, requestedInterface)
+  const { advertisedMss = 0, initialCwnd = 0 } = route ?? {}
+  const way = { stack, address, source, interface: iface, kind, gateway, mtu, mtuLocked, hopLimit }
+  return new Destination({ ...way, advertisedMss, initialCwnd }, requestedSource, requestedInterface)
 }
 
 const chooseSource = (

@@ -44,6 +44,11 @@ export interface RouteSpec {
   readonly metric?: number
   /** Path MTU to put in place of the interface's, bytes; 0 for none. */
   readonly mtu?: number
+  /** Does no ICMP message change that, and may packets be fragmented: `mtu lock`? */
+  readonly mtuLocked?: boolean
+  /** The MSS to announce over it (`advmss`), and TCP's first window in segments (`initcwnd`); 0 for TCP's own. */
+  readonly advertisedMss?: number
+  readonly initialCwnd?: number
   /** Hop limit of packets sent along it; 0 for the host's. */
   readonly hopLimit?: number
   readonly protocol?: RouteProtocol
@@ -69,6 +74,9 @@ export class Route {
   readonly source: IpAddress | null
   readonly metric: number
   mtu: number
+  readonly mtuLocked: boolean
+  readonly advertisedMss: number
+  readonly initialCwnd: number
   hopLimit: number
   readonly protocol: RouteProtocol
   readonly scope: number
@@ -90,6 +98,9 @@ export class Route {
     this.interface = spec.interface ?? null
     this.source = spec.source ?? null
     this.mtu = spec.mtu ?? 0
+    this.mtuLocked = spec.mtuLocked ?? false
+    this.advertisedMss = spec.advertisedMss ?? 0
+    this.initialCwnd = spec.initialCwnd ?? 0
     this.hopLimit = spec.hopLimit ?? 0
     this.protocol = spec.protocol ?? 'boot'
     this.scope = spec.scope ?? (v4 ? defaultScope(this.type, this.gateway) : Scope.Global)

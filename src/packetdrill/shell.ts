@@ -1,4 +1,8 @@
 import type { Host } from '../host/host.ts'
+import { snapshot } from '../inspect/snapshot.ts'
+import type { TcpSnapshot } from '../inspect/snapshot-types.ts'
+import { TcpState, tcpStateName } from '../tcp/state.ts'
+import { parseIpPrefix } from '../wire/address.ts'
 import type { ScriptLink } from './link.ts'
 import { Unsupported } from './script.ts'
 import { type Pipeline, parseShell, type ShellCommand } from './shell-words.ts'
@@ -34,6 +38,13 @@ const WITHOUT_EFFECT: ReadonlySet<string> = new Set([
   'net.ipv4.tcp_fastopen_key',
   'net.ipv4.tcp_fastopen_blackhole_timeout_sec',
 ])
+
+/** What `ip route` calls a route's attributes, and what a `RouteSpec` does. */
+const ROUTE_ATTRIBUTES: Readonly<Record<string, string>> = {
+  mtu: 'mtu',
+  advmss: 'advertisedMss',
+  initcwnd: 'initialCwnd',
+}
 
 const HYSTART_DETECT = '/sys/module/tcp_cubic/parameters/hystart_detect'
 
@@ -92,7 +103,7 @@ export class Shell {
       case 'nstat':
         return this.nstat()
       case 'grep':
-        return grep(args, input)
+        return grep(args, (path) => (path === null ? input : this.procFile(path)))
       case 'echo':
         return this.echo(args, output)
       case 'rm':
@@ -161,8 +172,29 @@ export class Shell {
     throw new Unsupported(`ip ${words.join(' ')}`)
   }
 
-  private route(_words: readonly string[]): Ended {
-    throw new Unsupported('ip route')
+  /** `ip route add|change|replace PREFIX [via ADDRESS] [dev NAME] [advmss N] [mtu [lock] N] [initcwnd N]` */
+  private route([verb = '', target = '', ...words]: readonly string[]): Ended {
+    const prefix = parseIpPrefix(target.includes('/') ? target : `${target}/${target.includes(':') ? 128 : 32}`)
+    if (!['add', 'change', 'replace'].includes(verb) || prefix === undefined) {
+      throw new Unsupported(`ip route ${verb} ${target}`)
+    }
+    const { host, link } = this.options
+    const spec = { prefix, interface: host.ip.interfaces.find(({ port }) => port === link) ?? null }
+    const values: Record<string, number | boolean> = {}
+    const rest = [...words]
+    for (let word = rest.shift(); word !== undefined; word = rest.shift()) {
+      if (word === 'mtu' && rest[0] === 'lock') {
+        values['mtuLocked'] = true
+        rest.shift()
+      }
+      const value = rest.shift()
+      // The link has nobody on it but the peer: which gateway is named makes no difference.
+      if (word === 'via' || word === 'dev') continue
+      const name = ROUTE_ATTRIBUTES[word]
+      if (name === undefined) throw new Unsupported(`ip route … ${word}`)
+      values[name] = Number(value)
+    }
+    return host.ip.routes.replace({ ...spec, ...values }) === 0 ? DONE : { status: 2, output: '' }
   }
 
   private tc(args: readonly string[]): Ended {
@@ -202,6 +234,22 @@ export class Shell {
     return flat
   }
 
+  /** /proc/net/tcp and tcp6, as far as ports and states: addresses are zeros. */
+  private procFile(path: string): string {
+    const family = { '/proc/net/tcp': 4, '/proc/net/tcp6': 6 }[path]
+    if (family === undefined) throw new Unsupported(`the file ${path}`)
+    const hex = (value: number, digits: number): string => value.toString(16).toUpperCase().padStart(digits, '0')
+    const rows = snapshot(this.options.host).sockets.filter(
+      (socket) => socket.protocol === 'tcp' && socket.family === family,
+    ) as TcpSnapshot[]
+    return rows
+      .map(({ local, remote, state }, row) => {
+        const [here, there] = [local, remote].map(({ port }) => `${'0'.repeat(family === 4 ? 8 : 32)}:${hex(port, 4)}`)
+        return `${String(row).padStart(4)}: ${here} ${there} ${hex(stateNumber(state), 2)} \n`
+      })
+      .join('')
+  }
+
   private echo(args: readonly string[], output: string | null): Ended {
     if (output === null || output === '/dev/null') return { status: 0, output: `${args.join(' ')}\n` }
     // Both of HyStart's detectors are always on.
@@ -221,15 +269,18 @@ export class Shell {
   }
 }
 
+const stateNumber = (name: string): number => Object.values(TcpState).find((state) => tcpStateName(state) === name) ?? 0
+
 const splitSetting = (text: string): [string, string] => {
   const equals = text.indexOf('=')
   if (equals < 0) throw new Unsupported(`${text} without a value`)
   return [text.slice(0, equals), text.slice(equals + 1)]
 }
 
-const grep = (args: readonly string[], input: string): Ended => {
+/** @param read the text of a file, or with null what is piped in */
+const grep = (args: readonly string[], read: (path: string | null) => string): Ended => {
   const [pattern = '', ...files] = args
-  if (files.length > 0) throw new Unsupported('grep in files')
-  const lines = input.split('\n').filter((line) => line.includes(pattern))
+  const text = files.length === 0 ? read(null) : files.map(read).join('')
+  const lines = text.split('\n').filter((line) => line.includes(pattern))
   return { status: lines.length > 0 ? 0 : 1, output: lines.join('\n') }
 }

@@ -163,7 +163,7 @@ export const startTransfer = (c: TcpConnection): void => {
   if (cc !== layer.pristineCongestion) {
     // One segment only, if the SYN or its answer had to be sent more than twice (RFC 5681 section 3.1). Beyond that, what
     // was lost of the handshake says nothing about the path.
-    cc.cwnd = cc.totalRetransmitted > 1 && cc.undoable ? 1 : layer.settings.initial_cwnd
+    cc.cwnd = cc.totalRetransmitted > 1 && cc.undoable ? 1 : c.destination?.initialCwnd || layer.settings.initial_cwnd
     cc.ssthresh = INFINITE_SSTHRESH
     cc.state = CaState.Open
     cc.undoable = false

@@ -17,13 +17,15 @@ const ipHeaderLength = (c: TcpConnection): number => (c.remote.isIpv4 ? 20 : 40)
 
 /** The MSS to announce: what the interface takes in one packet, or less if the application says so (RFC 6691). */
 export const advertisedMss = (c: TcpConnection): number => {
+  const fromRoute = c.destination?.advertisedMss ?? 0
   const mtu = c.destination?.interface.mtu ?? DEFAULT_MSS + 40
   const routeMtu = c.destination === null ? mtu : Math.min(mtu, c.destination.mtu)
   const mss = Math.min(
     Math.max(routeMtu - ipHeaderLength(c) - TCP_MIN_HEADER, 256),
     65_535 - ipHeaderLength(c) - TCP_MIN_HEADER,
   )
-  return c.options.maxSegment > 0 ? Math.min(mss, c.options.maxSegment) : mss
+  const announced = fromRoute > 0 ? fromRoute : mss
+  return c.options.maxSegment > 0 ? Math.min(announced, c.options.maxSegment) : announced
 }
 
 /** Bytes of data in a packet of `mtu` bytes with the options that every segment of `c` carries. */

@@ -10,9 +10,7 @@ import { type TcpConnection, TcpTimer } from './connection.ts'
 const FREE_SEGMENTS = 10
 
 const paces = (c: TcpConnection): boolean =>
-  c.cc.paces ||
-  c.options.maxPacingRate !== Number.POSITIVE_INFINITY ||
-  c.destination?.interface.port.paces === true
+  c.cc.paces || c.options.maxPacingRate !== Number.POSITIVE_INFINITY || c.destination?.interface.port.paces === true
 
 /** Must what is sent next wait? Then the timer is set for it. */
 export const mustPace = (c: TcpConnection): boolean => {
