@@ -68,9 +68,36 @@ export const writable = (buffers: readonly Data[], syscall: string): readonly Ui
 export const roomFor = (buffers: readonly Uint8Array[]): Uint8Array =>
   buffers.length === 1 ? buffers[0]! : new Uint8Array(buffers.reduce((sum, { length }) => sum + length, 0))
 
+/** Buffers that share a record when they are not copied: Linux's MAX_SKB_FRAGS. */
+const MOST_FRAGMENTS = 17
+
+/** A zero-copy send of many buffers: no more of them leave together than one record of the kernel has places for. */
+const sendFragments = async (sys: Sys, socket: Socket, buffers: readonly Data[], flags: number): Promise<number> => {
+  const parts = buffers.map(bytesOf).filter(({ length }) => length > 0)
+  let total = 0
+  for (let first = 0; first < parts.length; first += MOST_FRAGMENTS) {
+    const group = gather(parts.slice(first, first + MOST_FRAGMENTS))
+    const goesOn = first + MOST_FRAGMENTS < parts.length
+    const how = flags | (goesOn ? C.MSG_EOR : 0) | (first > 0 ? C.MSG_CONTINUED : 0)
+    try {
+      const sent = await transmit(sys, socket, group, group.length, how, null, null, 'sendmsg')
+      total += sent
+      if (sent < group.length) break
+    } catch (error) {
+      // An error after some bytes is for the next call to report.
+      if (total === 0) throw error
+      break
+    }
+  }
+  return total
+}
+
 /** sendmsg(2). */
 export const sendMessage = (sys: Sys, socket: Socket, message: Msghdr, flags: number): Promise<number> => {
   if (message.msg_iov.length > C.IOV_MAX) return Promise.reject(failure(-Errno.EMSGSIZE, 'sendmsg'))
+  if ((flags & C.MSG_ZEROCOPY) !== 0 && socket.isStream && message.msg_iov.length > MOST_FRAGMENTS) {
+    return sendFragments(sys, socket, message.msg_iov, flags)
+  }
   const bytes = gather(message.msg_iov)
   const control = message.msg_control === undefined ? null : withFiles(sys, message.msg_control)
   if (typeof control === 'number') return Promise.reject(failure(control, 'sendmsg'))

@@ -68,7 +68,7 @@ export const runPacketdrill = async (text: string, options: PacketdrillOptions =
     await runner.run()
     ended = { outcome: 'passed', line: null, reason: '', expected: null, actual: null }
   } catch (error) {
-    ended = judge(error)
+    ended = judge(error, runner?.line ?? null)
   }
   const duration = stage?.now ?? 0
   const ladder = runner?.ladder ?? []
@@ -76,13 +76,17 @@ export const runPacketdrill = async (text: string, options: PacketdrillOptions =
   return { ...ended, ipVersion, ladder, duration }
 }
 
-const judge = (error: unknown): Pick<PacketdrillResult, 'outcome' | 'line' | 'reason' | 'expected' | 'actual'> => {
+/** @param line the one that was being played */
+const judge = (
+  error: unknown,
+  line: number | null,
+): Pick<PacketdrillResult, 'outcome' | 'line' | 'reason' | 'expected' | 'actual'> => {
   if (error instanceof Mismatch) {
-    const { line, message, expected, actual } = error
-    return { outcome: 'failed', line, reason: message, expected, actual }
+    const { message: reason, expected, actual } = error
+    return { outcome: 'failed', line: error.line, reason, expected, actual }
   }
   const rest = { expected: null, actual: null }
-  if (error instanceof Unsupported) return { outcome: 'unsupported', line: null, reason: error.message, ...rest }
+  if (error instanceof Unsupported) return { outcome: 'unsupported', line, reason: error.message, ...rest }
   if (error instanceof ScriptError) return { outcome: 'failed', line: error.line, reason: error.message, ...rest }
   throw error
 }
@@ -90,9 +94,9 @@ const judge = (error: unknown): Pick<PacketdrillResult, 'outcome' | 'line' | 're
 /** A result as text: the mismatch, and the exchange up to it. @param name the script's, for the first line */
 export const formatResult = (name: string, result: PacketdrillResult): string => {
   const { outcome, ipVersion, line, reason, expected, actual, ladder } = result
-  const lines = [`${outcome.toUpperCase()}  ${name} [${ipVersion}]${reason === '' ? '' : `: ${reason}`}`]
+  const where = `${name}${line === null ? '' : `:${line}`} [${ipVersion}]`
+  const lines = [`${outcome.toUpperCase()}  ${where}${reason === '' ? '' : `: ${reason}`}`]
   if (outcome !== 'failed') return lines[0]!
-  lines[0] = `FAILED  ${name}${line === null ? '' : `:${line}`} [${ipVersion}]: ${reason}`
   if (expected !== null) lines.push(`  expected: ${expected}`)
   if (actual !== null) lines.push(`  came:     ${actual}`)
   if (ladder.length > 0) lines.push('  the exchange so far:', formatLadder(ladder))

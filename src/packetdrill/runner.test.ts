@@ -104,7 +104,7 @@ describe('a script that cannot be run', () => {
   })
 
   it('an unknown system call', async () => {
-    expect(await told('0 ptrace(1) = 0')).toBe('unsupported: the system call ptrace')
+    expect(await told('0 ptrace(1) = 0')).toBe('unsupported in line 1: the system call ptrace')
   })
 
   it('one that makes no sense has failed', async () => {

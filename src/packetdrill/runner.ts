@@ -76,6 +76,8 @@ export class Runner {
   /** The names that code knows, and what it has given values to. */
   private readonly names = new Map<string, number | string>(Object.entries(TCP_NAMES))
   private readonly steps: Step[] = []
+  /** The line that is being played; null before the first. */
+  line: number | null = null
 
   constructor(script: Script, configuration: Configuration, stage: Stage, shell: Shell) {
     this.script = script
@@ -107,6 +109,7 @@ export class Runner {
     this.stage.link.sent.length = 0
     this.stage.link.onSent = (packet) => this.noteSent(packet)
     for (const event of script.events) {
+      this.line = event.line
       const moment = this.momentOf(event)
       await this.event(event, moment)
       await this.stage.runUntil(this.stage.now + EVENT_TIME)
