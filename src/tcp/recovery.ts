@@ -434,12 +434,11 @@ export const processProbeAck = (c: TcpConnection, ack: number, flags: number): v
 export const onSettled = (c: TcpConnection): void => {
   const cc = c.cc
   const before = cc.inFlight
-  const lost = cc.lost
   rackDetect(c)
   if (cc.inFlight !== before) {
     if (cc.state !== CaState.Recovery) {
       enterRecovery(c, false)
-      if (c.control.control === undefined) reduceWindow(c, 1, cc.lost - lost, false)
+      if (c.control.control === undefined) reduceWindow(c, 1, false)
     }
     retransmitLost(c)
   }

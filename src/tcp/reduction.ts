@@ -23,8 +23,12 @@ export const beginReduction = (c: TcpConnection): void => {
   if (c.has(Feature.Ecn)) cc.ecn |= EcnFlag.QueueCwr
 }
 
-/** Proportional rate reduction (RFC 6937): sends in proportion to what is delivered, down to the threshold. */
-export const reduceWindow = (c: TcpConnection, delivered: number, lost: number, advanced: boolean): void => {
+/**
+ * Proportional rate reduction (RFC 6937): sends in proportion to what is delivered, down to the threshold; below it what
+ * was delivered and not yet made up for, and one more where that is safe.
+ * @param isSafe has a retransmission arrived, and none been lost?
+ */
+export const reduceWindow = (c: TcpConnection, delivered: number, isSafe: boolean): void => {
   const cc = c.cc
   if (delivered <= 0 || cc.priorCwnd === 0) return
   cc.prrDelivered += delivered
@@ -34,7 +38,7 @@ export const reduceWindow = (c: TcpConnection, delivered: number, lost: number, 
     send = Math.floor((cc.ssthresh * cc.prrDelivered + cc.priorCwnd - 1) / cc.priorCwnd) - cc.prrOut
   } else {
     send = Math.max(cc.prrDelivered - cc.prrOut, delivered)
-    if (advanced && lost === 0) send++
+    if (isSafe) send++
     send = Math.min(room, send)
   }
   // The first retransmission goes out at once.
