@@ -5,6 +5,7 @@ import { SO_RCVBUF, SO_SNDBUF, SOL_SOCKET } from '../socket/constants.ts'
 import { table } from './endings.ts'
 import type { Lab } from './lab.ts'
 import { acceptOne, connectTo, listenAt, readToEnd } from './programs.ts'
+import { hostMemory, throughput } from './queues-memory.ts'
 import type { Scenario } from './scenario.ts'
 
 /** Section D, sizes: the windows that bound what is in flight, and the sizes of the queues behind them. */
@@ -127,7 +128,7 @@ const buffers: Scenario = {
   group: 'D',
   title: 'Sizes of the queues: what is asked for, what one gets, and what it is worth',
   description:
-    'SO_SNDBUF and SO_RCVBUF are doubled, for the overhead of packets, after they were cut to wmem_max and rmem_max, and never fall below 4608 and 2304. Whoever leaves them alone gets queues that grow with the connection, to the third value of tcp_wmem and tcp_rmem. Whoever sets them fixes them: with a small queue throughput is queue size by round-trip time.',
+    'SO_SNDBUF and SO_RCVBUF are doubled, for the overhead of packets, after they were cut to wmem_max and rmem_max, and never fall below 4608 and 2304. Whoever leaves them alone gets queues that grow with the connection, to the third value of tcp_wmem and tcp_rmem. Whoever sets them fixes them: with a small queue throughput is queue size by round-trip time. tcp_mem bounds what all queues of a host hold together.',
   async run(lab) {
     const { client, server } = lab.pair({ rate: 100e6 })
     lab.hide(client)
@@ -143,6 +144,7 @@ const buffers: Scenario = {
     lab.check('50,000: doubled, except on BSD', sizes[3]!.slice(1), both(50_000))
     lab.check('10,000,000: wmem_max and rmem_max, doubled', sizes[4]!.slice(1), both(212_992))
     await autotuning(lab, client, server)
+    await hostMemory(lab)
     await throughput(lab)
   },
 }
@@ -198,67 +200,6 @@ const autotuning = async (lab: Lab, client: Host, server: Host): Promise<void> =
   lab.check('and has grown', free![1]! > 400_000 && free![1]! <= 6_291_456, true)
   lab.check('so has SendQ', free![3]! > free![2]! && free![3]! <= 4_194_304, true)
   lab.check('set, nothing grows', set, new Array(4).fill(lab.report.personality === 'linux' ? 40_000 : 20_000))
-}
-
-const KIBIBYTE = 1024
-
-/** 1 KiB to 512 KiB, doubling: bytes that two seconds carry. */
-const throughput = async (lab: Lab): Promise<void> => {
-  const results: { size: number; rate: number }[] = []
-  const client = lab.host('client-2')
-  const server = lab.host('server-2')
-  lab.countDataOnly(client, server)
-  lab.link(client, server, { delay: 10, rate: 100e6, addresses: ['10.2.0.1/24', '10.2.0.2/24'] })
-  for (const host of [client, server]) {
-    host.sysctl.set('net.core.rmem_max', '1048576')
-    host.sysctl.set('net.core.wmem_max', '1048576')
-  }
-  for (let size = KIBIBYTE; size <= 512 * KIBIBYTE; size *= 2) {
-    const port = 6000 + results.length
-    const read = { bytes: 0 }
-    lab.spawn(server, 'reader', async (sys) => {
-      const listener = listenAt(sys, port)
-      sys.setsockopt(listener, SOL_SOCKET, SO_RCVBUF, size)
-      const fd = await sys.accept(listener)
-      const buffer = new Uint8Array(65_536)
-      for (let count = -1; count !== 0; read.bytes += count) count = await sys.recv(fd, buffer)
-    })
-    await lab.quietly(() => server.sockets.tcp.listeners.size === 1)
-    const sender = lab.spawn(client, 'sender', async (sys) => {
-      const fd = sys.socket(2, 1)
-      sys.setsockopt(fd, SOL_SOCKET, SO_SNDBUF, size)
-      await sys.connect(fd, { address: '10.2.0.2', port })
-      for (;;) await sys.send(fd, new Uint8Array(100_000))
-    })
-    await lab.quietly(() => read.bytes > 0)
-    // The first second is for the congestion window to grow.
-    await lab.quietly(() => false, 1000)
-    const before = read.bytes
-    await lab.quietly(() => false, 1000)
-    results.push({ size, rate: ((read.bytes - before) * 8) / 1e6 })
-    sender.signal(9)
-    await lab.quietly(() => server.sockets.tcp.listeners.size === 0)
-  }
-  const rows = results.map(({ size, rate }) => {
-    const possible = Math.min(97, (size * 8) / 0.02 / 1e6)
-    return [`${size / KIBIBYTE} KiB`, rate.toFixed(2), possible.toFixed(2), '#'.repeat(Math.round(rate / 2))]
-  })
-  const heads = ['queues', 'Mbit/s', 'queue / RTT', '']
-  lab.figure('Throughput against the size of both queues: 100 Mbit/s, 20 ms there and back', table([heads, ...rows]))
-  await lab.step('What a queue is worth: its size by the round-trip time, until the link is full')
-  const small = results.filter(({ size }) => size >= 4 * KIBIBYTE && size <= 64 * KIBIBYTE)
-  const shares = small.map(({ size, rate }) => rate / ((size * 8) / 0.02 / 1e6))
-  lab.check(
-    '4 to 64 KiB: at most the queue in each round trip',
-    shares.every((part) => part <= 1.02),
-    true,
-  )
-  lab.check(
-    'and half of that at least',
-    shares.every((part) => part >= 0.5),
-    true,
-  )
-  lab.check('512 KiB fill the link, Mbit/s', Math.round(results.at(-1)!.rate) >= 90, true)
 }
 
 export const queueWindowScenarios: readonly Scenario[] = [windows, buffers]

@@ -9,6 +9,9 @@ import { expandSendBuffer } from './window.ts'
 /** What a record costs beside its data where overhead counts, bytes. */
 const RECORD_OVERHEAD = 1280
 
+/** The least that a send queue shrinks to, bytes. */
+const MIN_SEND_BUFFER = 4608
+
 /** Memory that the send queue takes, in the terms of SO_SNDBUF. */
 export const sendQueued = (c: TcpConnection): number => {
   const bytes = c.sendRing === null ? 0 : c.sendRing.length
@@ -20,6 +23,12 @@ export const sendQueued = (c: TcpConnection): number => {
 export const hasSendSpace = (c: TcpConnection): boolean => sendQueued(c) < c.sendBuffer && belowNotSentLowat(c, 1)
 
 /** @param times as much as is unsent counts: a program is woken only when half of it has gone */
+/** The host has no memory for more: the queue becomes half as large as what is in it, and so is not writable before that is gone. */
+export const moderateSendBuffer = (c: TcpConnection): void => {
+  if ((c.bufferLocks & BufferLock.Send) !== 0) return
+  c.sendBuffer = Math.max(MIN_SEND_BUFFER, Math.min(c.sendBuffer, sendQueued(c) >> 1))
+}
+
 const belowNotSentLowat = (c: TcpConnection, times: number): boolean => {
   const limit = c.options.notSentLowat || c.layer.settings.tcp_notsent_lowat
   if (limit === 0xffff_ffff) return true

@@ -1,3 +1,4 @@
+import { MILLISECOND, type Micros } from '../core/clock.ts'
 import type { Frame } from '../core/frame.ts'
 import type { Loop } from '../core/loop.ts'
 import { Md5 } from '../core/md5.ts'
@@ -58,6 +59,8 @@ export class TcpLayer {
   timeWaits = 0
   /** Connections open to tcp_mem's limit: bytes in all queues. */
   queuedBytes = 0
+  private isShort = false
+  private shortSince: Micros = 0
   /** Challenge ACKs sent in the second that began at `challengeSecond` (RFC 5961 section 7). */
   private challengeSecond = -1
   private challengesLeft = 0
@@ -139,11 +142,32 @@ export class TcpLayer {
     fireTimer(c, kind)
   }
 
-  /** Is memory for queues short for the whole host (tcp_mem's second value)? */
+  /** Is memory for queues short for the whole host: above tcp_mem's second value, and until it is below the first? */
   get underPressure(): boolean {
-    return this.queuedBytes > this.settings.tcp_mem[1] * 4096
+    const [low, pressure] = this.settings.tcp_mem
+    const pages = this.queuedBytes / PAGE
+    if (pages > pressure && !this.isShort) {
+      this.isShort = true
+      this.shortSince = this.loop.now
+      this.mib.tcpExt.TCPMemoryPressures++
+    } else if (pages <= low && this.isShort) {
+      this.isShort = false
+      this.mib.tcpExt.TCPMemoryPressuresChrono += Math.floor((this.loop.now - this.shortSince) / MILLISECOND)
+    }
+    return this.isShort
+  }
+
+  /**
+   * Is there no memory for queues any more (tcp_mem's third value)? An empty queue takes one segment all the same, so
+   * that every connection gets on.
+   */
+  get isExhausted(): boolean {
+    return this.queuedBytes > this.settings.tcp_mem[2] * PAGE && this.underPressure
   }
 }
+
+/** What tcp_mem counts in, bytes. */
+const PAGE = 4096
 
 const hashAddresses = (hasher: SipHasher, local: IpAddress, remote: IpAddress): SipHasher =>
   hasher

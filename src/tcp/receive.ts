@@ -73,6 +73,12 @@ const receiveInOrder = (c: TcpConnection, segment: Segment): number => {
   if (segment.dataLength > roomFor(c)) segment.trimBack(roomFor(c))
   const length = segment.dataLength
   if (length > 0) {
+    if (layer.isExhausted && c.receiveQueueBytes > 0) {
+      // Not even an ACK: it comes again, when there may be memory.
+      layer.mib.tcpExt.TCPRcvQDrop++
+      c.ready(Readiness.In)
+      return Drop['no-memory']
+    }
     if (!c.ownReceiveRing().appendFrom(segment.dataStart, length)) return Drop['no-memory']
     layer.queuedBytes += length
     rcv.nxt = (rcv.nxt + length) | 0
@@ -186,6 +192,10 @@ const receiveOutOfOrder = (c: TcpConnection, segment: Segment): number => {
   if (((end - rcv.copied) | 0) > Math.max(limit, openWindow(c) + receiveQueued(c))) {
     layer.mib.tcpExt.TCPOFODrop++
     return Drop['tcp-receive-buffer-full']
+  }
+  if (layer.isExhausted) {
+    layer.mib.tcpExt.TCPOFODrop++
+    return Drop['no-memory']
   }
   c.reassembly ??= new Reassembly()
   const reassembly = c.reassembly

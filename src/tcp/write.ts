@@ -3,7 +3,7 @@ import { seqGt } from '../core/seq.ts'
 import { TcpFlag } from '../wire/tcp.ts'
 import { Chrono, startChrono } from './chronograph.ts'
 import { Nagle, Shutdown, type TcpConnection } from './connection.ts'
-import { hasSendSpace, sendQueued } from './flow.ts'
+import { hasSendSpace, moderateSendBuffer, sendQueued } from './flow.ts'
 import { currentMss, recordGoal } from './mss.ts'
 import { pushPending, restartAfterIdle, SendMode, sendPending } from './output.ts'
 import { checkApplicationLimited } from './rate.ts'
@@ -59,6 +59,10 @@ export const write = (c: TcpConnection, source: Uint8Array, at: number, length: 
     let room = record === null || (record.marks & RecordMark.EndOfRecord) !== 0 ? 0 : goal - record.length
     if (room <= 0) {
       if (!hasSendSpace(c)) break
+      if (layer.isExhausted && queue.length > 0) {
+        moderateSendBuffer(c)
+        break
+      }
       record = null
       room = goal
     }
