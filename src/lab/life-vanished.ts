@@ -163,6 +163,11 @@ const transfer = async (lab: Lab, index: number, ending: 'close' | 'shutdown' | 
   lab.powerOff(client)
   await lab.pass(7 * 24 * 3600 * 1000, `${what}: the host lost power a week ago`)
   showEndings(lab, [sender, reader])
+  if (got < SIZE) {
+    lab.note(
+      `Where the data is: of ${SIZE} bytes ${got} were read, and ${SIZE - got} are lost: they were in SendQ, in the memory of a dead host.`,
+    )
+  }
   await lab.step('What each program has said')
   lab.leave(client, server)
   return { sender, reader, left: SIZE - got, got: () => got }
