@@ -19,7 +19,11 @@ describe('docs/QUESTIONS.md', () => {
     const scenario = findScenario(row)!
     const style = new LabText()
     let printed = style.header(scenario, 1)
-    await runScenario(scenario, { onStep: (step, report) => void (printed += style.step(step, report)) })
+    await runScenario(scenario, {
+      onStep(step, report) {
+        printed += style.step(step, report)
+      },
+    })
     const output = printed.split('\n').map((line) => line.trimEnd())
     // The parts between the cuts stand in the output one after the other, line for line.
     let from = 0
