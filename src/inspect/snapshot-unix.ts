@@ -37,7 +37,7 @@ const describe = (socket: UnixSocket, peers: number, holders: Holder[]): UnixSna
     references: OWN_REFERENCES + peers,
     uid: socket.uid,
     holders,
-    receiveQueue: listener === null ? socket.receivable : listener.pendingCount,
+    receiveQueue: listener === null ? Math.max(0, socket.ioctl(C.FIONREAD, 0)) : listener.pendingCount,
     sendQueue: socket.charged,
     backlog: listener === null ? 0 : listener.backlog,
     memory: {

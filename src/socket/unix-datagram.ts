@@ -71,12 +71,13 @@ export class UnixDatagramSocket extends UnixSocket {
       if (typeof read === 'number') return read
       if (read === '') return -Errno.EINVAL
       name = read
-    } else if (this.peer === null) return -Errno.ENOTCONN
+    }
     this.bindForCredentials()
     if (length > this.sendBuffer - 32) return -Errno.EMSGSIZE
     const error = this.takeError()
     if (error !== 0) return -error
     if ((this.shutdownBits & 2) !== 0) return -Errno.EPIPE
+    if (name === '' && this.peer === null) return -Errno.ENOTCONN
     if (this.charged >= this.sendBuffer) return -Errno.EAGAIN
     const target = name === '' ? this.livePeer() : this.findPeer(name)
     if (typeof target === 'number') return target

@@ -34,9 +34,9 @@ export class UnixSeqpacketSocket extends UnixConnectionSocket {
     if (this.state !== 'connected') return -Errno.ENOTCONN
     const beside = this.readAncillary(control, this.peer)
     if (typeof beside === 'number') return beside
+    if ((flags & C.MSG_OOB) === 0 && length > this.sendBuffer - 32) return -Errno.EMSGSIZE
     const problem = this.sendProblem(flags, null)
     if (problem !== 0) return problem
-    if (length > this.sendBuffer - 32) return -Errno.EMSGSIZE
     if (this.charged >= this.sendBuffer) return -Errno.EAGAIN
     const charge = datagramCharge(length)
     return this.deliver(this.peer!, source, at, length, charge, beside) ? length : -Errno.ENOBUFS

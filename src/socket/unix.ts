@@ -189,7 +189,7 @@ export abstract class UnixSocket extends Socket {
   protected tellAncillary(message: UnixMessage, received: Received | null, keeps: boolean): void {
     const { files } = message
     if (received !== null) {
-      received.from = formatUnix(message.sender.name)
+      received.from = message.sender.name === null ? null : formatUnix(message.sender.name)
       if (received.control !== null && this.passesCredentials && !received.control.some(isCredentialsMessage)) {
         received.control.push({
           cmsg_level: C.SOL_SOCKET,

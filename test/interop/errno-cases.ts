@@ -170,8 +170,85 @@ const CALLS = [
   'write x 0; write x 10',
 ]
 
+const UNIX_CONNECTED =
+  'l = socket AF_UNIX SOCK_STREAM; bind l @l; listen l 2; x = socket AF_UNIX SOCK_STREAM; connect x @l; y = accept l'
+
+/** What x can be in the Unix domain. */
+const UNIX_STATES: Readonly<Record<string, string>> = {
+  'Unix stream': 'x = socket AF_UNIX SOCK_STREAM',
+  'Unix stream bound': 'x = socket AF_UNIX SOCK_STREAM; bind x @x',
+  'Unix stream bound to a path': 'x = socket AF_UNIX SOCK_STREAM; bind x ./x',
+  'Unix stream listening': 'x = socket AF_UNIX SOCK_STREAM; bind x @x; listen x 1',
+  'Unix stream listening with a connection':
+    'x = socket AF_UNIX SOCK_STREAM; bind x @x; listen x 1; y = socket AF_UNIX SOCK_STREAM; connect y @x',
+  'Unix stream connected': UNIX_CONNECTED,
+  'Unix stream accepted': UNIX_CONNECTED.replaceAll('x ', 'z ').replace('y =', 'x ='),
+  'Unix stream with data': `${UNIX_CONNECTED}; send y 20`,
+  'Unix stream whose peer has closed': `${UNIX_CONNECTED}; close y`,
+  'Unix stream whose peer has closed with data unread': `${UNIX_CONNECTED}; send x 5; close y`,
+  'Unix stream whose peer has shut down': `${UNIX_CONNECTED}; shutdown y SHUT_WR`,
+  'Unix stream shut down': `${UNIX_CONNECTED}; shutdown x SHUT_RDWR`,
+  'Unix stream refused': 'x = socket AF_UNIX SOCK_STREAM; connect x @nobody',
+  'Unix stream pair': 'x y = socketpair AF_UNIX SOCK_STREAM',
+  'Unix datagram': 'x = socket AF_UNIX SOCK_DGRAM',
+  'Unix datagram bound': 'x = socket AF_UNIX SOCK_DGRAM; bind x @x',
+  'Unix datagram connected':
+    'y = socket AF_UNIX SOCK_DGRAM; bind y @y; x = socket AF_UNIX SOCK_DGRAM; bind x @x; connect x @y',
+  'Unix datagram with data': 'x y = socketpair AF_UNIX SOCK_DGRAM; send y 20; send y 0; send y 7',
+  'Unix datagram whose peer has closed': 'x y = socketpair AF_UNIX SOCK_DGRAM; close y',
+  'Unix datagram pair': 'x y = socketpair AF_UNIX SOCK_DGRAM',
+  'Unix seqpacket': 'x = socket AF_UNIX SOCK_SEQPACKET',
+  'Unix seqpacket listening': 'x = socket AF_UNIX SOCK_SEQPACKET; bind x @x; listen x 1',
+  'Unix seqpacket with data': 'x y = socketpair AF_UNIX SOCK_SEQPACKET; send y 20; send y 7',
+  'Unix seqpacket whose peer has closed': 'x y = socketpair AF_UNIX SOCK_SEQPACKET; send y 4; close y',
+}
+
+const UNIX_CALLS = [
+  'bind x @other; bind x @other2',
+  'bind x ./other; bind x ./other',
+  'bind x @',
+  'bind x 10.1.0.1:80',
+  'o = socket AF_UNIX SOCK_STREAM; bind o @same; bind x @same',
+  'listen x 5; listen x -1',
+  'z = accept x SOCK_NONBLOCK',
+  'connect x @nobody',
+  'connect x ./nobody',
+  'connect x 10.1.0.1:80',
+  'connect x AF_UNSPEC@0.0.0.0:0',
+  'o = socket AF_UNIX SOCK_DGRAM; bind o @o; connect x @o; getpeername x; send x 3; recvfrom o 10 MSG_DONTWAIT',
+  'o = socket AF_UNIX SOCK_STREAM; bind o @o; listen o 1; connect x @o; getpeername x; acceptfrom o',
+  'o = socket AF_UNIX SOCK_STREAM; bind o @o; connect x @o',
+  'send x 10 MSG_DONTWAIT|MSG_NOSIGNAL; send x 0 MSG_DONTWAIT|MSG_NOSIGNAL',
+  'send x 1 MSG_OOB|MSG_DONTWAIT|MSG_NOSIGNAL',
+  'sendto x 5 MSG_DONTWAIT|MSG_NOSIGNAL @nobody',
+  'o = socket AF_UNIX SOCK_DGRAM; bind o @o; sendto x 5 MSG_DONTWAIT|MSG_NOSIGNAL @o; recvfrom o 10 MSG_DONTWAIT',
+  'sendto x 5 MSG_DONTWAIT|MSG_NOSIGNAL 10.1.0.1:80',
+  'send x 300000 MSG_DONTWAIT|MSG_NOSIGNAL',
+  'recv x 10 MSG_DONTWAIT; recv x 100 MSG_DONTWAIT; recv x 10 MSG_DONTWAIT',
+  'recv x 0 MSG_DONTWAIT; read x 0',
+  'recv x 10 MSG_PEEK|MSG_DONTWAIT; recv x 100 MSG_DONTWAIT',
+  'recv x 3 MSG_TRUNC|MSG_DONTWAIT; recv x 3 MSG_DONTWAIT',
+  'recv x 10 MSG_OOB|MSG_DONTWAIT',
+  'recv x 5 MSG_WAITALL|MSG_DONTWAIT',
+  'recvfrom x 3 MSG_DONTWAIT; recvmsg x 2 3 MSG_DONTWAIT; recvmsg x 1 100 MSG_DONTWAIT',
+  'shutdown x SHUT_RD; recv x 10 MSG_DONTWAIT; send x 1 MSG_DONTWAIT|MSG_NOSIGNAL',
+  'shutdown x SHUT_WR; recv x 10 MSG_DONTWAIT; send x 1 MSG_DONTWAIT|MSG_NOSIGNAL',
+  'shutdown x 3; shutdown x -1; shutdown x SHUT_RDWR; shutdown x SHUT_RDWR',
+  'getsockopt x SOL_SOCKET SO_TYPE; getsockopt x SOL_SOCKET SO_DOMAIN; getsockopt x SOL_SOCKET SO_PROTOCOL; getsockopt x SOL_SOCKET SO_ACCEPTCONN; getsockopt x SOL_SOCKET SO_ERROR; getsockopt x SOL_SOCKET SO_RCVLOWAT',
+  'setsockopt x SOL_SOCKET SO_REUSEADDR 1; setsockopt x SOL_SOCKET SO_PASSCRED 1; getsockopt x SOL_SOCKET SO_PASSCRED; setsockopt x SOL_SOCKET SO_KEEPALIVE 1; setsockopt x SOL_SOCKET SO_REUSEPORT 1; setsockopt x SOL_SOCKET SO_BROADCAST 1; setsockopt x SOL_SOCKET SO_LINGER linger:1,1; setsockopt x SOL_SOCKET SO_OOBINLINE 1',
+  'setsockopt x SOL_TCP TCP_NODELAY 1; getsockopt x SOL_TCP TCP_NODELAY; setsockopt x SOL_IP IP_TTL 1; getsockopt x 99 1',
+  'ioctl x FIONREAD; ioctl x TIOCOUTQ; ioctl x SIOCATMARK; ioctl x 1234; fcntl x F_GETFL',
+  'e = epoll_create1; epoll_ctl e EPOLL_CTL_ADD x 0x2007; epoll_wait e 5',
+  'poll x 0x7fff; select x; poll x POLLIN; poll x POLLOUT; poll x POLLRDHUP',
+]
+
 /** How things stand after a call. */
 const AFTER = 'poll x 0x7fff; getsockname x; getpeername x; getsockopt x SOL_SOCKET SO_ERROR; close x; close x'
+
+const unixStates = (): Case[] =>
+  Object.entries(UNIX_STATES).flatMap(([state, setup]) =>
+    UNIX_CALLS.map((calls) => ({ name: `${state}: ${calls}`, script: `${setup}\n${calls}\n${AFTER}` })),
+  )
 
 /** Every call in every state: `bad-calls`, and the masks of poll(2) and epoll(7) in all of them. */
 const states = (): Case[] =>
@@ -404,6 +481,7 @@ const sequences = (): Case[] =>
 /** All scripts, by what they are about. */
 export const GROUPS: Readonly<Record<string, readonly Case[]>> = {
   'every call in every state': states(),
+  'the Unix domain': unixStates(),
   domains: domains(),
   'bind rules': bindRules(),
   options: options(),

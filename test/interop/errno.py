@@ -17,6 +17,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -30,6 +31,16 @@ ADDRESSES = {}
 HARD_LIMIT = 2048
 # Seconds after which a call counts as one that blocks.
 PATIENCE = 0.2
+
+
+# Ports that the system chose, and what names Unix sockets.
+UNIMPORTANT = [
+    (r":(3[2-9]|[45][0-9]|60)[0-9]{3}\b", ":*"),
+    (r"^(unix \d+ \[[^\]]*\] \w+ (?:[A-Z]+ )?)\d+", r"\1#"),
+    (r"^(u_\S+ \S+ \d+ \d+ \S+) \d+", r"\1 #"),
+    (r"^(u_.* )[1-9]\d*$", r"\1#"),
+    (r"@[0-9a-f]{5}\b", "@*"),
+]
 
 
 class Failed(Exception):
@@ -52,6 +63,11 @@ def call(function, *args):
 
 def pack_address(a):
     family = a.get("family")
+    if family == socket.AF_UNIX:
+        path = a.get("path")
+        if path is None:
+            return struct.pack("=H", family)
+        return struct.pack("=H", family) + path.encode() + (b"" if path.startswith("\0") else b"\0")
     text = a.get("address")
     scope = a.get("scopeId", 0)
     port = a.get("port", 0)
@@ -78,6 +94,11 @@ def format_address(raw):
     elif family == socket.AF_INET6:
         port = struct.unpack("!H", raw[2:4])[0]
         host = "[" + socket.inet_ntop(socket.AF_INET6, raw[8:24]) + "]"
+    elif family == socket.AF_UNIX:
+        name = raw[2:].decode()
+        if name == "":
+            return "unnamed"
+        return "@" + re.sub("^[0-9a-f]{5}$", "*", name[1:]) if name.startswith("\0") else name.rstrip("\0")
     else:
         return "family %d" % family
     return "%s:%s" % (host, "*" if 32768 <= port <= 60999 else port)
@@ -189,12 +210,16 @@ class Runner:
 
     def tool(self, *command):
         text = subprocess.run(command, capture_output=True, check=True, text=True).stdout
-        rows = [re.sub(r":(3[2-9]|[45][0-9]|60)[0-9]{3}\b", ":*", " ".join(line.split())) for line in text.splitlines()]
+        rows = [" ".join(line.split()) for line in text.splitlines()]
+        for pattern, instead in UNIMPORTANT:
+            rows = [re.sub(pattern, instead, row) for row in rows]
         return " | ".join(sorted(rows))
 
     def do_netstat(self, options="-Hant"):
+        # By then what waits for a delayed ACK has one.
+        time.sleep(0.06)
         text = self.tool("netstat", options.replace("H", ""))
-        return " | ".join(row for row in text.split(" | ") if re.match("tcp|udp|raw", row))
+        return " | ".join(row for row in text.split(" | ") if re.match("tcp|udp|raw|unix", row))
 
     def do_ss(self, options):
         return self.tool("ss", "-H", options)
@@ -240,6 +265,11 @@ class Runner:
     def do_socket(self, domain, kind, protocol=0):
         return call(libc.socket, domain, kind, protocol)
 
+
+    def do_socketpair(self, domain, kind, protocol=0):
+        pair = (ctypes.c_int * 2)()
+        call(libc.socketpair, domain, kind, protocol, pair)
+        return (pair[0], pair[1])
 
     def do_bind(self, fd, address):
         raw = pack_address(address)
@@ -423,14 +453,16 @@ class Runner:
         return call(libc.waitpid, pid, ctypes.byref(status), 1)
 
 
-def wait_for_ipv6(addresses):
-    """An address answers when the kernel has found the time to enter it in its tables."""
+def wait_for(addresses, interface):
+    """Addresses answer when the kernel has found the time to enter them in its tables, and to start the interface."""
     for address in addresses:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        end = (address, 9, 0, socket.if_nametoindex(interface)) if ":" in address else (address, 9)
         while True:
-            with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
                 probe.settimeout(0.01)
                 try:
-                    probe.connect((address, 9, 0, socket.if_nametoindex("d0")))
+                    probe.connect(end)
                     probe.send(b"x")
                     probe.recv(1)
                 except ConnectionRefusedError:
@@ -446,7 +478,7 @@ def prepare(addresses, settings):
     lines += ["link set d1 addrgenmode none", "link set d1 up"]
     lines += ["addr add %s dev d0 %s" % (text, "nodad" if ":" in text else "brd +") for text in addresses]
     subprocess.run(["ip", "-batch", "-"], input="\n".join(lines).encode(), check=True)
-    wait_for_ipv6([text.split("/")[0] for text in addresses if ":" in text])
+    wait_for([text.split("/")[0] for text in addresses if ":" in text], "d0")
     for name, value in settings:
         Runner().do_sysctl(name, value)
 
@@ -478,6 +510,7 @@ def prepare_pair(hosts, settings):
         subprocess.run(["ip", "-batch", "-"], input="\n".join(lines).encode(), check=True)
         runner.do_join()
     Runner().do_host(first)
+    wait_for([text.split("/")[0] for text in hosts[second]], "eth0")
 
 
 def run(script):
@@ -487,6 +520,12 @@ def run(script):
 
 
 def in_child(script):
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o777)
+        return run_in(script, directory)
+
+
+def run_in(script, directory):
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -501,6 +540,7 @@ def in_child(script):
             else:
                 prepare(script["addresses"], script["sysctl"])
             resource.setrlimit(resource.RLIMIT_NOFILE, (1024, HARD_LIMIT))
+            os.chdir(directory)
             outcome = run(script)
         except BaseException as problem:
             outcome = ["broken: %r" % (problem,)]

@@ -13,7 +13,10 @@ const BOTH = 'host a; netstat; host b; netstat'
 
 export const ROWS: readonly Case[] = Object.entries({
   // A and B.
-  descriptors: `${ACCEPTED}; d = dup x; close x; ${BOTH}; host a; send d 5; host b; recv y 9; host a; close d; ${BOTH}`,
+  descriptors: `${ACCEPTED}; d = dup x; close x; ${BOTH}; host a; send d 5; host b; recv y 9; host a; close d; wait 60; ${BOTH}`,
+  domains: `host a; s = socket AF_UNIX SOCK_STREAM; bind s @s; listen s 5; netstat -xa; netstat -x; netstat -xl; ss -xan; ss -xl; c = socket AF_UNIX SOCK_STREAM; connect c @s
+    netstat -xa; ss -xan; ss -x; send c 30; d = accept s; netstat -xa; ss -xa; ss -xn; p q = socketpair AF_UNIX SOCK_DGRAM; send p 40; u = socket AF_UNIX SOCK_SEQPACKET; bind u @u; listen u 3
+    v = socket AF_UNIX SOCK_DGRAM; bind v @; connect v @; netstat -xan; ss -xa; ss -xln; close c; netstat -xa; ss -xa; close s; netstat -xa; ss -xan`,
   'implicit-bind': `${LISTEN}; host a; x = socket AF_INET SOCK_STREAM; getsockname x; connect x 10.9.0.2:80; getsockname x; getpeername x
     u = socket AF_INET SOCK_DGRAM; sendto u 5 0 10.9.0.2:9; getsockname u; q = socket AF_INET SOCK_STREAM; listen q 1; getsockname q; netstat -antu`,
   'client-bind': `${LISTEN}; host a; x = socket AF_INET SOCK_STREAM; bind x 10.9.0.1:7000; y = socket AF_INET SOCK_STREAM; bind y 10.9.0.1:7000
@@ -38,7 +41,7 @@ export const ROWS: readonly Case[] = Object.entries({
   'close-first': `${ACCEPTED}; host b; shutdown y SHUT_WR; wait 60; ${BOTH}; host a; recv x 10; close x; wait 60; ${BOTH}`,
   'close-second': `${ACCEPTED}; close x; wait 60; ${BOTH}; host b; recv y 10; close y; ${BOTH}`,
   'close-together': `${ACCEPTED}; cut; host b; cut; close y; host a; close x; ${BOTH}; join; host b; join; wait 1500; ${BOTH}`,
-  'half-close': `${ACCEPTED}; send x 5; shutdown x SHUT_WR; host b; recv y 10; recv y 10; send y 30; netstat; close y; host a; recv x 100; recv x 10; send x 1; netstat`,
+  'half-close': `${ACCEPTED}; send x 5; shutdown x SHUT_WR; host b; recv y 10; recv y 10; send y 30; wait 60; netstat; close y; host a; recv x 100; recv x 10; send x 1; netstat`,
   orphan: `host b; sysctl net.ipv4.tcp_fin_timeout 2; ${ACCEPTED}; host b; close y; wait 60; ${BOTH}; host b; wait 2600; netstat; host a; netstat; send x 1; recv x 10`,
   'time-wait': `${LISTEN}; ${CONNECT}; host b; y = accept l; host a; close x; host b; close y; host a; netstat; x = socket AF_INET SOCK_STREAM; bind x 10.9.0.1:7000
     setsockopt x SOL_SOCKET SO_REUSEADDR 1; bind x 10.9.0.1:7000; sysctl net.ipv4.tcp_tw_reuse 0; connect x 10.9.0.2:80; netstat`,

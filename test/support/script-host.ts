@@ -97,9 +97,11 @@ class ScriptHost {
     return 0
   }
 
-  protected netstatCall(options = '-ant'): string {
+  protected async netstatCall(options = '-ant'): Promise<string> {
+    // By then what waits for a delayed ACK has one.
+    await this.network.run(60)
     return tidy(netstat(snapshot(this.host), [options]))
-      .filter((row) => /^(tcp|udp|raw)/.test(row))
+      .filter((row) => /^(tcp|udp|raw|unix)/.test(row))
       .join(' | ')
   }
 
@@ -201,6 +203,10 @@ class ScriptHost {
 
   protected socketCall(domain: number, type: number, protocol = 0): number {
     return this.sys.socket(domain, type, protocol)
+  }
+
+  protected socketpairCall(domain: number, type: number, protocol = 0): [number, number] {
+    return this.sys.socketpair(domain, type, protocol)
   }
 
   protected bindCall(fd: number, address: Sockaddr): number {
@@ -384,6 +390,11 @@ class ScriptHost {
 
 const filled = (count: number): Uint8Array => new Uint8Array(count).fill(120)
 
+/** What names Unix sockets in lines of netstat and ss. */
+const UNIX_INODE = /^(unix \d+ \[[^\]]*\] \w+ (?:[A-Z]+ )?)\d+/
+const UNIX_OWN = /^(u_\S+ \S+ \d+ \d+ \S+) \d+/
+const UNIX_PEER = /^(u_.* )[1-9]\d*$/
+
 /** The lines of a tool's text, in order, with single blanks and without ports that the system chose. */
 const tidy = (text: string): string[] =>
   text
@@ -392,13 +403,21 @@ const tidy = (text: string): string[] =>
       line
         .trim()
         .replace(/\s+/g, ' ')
+        .replace(UNIX_INODE, '$1#')
+        .replace(UNIX_OWN, '$1 #')
+        .replace(UNIX_PEER, '$1#')
+        .replace(/(@)[0-9a-f]{5}\b/g, '$1*')
         .replace(/:(3[2-9]|[45][0-9]|60)[0-9]{3}\b/g, ':*'),
     )
     .filter((line) => line !== '')
     .sort()
 
 /** As `ADDRESS:PORT`; a port that the system chose is not told. */
-const addressText = ({ family = 0, address, port = 0 }: Sockaddr): string => {
+const addressText = ({ family = 0, address, port = 0, path }: Sockaddr): string => {
+  if (family === C.AF_UNIX) {
+    if (path === undefined || path === '') return 'unnamed'
+    return path.replace(/^\0[0-9a-f]{5}$/, '@*').replace(/^\0/, '@')
+  }
   if (address === undefined) return family === 0 ? 'none' : `family ${family}`
   const shown = port >= 32_768 && port <= 60_999 ? '*' : port
   return `${family === C.AF_INET6 ? `[${address}]` : address}:${shown}`

@@ -11,7 +11,7 @@ import * as C from '../../src/socket/constants.ts'
  *     getsockname a
  *
  * Arguments are numbers, names of constants joined by `|`, descriptors by the names that lines before have given them,
- * addresses (`[::1]:80`, `AF_UNSPEC@0.0.0.0:0`), and values of options (`linger:1,5`, `mreq:224.1.1.1,10.1.0.1`). `#` begins
+ * addresses (`[::1]:80`, `AF_UNSPEC@0.0.0.0:0`, `@name` and `./path` of the Unix domain), and values of options (`linger:1,5`, `mreq:224.1.1.1,10.1.0.1`). `#` begins
  * a comment. The machine has the addresses `ADDRESSES` on its second interface, d0.
  */
 
@@ -72,6 +72,10 @@ const parseArgument = (word: string): Argument => {
   if (/^".*"$/.test(word)) return word.slice(1, -1)
   if (/^net\.|^\d+,\d+$|^-[a-z]/.test(word)) return word
   if (/^[A-Z][A-Z0-9_|]*$/.test(word)) return word.split('|').reduce((sum, name) => (sum | constant(name)) >>> 0, 0)
+  // Of the Unix domain: a name in the abstract space, none, or a path.
+  if (/^@\w*$/.test(word))
+    return word === '@' ? { family: C.AF_UNIX } : { family: C.AF_UNIX, path: `\0${word.slice(1)}` }
+  if (/^\.\/\w+$/.test(word)) return { family: C.AF_UNIX, path: word }
   const address = /^(?:(\w+)@)?(?:\[([^\]]*)\]|(\d+\.\d+\.\d+\.\d+)):(\d+)$/.exec(word)
   if (address !== null) {
     const [, family, six, four, port] = address
