@@ -4,9 +4,10 @@ import { type Random, SeededRandom } from '../../src/core/random.ts'
 import type { Sys } from '../../src/host/calls.ts'
 import { ProcessExit } from '../../src/host/failure.ts'
 import type { Host } from '../../src/host/host.ts'
-import { SIG_IGN, SIGPIPE } from '../../src/host/signals.ts'
+import { SIG_IGN, SIGHUP, SIGPIPE, SIGUSR1 } from '../../src/host/signals.ts'
 import { snapshot } from '../../src/inspect/snapshot.ts'
 import { Network } from '../../src/sim/network.ts'
+import { AF_INET, SO_RCVTIMEO, SOCK_STREAM, SOL_SOCKET } from '../../src/socket/constants.ts'
 import type { OpenFile } from '../../src/socket/open-file.ts'
 import { UnixSocket } from '../../src/socket/unix.ts'
 import { BSD, LINUX } from '../../src/tcp/settings.ts'
@@ -58,12 +59,13 @@ class Run {
   }
 
   async run(): Promise<void> {
+    for (const host of this.hosts) host.spawn('anchor', (sys) => anchor(sys))
     for (const host of this.hosts) for (let i = 0; i < FIRST_PROCESSES; i++) this.begin(host)
     while (this.left > 0 && this.problems.length === 0) {
       await this.network.run(100)
       // Who was ended by a signal, or waits for ever, makes room for another.
       for (const host of this.hosts) {
-        const alive = [...host.processes.values()].filter((process) => process.isAlive)
+        const alive = [...host.processes.values()].filter((process) => process.isAlive && process.name !== 'anchor')
         const stuck = alive.length >= MOST_PROCESSES ? alive[0] : undefined
         stuck?.exit(0)
         if (alive.length < FIRST_PROCESSES) this.begin(host)
@@ -133,6 +135,30 @@ class Run {
       }
       for (const problem of hostProblems(host)) this.problems.push(`${host.name}, ${this.left} calls to go: ${problem}`)
     }
+  }
+}
+
+/** A server that behaves, so that there are always connections to be had: it reads some, answers some, and closes. */
+const anchor = async (sys: Sys): Promise<void> => {
+  for (const signal of [SIGPIPE, SIGHUP, SIGUSR1]) sys.signal(signal, SIG_IGN)
+  const listener = sys.socket(AF_INET, SOCK_STREAM)
+  sys.bind(listener, { address: '0.0.0.0', port: 80 })
+  sys.listen(listener, 16)
+  for (;;) {
+    const fd = await sys.accept(listener)
+    void sys.thread(async () => {
+      sys.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, { tv_sec: 1, tv_usec: 0 })
+      try {
+        for (let i = 0; i < 3; i++) {
+          const count = await sys.recv(fd, new Uint8Array(2000))
+          if (count === 0) break
+          await sys.send(fd, new Uint8Array(count))
+        }
+      } catch (error) {
+        if (!(error instanceof SystemError)) throw error
+      }
+      await sys.close(fd)
+    })
   }
 }
 
@@ -206,6 +232,8 @@ describe.each(['linux', 'bsd'])('with the personality %s', (personality) => {
     const outcomes = [...run.outcomes.keys()]
     const codes = new Set(outcomes.map((key) => key.split(' ')[1]))
     expect(codes.size).toBeGreaterThan(20)
+    const accepted = run.hosts.reduce((sum, { ip }) => sum + ip.mib.tcp.PassiveOpens, 0)
+    expect(accepted).toBeGreaterThan(40)
     expect(outcomes.filter((key) => key.endsWith(' ok')).length).toBeGreaterThan(NAMES.size * 0.8)
   })
 })

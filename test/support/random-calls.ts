@@ -5,6 +5,8 @@ import { SA_RESTART, SIGHUP, SIGPIPE, SIGUSR1 } from '../../src/host/signals.ts'
 import type { Sockaddr } from '../../src/socket/address.ts'
 import * as C from '../../src/socket/constants.ts'
 import type { ControlMessage } from '../../src/socket/control.ts'
+import { Epoll } from '../../src/socket/epoll.ts'
+import { Socket } from '../../src/socket/socket.ts'
 import type { OptionValue } from '../../src/socket/socket-options.ts'
 
 /** Calls with arguments by chance: right ones, wrong ones and absurd ones. */
@@ -25,6 +27,20 @@ const fd = (sys: Sys, random: Random): number => {
   const open = [...sys.process.files.numbers()].filter((number) => number > 2)
   if (open.length > 0 && random.below(10) > 0) return pick(random, open)
   return pick(random, [-1, 0, 1, 2, 40, 47, 48, 9999, 0x7fff_ffff])
+}
+
+/** A descriptor of a socket, mostly. */
+const sock = (sys: Sys, random: Random): number => {
+  const { files } = sys.process
+  const sockets = [...files.numbers()].filter((number) => files.get(number) instanceof Socket)
+  return sockets.length > 0 && random.below(8) > 0 ? pick(random, sockets) : fd(sys, random)
+}
+
+/** A descriptor of an epoll instance, mostly. */
+const epoll = (sys: Sys, random: Random): number => {
+  const { files } = sys.process
+  const instances = [...files.numbers()].filter((number) => files.get(number) instanceof Epoll)
+  return instances.length > 0 && random.below(8) > 0 ? pick(random, instances) : fd(sys, random)
 }
 
 const ADDRESSES = [
@@ -142,40 +158,94 @@ const set = (sys: Sys, random: Random): Set<number> => new Set([fd(sys, random),
 const kin = (sys: Sys, random: Random): number =>
   pick(random, [...sys.process.host.processes.keys(), sys.getpid(), 1, 99_999])
 
-/** Every call with its name; those that make connections stand more than once. */
+const many = (count: number, entry: readonly [string, Call]): (readonly [string, Call])[] =>
+  new Array(count).fill(entry)
+
+/** A listener, on one of few ports or paths. */
+const serve: Call = (sys, r) => {
+  const isUnix = r.below(3) === 0
+  const listener = sys.socket(isUnix ? C.AF_UNIX : C.AF_INET, C.SOCK_STREAM | pick(r, [0, C.SOCK_NONBLOCK]))
+  sys.setsockopt(listener, C.SOL_SOCKET, C.SO_REUSEADDR, 1)
+  sys.bind(listener, isUnix ? { path: pick(r, ['/tmp/a', '\0a', '\0b']) } : { address: '0.0.0.0', port: 81 })
+  return sys.listen(listener, r.below(6))
+}
+
+/** A connection to where such a listener may be. */
+const visit: Call = (sys, r) => {
+  const isUnix = r.below(3) === 0
+  const client = sys.socket(isUnix ? C.AF_UNIX : C.AF_INET, C.SOCK_STREAM | pick(r, [0, C.SOCK_NONBLOCK]))
+  const to = isUnix
+    ? { path: pick(r, ['/tmp/a', '\0a', '\0b']) }
+    : { address: pick(r, ['127.0.0.1', '10.0.0.1', '10.0.0.2']), port: pick(r, [80, 80, 81]) }
+  return sys.connect(client, to)
+}
+
+/** Datagrams between sockets that are there. */
+const talk: Call = async (sys, r) => {
+  const socket = sys.socket(C.AF_INET, C.SOCK_DGRAM)
+  sys.bind(socket, { address: '0.0.0.0', port: pick(r, [0, 5000, 5001]) })
+  return sys.sendto(socket, data(r), undefined, 0, {
+    address: pick(r, ['127.0.0.1', '10.0.0.1', '10.0.0.2']),
+    port: pick(r, [5000, 5001]),
+  })
+}
+
+/** Options with values that they take. */
+const setGood = (sys: Sys, socket: number, r: Random): number => {
+  const [level, name, value] = pick<readonly [number, number, OptionValue]>(r, [
+    [C.SOL_SOCKET, C.SO_RCVBUF, 3000],
+    [C.SOL_SOCKET, C.SO_SNDBUF, 5000],
+    [C.SOL_SOCKET, C.SO_LINGER, { l_onoff: 1, l_linger: r.below(2) }],
+    [C.SOL_SOCKET, C.SO_RCVTIMEO, { tv_sec: 0, tv_usec: 50_000 }],
+    [C.SOL_SOCKET, C.SO_SNDTIMEO, { tv_sec: 0, tv_usec: 50_000 }],
+    [C.SOL_SOCKET, C.SO_PASSCRED, 1],
+    [C.SOL_SOCKET, C.SO_OOBINLINE, r.below(2)],
+    [C.SOL_SOCKET, C.SO_RCVLOWAT, 100],
+    [C.SOL_TCP, C.TCP_NODELAY, r.below(2)],
+    [C.SOL_TCP, C.TCP_CORK, r.below(2)],
+    [C.SOL_TCP, C.TCP_USER_TIMEOUT, 1000],
+    [C.SOL_TCP, C.TCP_DEFER_ACCEPT, 1],
+    [C.SOL_TCP, C.TCP_MAXSEG, 500],
+    [C.SOL_IP, C.IP_ADD_MEMBERSHIP, { imr_multiaddr: '239.1.2.3', imr_address: '127.0.0.1' }],
+    [C.SOL_IP, C.IP_RECVERR, 1],
+  ])
+  return sys.setsockopt(socket, level, name, value)
+}
+
+/** Every call with its name; some stand more than once. */
 export const CALLS: readonly (readonly [name: string, call: Call])[] = [
   ['socket', (sys, r) => sys.socket(pick(r, DOMAINS), type(r), protocol(r))],
   ['socket', (sys, r) => sys.socket(pick(r, DOMAINS), type(r), 0)],
   ['socket', (sys, r) => sys.socket(C.AF_INET, C.SOCK_STREAM | pick(r, [0, C.SOCK_NONBLOCK]))],
   ['socketpair', (sys, r) => void sys.socketpair(pick(r, [C.AF_UNIX, C.AF_UNIX, C.AF_INET]), type(r), 0)],
   ['pipe2', (sys, r) => void sys.pipe2(pick(r, [0, C.O_NONBLOCK, C.O_CLOEXEC, 1]))],
-  ['bind', (sys, r) => sys.bind(fd(sys, r), address(r))],
+  ['bind', (sys, r) => sys.bind(sock(sys, r), address(r))],
   [
     'bind',
-    (sys, r) => sys.bind(fd(sys, r), { address: pick(r, ['0.0.0.0', '::', '127.0.0.1']), port: pick(r, [80, 81]) }),
+    (sys, r) => sys.bind(sock(sys, r), { address: pick(r, ['0.0.0.0', '::', '127.0.0.1']), port: pick(r, [80, 81]) }),
   ],
-  ['listen', (sys, r) => sys.listen(fd(sys, r), r.below(5) - 1)],
-  ['listen', (sys, r) => sys.listen(fd(sys, r), r.below(5) - 1)],
-  ['accept', (sys, r) => sys.accept(fd(sys, r), {})],
-  ['accept4', (sys, r) => sys.accept4(fd(sys, r), {}, pick(r, [0, C.SOCK_NONBLOCK, C.SOCK_CLOEXEC, 1]))],
-  ['connect', (sys, r) => sys.connect(fd(sys, r), address(r))],
+  ['listen', (sys, r) => sys.listen(sock(sys, r), r.below(5) - 1)],
+  ['listen', (sys, r) => sys.listen(sock(sys, r), r.below(5) - 1)],
+  ['accept', (sys, r) => sys.accept(sock(sys, r), {})],
+  ['accept4', (sys, r) => sys.accept4(sock(sys, r), {}, pick(r, [0, C.SOCK_NONBLOCK, C.SOCK_CLOEXEC, 1]))],
+  ['connect', (sys, r) => sys.connect(sock(sys, r), address(r))],
   [
     'connect',
-    (sys, r) => sys.connect(fd(sys, r), { address: pick(r, ['127.0.0.1', '10.0.0.2']), port: pick(r, [80, 81]) }),
+    (sys, r) => sys.connect(sock(sys, r), { address: pick(r, ['127.0.0.1', '10.0.0.2']), port: pick(r, [80, 81]) }),
   ],
-  ['send', (sys, r) => sys.send(fd(sys, r), data(r), undefined, pick(r, FLAGS))],
-  ['send', (sys, r) => sys.send(fd(sys, r), data(r), r.below(100), pick(r, FLAGS))],
-  ['sendto', (sys, r) => sys.sendto(fd(sys, r), data(r), undefined, pick(r, FLAGS), address(r))],
-  ['sendmsg', (sys, r) => sys.sendmsg(fd(sys, r), message(sys, r), pick(r, FLAGS))],
-  ['sendmmsg', (sys, r) => sys.sendmmsg(fd(sys, r), [{ msg_hdr: message(sys, r), msg_len: 0 }], pick(r, FLAGS))],
-  ['recv', (sys, r) => sys.recv(fd(sys, r), data(r), undefined, pick(r, FLAGS))],
-  ['recvfrom', (sys, r) => sys.recvfrom(fd(sys, r), new Uint8Array(100), r.below(120), pick(r, FLAGS), {})],
-  ['recvmsg', (sys, r) => sys.recvmsg(fd(sys, r), room(r), pick(r, FLAGS))],
+  ['send', (sys, r) => sys.send(sock(sys, r), data(r), undefined, pick(r, FLAGS))],
+  ['send', (sys, r) => sys.send(sock(sys, r), data(r), r.below(100), pick(r, FLAGS))],
+  ['sendto', (sys, r) => sys.sendto(sock(sys, r), data(r), undefined, pick(r, FLAGS), address(r))],
+  ['sendmsg', (sys, r) => sys.sendmsg(sock(sys, r), message(sys, r), pick(r, FLAGS))],
+  ['sendmmsg', (sys, r) => sys.sendmmsg(sock(sys, r), [{ msg_hdr: message(sys, r), msg_len: 0 }], pick(r, FLAGS))],
+  ['recv', (sys, r) => sys.recv(sock(sys, r), data(r), undefined, pick(r, FLAGS))],
+  ['recvfrom', (sys, r) => sys.recvfrom(sock(sys, r), new Uint8Array(100), r.below(120), pick(r, FLAGS), {})],
+  ['recvmsg', (sys, r) => sys.recvmsg(sock(sys, r), room(r), pick(r, FLAGS))],
   [
     'recvmmsg',
     (sys, r) =>
       sys.recvmmsg(
-        fd(sys, r),
+        sock(sys, r),
         [0, 1].map(() => ({ msg_hdr: room(r), msg_len: 0 })),
         pick(r, FLAGS),
         {
@@ -184,12 +254,12 @@ export const CALLS: readonly (readonly [name: string, call: Call])[] = [
         },
       ),
   ],
-  ['shutdown', (sys, r) => sys.shutdown(fd(sys, r), r.below(5) - 1)],
-  ['getsockname', (sys, r) => void sys.getsockname(fd(sys, r))],
-  ['getpeername', (sys, r) => void sys.getpeername(fd(sys, r))],
-  ['setsockopt', (sys, r) => sys.setsockopt(fd(sys, r), pick(r, LEVELS), option(r), optionValue(r))],
-  ['setsockopt', (sys, r) => sys.setsockopt(fd(sys, r), pick(r, LEVELS), option(r), optionValue(r))],
-  ['getsockopt', (sys, r) => void sys.getsockopt(fd(sys, r), pick(r, LEVELS), option(r))],
+  ['shutdown', (sys, r) => sys.shutdown(sock(sys, r), r.below(5) - 1)],
+  ['getsockname', (sys, r) => void sys.getsockname(sock(sys, r))],
+  ['getpeername', (sys, r) => void sys.getpeername(sock(sys, r))],
+  ['setsockopt', (sys, r) => sys.setsockopt(sock(sys, r), pick(r, LEVELS), option(r), optionValue(r))],
+  ['setsockopt', (sys, r) => sys.setsockopt(sock(sys, r), pick(r, LEVELS), option(r), optionValue(r))],
+  ['getsockopt', (sys, r) => void sys.getsockopt(sock(sys, r), pick(r, LEVELS), option(r))],
   ['read', (sys, r) => sys.read(fd(sys, r), data(r))],
   ['write', (sys, r) => sys.write(fd(sys, r), data(r))],
   ['readv', (sys, r) => sys.readv(fd(sys, r), [data(r), data(r)])],
@@ -229,15 +299,11 @@ export const CALLS: readonly (readonly [name: string, call: Call])[] = [
   [
     'epoll_ctl',
     (sys, r) => {
-      const epolls = [...sys.process.files.numbers()].filter(
-        (n) => sys.process.files.get(n)?.constructor.name === 'Epoll',
-      )
-      const epoll = epolls.length > 0 && r.below(8) > 0 ? pick(r, epolls) : fd(sys, r)
       const event = { events: (pick(r, POLL_BITS) | pick(r, EPOLL_MODES)) >>> 0, data: 0 }
-      return sys.epoll_ctl(epoll, r.below(5), fd(sys, r), event)
+      return sys.epoll_ctl(epoll(sys, r), r.below(5), fd(sys, r), event)
     },
   ],
-  ['epoll_wait', (sys, r) => sys.epoll_wait(fd(sys, r), [], r.below(4), r.below(30))],
+  ['epoll_wait', (sys, r) => sys.epoll_wait(epoll(sys, r), [], r.below(4), r.below(30))],
   [
     'fork',
     (sys, r, run) => (run.mayFork(sys.process.host) && r.below(2) === 0 ? sys.fork((child) => run.live(child)) : 0),
@@ -255,4 +321,12 @@ export const CALLS: readonly (readonly [name: string, call: Call])[] = [
   ['usleep', (sys, r) => sys.usleep(r.below(50_000))],
   ['unlink', (sys, r) => sys.unlink(pick(r, PATHS))],
   ['chmod', (sys, r) => sys.chmod(pick(r, PATHS), pick(r, [0, 0o777, 0o755]))],
+  // What takes several right calls in a row, so that there is something to call wrongly.
+  ...many(8, ['serve', serve]),
+  ...many(12, ['visit', visit]),
+  ...many(3, ['talk', talk]),
+  ...many(4, ['accept', (sys, r) => sys.accept(sock(sys, r), {})]),
+  ...many(6, ['send', (sys, r) => sys.send(sock(sys, r), data(r), undefined, C.MSG_NOSIGNAL | C.MSG_DONTWAIT)]),
+  ...many(6, ['recv', (sys, r) => sys.recv(sock(sys, r), new Uint8Array(5000), undefined, C.MSG_DONTWAIT)]),
+  ...many(3, ['setsockopt', (sys, r) => setGood(sys, sock(sys, r), r)]),
 ]
