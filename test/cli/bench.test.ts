@@ -1,0 +1,48 @@
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+
+/** The command `netglass bench`, run as a program. */
+
+const ROOT = join(import.meta.dirname, '../..')
+
+let folder: string
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'netglass-bench-'))
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+const bench = (...args: string[]): { status: number | null; out: string; err: string } => {
+  const command = ['--import', 'tsx', 'src/cli/main.ts', 'bench', ...args]
+  const { status, stdout, stderr } = spawnSync(process.execPath, command, { cwd: ROOT, encoding: 'utf8' })
+  return { status, out: stdout, err: stderr }
+}
+
+it('prints a report as JSON, and compares with it', { timeout: 120_000 }, () => {
+  const json = bench('--case', 'forwarding', '--runs', '1', '--json')
+  expect(json.err).toBe('')
+  const report = JSON.parse(json.out) as { machine: string; date: string; rows: { ours: number }[] }
+  expect(report.machine).toContain(`Node ${process.version}`)
+  expect(report.rows).toMatchObject([{ name: 'forwarding', unit: '1/s', kernel: null, ratio: null, runs: 1 }])
+  expect(report.rows[0]!.ours).toBeGreaterThan(10_000)
+  const file = join(folder, 'before.json')
+  writeFileSync(file, JSON.stringify({ ...report, rows: [{ ...report.rows[0], ours: 1000 }] }))
+  const table = bench('--case', 'forwarding', '--runs', '1', '--compare', file)
+  expect(table.err).toBe('')
+  expect(table.out).toMatch(/\npackets of 64 bytes through a router +\d+ +– +1\/s +– +1000 \(\d+ %\)\n$/)
+})
+
+it('says in one line what is wrong', { timeout: 120_000 }, () => {
+  const told = (...args: string[]): string => {
+    const { status, err } = bench(...args)
+    expect(status).toBe(1)
+    return err
+  }
+  expect(told('--case', 'bulk')).toBe('netglass: there is no case bulk: netglass bench --list prints the names\n')
+  expect(told('--runs', '0')).toBe('netglass: --runs 0: it takes a whole number from 1 on\n')
+  expect(told('--compare', join(ROOT, 'package.json'))).toMatch(
+    /^netglass: .*package.json cannot be compared with: netglass bench --json makes such files\n$/,
+  )
+})
