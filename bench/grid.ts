@@ -30,7 +30,7 @@ export const CELLS: readonly Cell[] = RATES.flatMap((rate) =>
 const duration = ({ rate, rtt }: Cell): number => (rate < 100 ? 10 : rtt < 10 ? 0.5 : rtt < 100 ? 2 : 4)
 
 /** The drop-tail queue of the bottleneck holds a bandwidth-delay product, and 100 packets at the least. */
-const queueBytes = ({ rate, rtt }: Cell): number => Math.max(150_000, (rate * 1e6 * rtt) / 8000)
+export const queueBytes = ({ rate, rtt }: Cell): number => Math.max(150_000, (rate * 1e6 * rtt) / 8000)
 
 const PORT = 5001
 const CHUNK = new Uint8Array(65_536)

@@ -4,9 +4,11 @@ import { AckFlag } from './ack-flags.ts'
 import { Chrono, stopChrono } from './chronograph.ts'
 import { CaState, EcnFlag } from './congestion/state.ts'
 import { AckPending, Feature, Pending, type TcpConnection, TxStage } from './connection.ts'
+import { retransmitTooLarge } from './icmp.ts'
 import { rackAdvance, updateReorderingWindow } from './loss.ts'
 import { syncMss } from './mss.ts'
-import { restartAfterIdle, windowEnd } from './output.ts'
+import { mtuProbeArrived } from './mtu-probe.ts'
+import { currentSsthresh, restartAfterIdle, windowEnd } from './output.ts'
 import { completeSample, rateOnDelivered, updatePacingRate } from './rate.ts'
 import { countSegments, splitRecord, unlinkSent } from './records.ts'
 import { countDelivered, handleAlert, processProbeAck, Resend, removeDuplicates, resendAfter } from './recovery.ts'
@@ -118,7 +120,8 @@ export const processAck = (c: TcpConnection, segment: Segment, flags: number): n
   }
   completeSample(c, delivered, cc.lost - lostBefore, cc.reneged, sample)
   controlCongestion(c, ack, delivered, flags)
-  resendAfter(c, resend)
+  if (resend === Resend.TooLarge) retransmitTooLarge(c)
+  else resendAfter(c, resend)
   return AckResult.Ok
 }
 
@@ -287,6 +290,7 @@ const cleanQueue = (
   const measured = measureRtt(c, outcome, flags, priorUna)
   if ((state.flags & AckFlag.Acked) !== 0) {
     state.flags |= AckFlag.SetTimer
+    if (mtuProbeArrived(c)) cc.ssthresh = currentSsthresh(c)
     if (!c.has(Feature.Sack)) {
       removeDuplicates(c, state.segments, ece)
       // Which copy was acknowledged is not known.

@@ -7,6 +7,7 @@ import { synSpace } from './fast-open-client.ts'
 import { setState } from './finish.ts'
 import { MD5_OPTION_LENGTH, signs } from './md5.ts'
 import { ALIGNED_TIMESTAMPS_LENGTH, advertisedMss, DEFAULT_MSS, DEFAULT_MSS_IPV6, syncMss } from './mss.ts'
+import { beginMtuSearch } from './mtu-probe.ts'
 import { stampRecord } from './output.ts'
 import { countSegments } from './records.ts'
 import type { SendRecord } from './send-queue.ts'
@@ -48,6 +49,7 @@ export const prepareConnect = (c: TcpConnection, destination: Destination, reope
   // Until the peer has said what it takes.
   const unannounced = c.remote.isIpv4 ? DEFAULT_MSS : DEFAULT_MSS_IPV6
   snd.mssClamp = c.options.maxSegment > 0 ? c.options.maxSegment : unannounced
+  beginMtuSearch(c)
   syncMss(c, destination.mtu)
   setInitialWindow(c, c.rcv.advertisedMss, settings.tcp_window_scaling !== 0)
   c.offeredScale = c.rcv.wndScale

@@ -12,6 +12,7 @@ import type { FastOpenAttempt, FastOpenKeys } from './fast-open.ts'
 import type { TcpLayer } from './layer.ts'
 import type { TcpListener } from './listener.ts'
 import type { Md5Key } from './md5.ts'
+import type { MtuSearch } from './mtu-probe.ts'
 import { updatePacingRate } from './rate.ts'
 import type { Reassembly } from './reassembly.ts'
 import type { RttEstimator } from './rtt.ts'
@@ -314,6 +315,8 @@ export class TcpConnection extends TupleEntry implements TimerOwner {
   receiveRing: Ring | null = null
   reassembly: Reassembly | null = null
   sacks: SackReport | null = null
+  /** The search for the path MTU by probes; null where the host does none. */
+  mtuSearch: MtuSearch | null = null
   tuning: ReceiveTuning | null = null
   urgent: UrgentState | null = null
 

@@ -13,6 +13,7 @@ import { peerReset, setState } from './finish.ts'
 import { pushData } from './flow.ts'
 import { MD5_OPTION_LENGTH, signs } from './md5.ts'
 import { ALIGNED_TIMESTAMPS_LENGTH, advertisedMss, DEFAULT_MSS, DEFAULT_MSS_IPV6, syncMss } from './mss.ts'
+import { beginMtuSearch } from './mtu-probe.ts'
 import { updatePacingRate } from './rate.ts'
 import { receiveUrgent } from './receive.ts'
 import { anyRetransmitted, undoRecovery } from './recovery.ts'
@@ -159,6 +160,7 @@ export const startTransfer = (c: TcpConnection): void => {
   if (c.rtt.srtt8 === 0) c.rtt.distrust()
   c.backoff = 0
   c.retransmitStamp = 0
+  beginMtuSearch(c)
   const cc = c.cc
   if (cc !== layer.pristineCongestion) {
     // One segment only, if the SYN or its answer had to be sent more than twice (RFC 5681 section 3.1). Beyond that, what

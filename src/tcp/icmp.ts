@@ -78,7 +78,7 @@ const pathMtuReduced = (c: TcpConnection, mtu: number): void => {
 }
 
 /** Sends again every record whose segments no longer fit; the congestion window is not to blame. */
-const retransmitTooLarge = (c: TcpConnection): void => {
+export const retransmitTooLarge = (c: TcpConnection): void => {
   const cc = c.cc
   const queue = c.queue
   if (queue === null || queue.sentCount === 0) return

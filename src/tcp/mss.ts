@@ -13,7 +13,7 @@ const SEGMENTED_HEADERS = 321
 /** Bytes of options that a header has room for. */
 const OPTION_SPACE = 40
 
-const ipHeaderLength = (c: TcpConnection): number => (c.remote.isIpv4 ? 20 : 40)
+export const ipHeaderLength = (c: TcpConnection): number => (c.remote.isIpv4 ? 20 : 40)
 
 /** The MSS to announce: what the interface takes in one packet, or less if the application says so (RFC 6691). */
 export const advertisedMss = (c: TcpConnection): number => {
@@ -40,7 +40,10 @@ export const mssToMtu = (c: TcpConnection, mss: number): number => mss + c.snd.h
 /** Takes over a new path MTU. */
 export const syncMss = (c: TcpConnection, mtu: number): void => {
   c.snd.pathMtu = mtu
-  c.snd.mss = boundToHalfWindow(c, mtuToMss(c, mtu))
+  const mss = boundToHalfWindow(c, mtuToMss(c, mtu))
+  const search = c.mtuSearch
+  if (search !== null && search.high > mtu) search.high = mtu
+  c.snd.mss = search?.isOn ? Math.min(mss, mtuToMss(c, search.low)) : mss
 }
 
 /** No segment is larger than half the largest window the peer ever offered, so that two fit (RFC 9293 section 3.8.6.2.1). */

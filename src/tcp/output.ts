@@ -5,6 +5,7 @@ import { CwndEvent } from './congestion/control.ts'
 import { CaState } from './congestion/state.ts'
 import { Nagle, Pending, type TcpConnection } from './connection.ts'
 import { currentMss, segmentsNow } from './mss.ts'
+import { MtuProbe, mtuProbeSent, mtuProbeSize } from './mtu-probe.ts'
 import { mustPace } from './pacing.ts'
 import { rateOnSend } from './rate.ts'
 import { countSegments, linkNewest, splitRecord } from './records.ts'
@@ -48,6 +49,11 @@ export const sendPending = (c: TcpConnection, mss: number, nagle: number, mode: 
   let sent = 0
   let cwndLimited = false
   let peerLimited = false
+  if (c.mtuSearch !== null && mode === SendMode.All) {
+    const probe = sendMtuProbe(c, queue)
+    if (probe === MtuProbe.Wait) return false
+    if (probe > 0) sent = 1
+  }
   for (let record = queue.firstUnsent; record !== null; record = queue.firstUnsent) {
     if (mustPace(c)) break
     const index = queue.sentCount
@@ -91,6 +97,32 @@ export const sendPending = (c: TcpConnection, mss: number, nagle: number, mode: 
     return false
   }
   return cc.packetsOut === 0 && queue.hasUnsent
+}
+
+/** Sends a segment larger than the path is known to take, if it is time to (RFC 4821). @returns its size, or one of `MtuProbe` */
+const sendMtuProbe = (c: TcpConnection, queue: SendQueue): number => {
+  const size = mtuProbeSize(c, (c.snd.writeSeq - c.snd.nxt) | 0)
+  if (size <= 0) return size
+  if (mustPace(c) || !canGather(queue, size)) return MtuProbe.None
+  const index = queue.sentCount
+  const record = queue.at(index)
+  while (record.dataLength < size) fillRecord(c, queue, index, size)
+  if (record.dataLength > size) splitRecord(c, queue, index, size, size)
+  countSegments(record, size)
+  if (sendNew(c, queue, record, size) !== 0) return MtuProbe.None
+  mtuProbeSent(c, record.seq, record.end)
+  return size
+}
+
+/** Can the first `size` unsent bytes be one record? */
+const canGather = (queue: SendQueue, size: number): boolean => {
+  let left = size
+  for (let i = queue.sentCount; i < queue.length && left > 0; i++) {
+    const record = queue.at(i)
+    if (record.marks !== 0 || (record.flags & TcpFlag.Fin) !== 0) return false
+    left -= record.dataLength
+  }
+  return left <= 0
 }
 
 /**

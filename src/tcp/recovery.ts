@@ -13,6 +13,7 @@ import {
   rackSpares,
   usesRack,
 } from './loss.ts'
+import { mtuProbeLost } from './mtu-probe.ts'
 import { currentSsthresh, pushPending, windowEnd } from './output.ts'
 import { beginReduction, endReduction, enterCwr, reduceWindow, setCaState } from './reduction.ts'
 import { retransmitLost } from './retransmit.ts'
@@ -27,7 +28,12 @@ import { armRetransmit, rearmRetransmit } from './timers.ts'
  */
 
 /** What is to be sent after an ACK has been dealt with. */
-export const Resend = { Nothing: 0, Lost: 1, New: 2 } as const
+export const Resend = {
+  Nothing: 0,
+  Lost: 1,
+  New: 2,
+  /** What is larger than the path's MTU: see icmp.ts. */ TooLarge: 3,
+} as const
 
 const isNewReno = (c: TcpConnection): boolean => !c.has(Feature.Sack)
 
@@ -347,6 +353,10 @@ const considerRecovery = (c: TcpConnection, alert: Alert, ece: boolean): boolean
     tryToOpen(c, alert.flags)
     return false
   }
+  if (mtuProbeLost(c)) {
+    alert.resend = Resend.TooLarge
+    return false
+  }
   enterRecovery(c, ece)
   return true
 }
@@ -402,7 +412,7 @@ const processLoss = (c: TcpConnection, alert: Alert): void => {
 
 /** Sends what the ACK called for. */
 export const resendAfter = (c: TcpConnection, resend: number): void => {
-  if (resend === Resend.Nothing || c.state === TcpState.SynSent) return
+  if (resend === Resend.Nothing || resend === Resend.TooLarge || c.state === TcpState.SynSent) return
   if (resend === Resend.New) {
     pushPending(c, Nagle.Off)
     if (seqGt(c.snd.nxt, c.cc.highSeq)) return

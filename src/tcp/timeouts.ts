@@ -8,6 +8,7 @@ import { onAckTimer } from './delayed-ack.ts'
 import { detectBlackHole } from './fast-open-client.ts'
 import { failConnection, resetAndFail } from './finish.ts'
 import { currentMss } from './mss.ts'
+import { suspectBlackHole } from './mtu-probe.ts'
 import { pushPending, SendMode, sendNew, sendPending, windowEnd } from './output.ts'
 import { countSegments, splitRecord } from './records.ts'
 import { enterLoss, onSettled } from './recovery.ts'
@@ -222,7 +223,10 @@ const hasTimedOut = (c: TcpConnection): boolean => {
     expired = c.retransmits >= retries + (c.state === TcpState.SynSent ? settings.tcp_syn_linear_timeouts : 0)
   } else {
     // A black hole? Let IP look for another route.
-    if (retransmissionsTimedOut(c, settings.tcp_retries1, 0)) c.destination = null
+    if (retransmissionsTimedOut(c, settings.tcp_retries1, 0)) {
+      suspectBlackHole(c)
+      c.destination = null
+    }
     if (c.observer === null && c.listener === null) retries = orphanRetries(c, c.rtt.rto < mostRto(c))
   }
   expired ||= retransmissionsTimedOut(c, retries, c.options.userTimeoutMs)
