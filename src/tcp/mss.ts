@@ -61,9 +61,11 @@ export const refreshDestination = (c: TcpConnection): void => {
   if (typeof found !== 'number') c.destination = found
 }
 
-/** The MSS for what is sent now: with the SACK blocks that this moment's ACK must carry, over the path as it is known now. */
+/**
+ * The MSS for what is sent now: with the SACK blocks that this moment's ACK must carry, over the path as the last
+ * segment took it: a changed route counts from the next segment on, as on Linux.
+ */
 export const currentMss = (c: TcpConnection): number => {
-  refreshDestination(c)
   const mtu = c.destination?.mtu ?? c.snd.pathMtu
   if (mtu !== c.snd.pathMtu) syncMss(c, mtu)
   const blocks = sackBlocksToSend(c)

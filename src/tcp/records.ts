@@ -26,7 +26,7 @@ const adjustCounts = (c: TcpConnection, cc: CongestionState, record: SendRecord,
   if ((record.sacked & Sacked.Retransmitted) !== 0) cc.retransOut -= fewer
   if ((record.sacked & Sacked.Lost) !== 0) cc.lostOut -= fewer
   // Without SACK the count of duplicate ACKs stands for segments that have arrived.
-  if (cc.sackedOut > 0 && !c.has(Feature.Sack)) cc.sackedOut -= Math.min(cc.sackedOut, fewer)
+  if (fewer > 0 && cc.sackedOut > 0 && !c.has(Feature.Sack)) cc.sackedOut -= Math.min(cc.sackedOut, fewer)
 }
 
 /** Counts a sent record's segments again, for a new MSS. */

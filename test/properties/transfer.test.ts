@@ -17,6 +17,7 @@ import {
   SOCK_STREAM,
   SOL_SOCKET,
   SOL_TCP,
+  TCP_FASTOPEN_CONNECT,
   TCP_NODELAY,
 } from '../../src/socket/constants.ts'
 import { checkInvariants } from '../support/invariants.ts'
@@ -30,6 +31,9 @@ import { checkInvariants } from '../support/invariants.ts'
 const RUNS = Number(process.env['NETGLASS_RUNS'] ?? 1000)
 const ONLY = process.env['NETGLASS_SEED']
 const PCAP = process.env['NETGLASS_PCAP']
+
+/** Both sides, without cookies, every listener. */
+const FAST_OPEN_WITHOUT_COOKIES = 0x607
 
 /** What is wrong with the cable, each way. */
 const FAULTS = { delay: 20, loss: 0.05, reorder: 0.05, duplicate: 0.01, corrupt: 0.01 }
@@ -97,7 +101,10 @@ const settle = (host: Host, random: Random): void => {
   chance('net.ipv4.tcp_window_scaling', 0)
   chance('net.ipv4.tcp_recovery', 0)
   chance('net.ipv4.tcp_ecn', 1)
-  if (random.below(2) === 0) host.sysctl.set('net.ipv4.tcp_congestion_control', 'reno')
+  chance('net.ipv4.tcp_base_mss', 256 + random.below(1000))
+  chance('net.ipv4.tcp_mtu_probing', 2)
+  chance('net.ipv4.tcp_fastopen', FAST_OPEN_WITHOUT_COOKIES)
+  host.sysctl.set('net.ipv4.tcp_congestion_control', ['cubic', 'reno', 'bbr'][random.below(3)]!)
 }
 
 /** What the cables have done to frames, over all runs. */
@@ -139,6 +146,8 @@ const spawnPair = (seed: number, random: Random, client: Host, server: Host, ipv
       await sys.sleep(3)
       const fd = sys.socket(family, SOCK_STREAM)
       clientPlan.configure(sys, fd)
+      // Its first bytes are to go with the SYN.
+      if (clientPlan.toSend > 0 && random.below(3) === 0) sys.setsockopt(fd, SOL_TCP, TCP_FASTOPEN_CONNECT, 1)
       await sys.connect(fd, { address: ipv6 ? 'fd00::2' : '10.0.0.2', port: PORT })
       await exchange(sys, fd, clientPlan)
     }),
