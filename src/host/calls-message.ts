@@ -1,6 +1,5 @@
 import type { Micros } from '../core/clock.ts'
 import { Errno } from '../core/errno.ts'
-import { Readiness } from '../core/readiness.ts'
 import type { Sockaddr } from '../socket/address.ts'
 import * as C from '../socket/constants.ts'
 import { type ControlMessage, descriptorRoom, fitControl, isDescriptors, PassedFiles } from '../socket/control.ts'
@@ -204,7 +203,7 @@ export const receiveMessages = async (
   let count = 0
   for (const entry of messages.slice(0, C.IOV_MAX)) {
     // An error after some messages is for the next call to report.
-    if (count > 0 && (socket.poll() & Readiness.Err) !== 0) return count
+    if (count > 0 && socket.hasError) return count
     try {
       entry.msg_len = await receiveMessage(sys, socket, entry.msg_hdr, one)
     } catch (error) {

@@ -385,6 +385,7 @@ export class TcpConnection extends TupleEntry implements TimerOwner {
   ownCongestionState(): CongestionState {
     if (this.cc === this.layer.pristineCongestion) {
       this.cc = this.layer.newCongestionState()
+      if (this.destination?.initialCwnd) this.cc.cwnd = this.destination.initialCwnd
       this.cc.cwndStampMs = this.layer.loop.nowMs32
       // So far there was the handshake's round-trip time at most.
       if (this.rtt.srtt8 !== 0) this.cc.minRtt.reset(this.layer.loop.nowMs32, this.rtt.srtt)
