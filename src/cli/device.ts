@@ -9,8 +9,12 @@ import type { DeviceError } from '../node/device-error.ts'
 import { configureHostSide, keepAddresses } from '../node/ifconfig.ts'
 import { RealClock, RealTimeDriver } from '../node/realtime.ts'
 import { openTunTap, type TunTapPort } from '../node/tuntap.ts'
+import { TcpConnection } from '../tcp/connection.ts'
+import { stateIn, stateSet, TcpState } from '../tcp/state.ts'
 import { type IpAddress, type IpPrefix, parseIpAddress, parseIpPrefix } from '../wire/address.ts'
 import { Failure } from './failure.ts'
+
+const FLUSHING = stateSet(TcpState.FinWait1, TcpState.Closing, TcpState.LastAck)
 
 /** A live host behind a TUN or TAP device: what `up`, `fetch` and others begin with. */
 
@@ -195,6 +199,20 @@ export class LiveHost {
         throw new Failure(`--gateway ${via}: no address given by --ip has it in its subnet`)
       }
     }
+  }
+
+  /** Does the host keep the process alive? It does at first. */
+  keepAlive(on: boolean): void {
+    if (on) this.driver.ref()
+    else this.driver.unref()
+  }
+
+  /** Has it connections whose last bytes have not been acknowledged? */
+  get isFlushing(): boolean {
+    for (const entry of this.host.sockets.tcp.table.entries()) {
+      if (entry instanceof TcpConnection && stateIn(entry.state, FLUSHING)) return true
+    }
+    return false
   }
 
   /** Writes from now on what passes the device to a file. @throws Error, in one line, when that cannot be done */

@@ -1,20 +1,45 @@
 import Module, { createRequire } from 'node:module'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { runProgram } from '../node/program.ts'
-import { type RunConfiguration, startNetwork } from '../node/register.ts'
+import { program, runProgram, useProgram } from '../node/program.ts'
+import { type RunConfiguration, startNetwork } from '../node/start.ts'
+import { type DeviceCommandOptions, LiveHost } from './device.ts'
 import { errorLine } from './failure.ts'
+import type { RunProcessConfiguration } from './run.ts'
 
 /** What `netglass run` starts in a process of its own: puts the stack under Node, then runs the program as Node does. */
 
 const { NETGLASS_RUN = '{}' } = process.env
 delete process.env['NETGLASS_RUN']
 
-const start = (): void => {
-  const { others } = startNetwork(JSON.parse(NETGLASS_RUN) as RunConfiguration)
-  for (const { context, command } of others) {
-    runProgram(context, () => load(command[0]!))
+const start = ({ device, ...configuration }: RunProcessConfiguration): void => {
+  if (device !== undefined) {
+    startOnDevice(device, configuration)
+    return
   }
+  const { others } = startNetwork(configuration)
+  for (const { context, command } of others) runProgram(context, () => load(command[0]!))
+}
+
+/** How often and how many times a program that has ended looks whether its last bytes have arrived. */
+const FLUSH_MS = 50
+const FLUSHES = 100
+
+const startOnDevice = (device: DeviceCommandOptions, { kernel = [], name = 'node' }: RunConfiguration): void => {
+  const live = new LiveHost(device, device.name ?? device.tap ?? device.tun ?? 'stack')
+  if (device.pcap !== undefined) live.capture(device.pcap)
+  live.keepAlive(false)
+  useProgram(program(live.host, { name, kernel, onActive: (isActive) => live.keepAlive(isActive) }))
+  void live.lost.then((line) => {
+    console.error(`netglass: ${line}`)
+    process.exit(1)
+  })
+  // What a kernel does for a program that is gone: it sends what is left.
+  let flushes = FLUSHES
+  process.on('beforeExit', () => {
+    if (live.isFlushing && flushes-- > 0) setTimeout(() => {}, FLUSH_MS)
+  })
+  process.on('exit', () => live.close())
 }
 
 /** Loads another host's program: its module, CommonJS or not. */
@@ -25,7 +50,7 @@ const load = (file: string): void => {
 }
 
 try {
-  start()
+  start(JSON.parse(NETGLASS_RUN) as RunProcessConfiguration)
 } catch (error) {
   console.error(`netglass: ${errorLine(error)}`)
   process.exit(1)

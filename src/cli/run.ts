@@ -3,12 +3,13 @@ import { existsSync } from 'node:fs'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Command } from 'commander'
-import type { RunConfiguration } from '../node/register.ts'
+import type { RunConfiguration } from '../node/start.ts'
+import { addDeviceOptions, type DeviceCommandOptions } from './device.ts'
 import { Failure } from './failure.ts'
 
 /** `netglass run`: an unmodified program over our stack. */
 
-interface RunOptions {
+interface RunOptions extends DeviceCommandOptions {
   readonly network?: string
   readonly host?: string
   readonly kernel: string[]
@@ -16,16 +17,24 @@ interface RunOptions {
 
 const collect = (value: string, before: string[]): string[] => [...before, ...value.split(',')]
 
+/** What the process of the program is told. */
+export interface RunProcessConfiguration extends RunConfiguration {
+  /** A TUN or TAP device in place of a network file. */
+  readonly device?: DeviceCommandOptions
+}
+
 /** Options of Node's that take the next word as their value. */
 const WITH_VALUE = new Set(['-r', '--require', '--import', '--loader', '--experimental-loader', '-C', '--conditions'])
 
 export const addRunCommand = (program: Command): void => {
-  program
-    .command('run')
-    .summary('an unmodified Node program over this stack')
-    .description(
-      "Runs a Node program whose net, dgram, dns, http, https, tls, http2 and fetch use this stack in place of the kernel's.",
-    )
+  addDeviceOptions(
+    program
+      .command('run')
+      .summary('an unmodified Node program over this stack')
+      .description(
+        "Runs a Node program whose net, dgram, dns, http, https, tls, http2 and fetch use this stack in place of the kernel's.",
+      ),
+  )
     .option('--network <file>', 'the network that it runs in, as JSON; a host by itself unless given')
     .option('--host <name>', 'the host of the network that it runs on; the first unless given')
     .option(
@@ -41,7 +50,9 @@ export const addRunCommand = (program: Command): void => {
 Example, with net.json:
   {"hosts": {"client": {}, "server": {"run": "server.js"}},
    "links": [{"between": ["client", "server"], "delay": 20, "loss": 0.01}]}
-  netglass run --network net.json --host client -- client.js`,
+  netglass run --network net.json --host client -- client.js
+On a device, as root:
+  netglass run --tap ng0 --ip 10.77.0.2/24 --host-ip 10.77.0.1/24 -- server.js`,
     )
     .action((words: string[], options: RunOptions) => run(words, options))
 }
@@ -53,13 +64,17 @@ const splitNodeOptions = (words: readonly string[]): { nodeOptions: string[]; re
   return { nodeOptions: words.slice(0, i), rest: words.slice(i) }
 }
 
-const run = async (words: readonly string[], { network, host, kernel }: RunOptions): Promise<void> => {
+const run = async (words: readonly string[], options: RunOptions): Promise<void> => {
+  const { network, host, kernel } = options
   const { nodeOptions, rest } = splitNodeOptions(words)
   const [script] = rest
   if (script === undefined) throw new Failure('name the program to run, after --, like: netglass run -- app.js')
   if (!existsSync(script)) throw new Failure(`${script}: there is no such file`)
   if (network !== undefined && !existsSync(network)) throw new Failure(`--network ${network}: there is no such file`)
-  const configuration: RunConfiguration = {
+  const onDevice = options.tap !== undefined || options.tun !== undefined
+  if (onDevice && network !== undefined) throw new Failure('give either --network or --tap and --tun, not both')
+  const configuration: RunProcessConfiguration = {
+    ...(onDevice ? { device: options } : {}),
     ...(network === undefined ? {} : { network }),
     ...(host === undefined ? {} : { host }),
     kernel,

@@ -89,6 +89,9 @@ export interface NativeUdp {
 export const binding = <K extends keyof BindingTypes>(name: K): BindingTypes[K] =>
   (process as unknown as { binding(name: string): unknown }).binding(name) as BindingTypes[K]
 
+/** A port, as native code makes one of whatever it is given: `socket.bind(callback)` gives it a function. */
+export const toPort = (value: unknown): number => Number(value) & 0xffff
+
 /** Runs what `process.nextTick` and promises have queued: what Node does after each of its own callbacks. */
 export const runTicks = (process as unknown as { _tickCallback(): void })._tickCallback
 

@@ -14,6 +14,7 @@ import {
   type NodeRequest,
   overlay,
   overlayGetters,
+  toPort,
 } from './bindings.ts'
 import { type NodeContext, programs } from './programs.ts'
 
@@ -262,9 +263,9 @@ const overlayOpening = (): void => {
   ] as const) {
     const native = prototype[name]!
     prototype[name] = function (this: unknown, request, address, port) {
-      const own = decideFor(this as object, address as string, port as number)
+      const own = decideFor(this as object, address as string, toPort(port))
       if (own === null) return native.call(this, request, address, port)
-      return own.connect(family, request as NodeRequest, address as string, port as number)
+      return own.connect(family, request as NodeRequest, address as string, toPort(port))
     }
   }
   for (const [name, family] of [
@@ -273,9 +274,9 @@ const overlayOpening = (): void => {
   ] as const) {
     const native = prototype[name]!
     prototype[name] = function (this: unknown, address, port, flags) {
-      const own = decideFor(this as object, address as string, port as number)
+      const own = decideFor(this as object, address as string, toPort(port))
       if (own === null) return native.call(this, address, port, flags)
-      return own.bind(family, address as string, port as number, flags as number)
+      return own.bind(family, address as string, toPort(port), flags as number)
     }
   }
   const open = prototype['open']!

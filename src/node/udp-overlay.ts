@@ -3,7 +3,7 @@ import { Errno, errnoCode, strerror } from '../core/errno.ts'
 import { DatagramHandle, type DatagramOwner } from '../net/datagram-handle.ts'
 import type { AddressInfo } from '../net/socket-handle.ts'
 import { parseIpAddress } from '../wire/address.ts'
-import { binding, type Methods, type NativeUdp, overlay } from './bindings.ts'
+import { binding, type Methods, type NativeUdp, overlay, toPort } from './bindings.ts'
 import { type NodeContext, programs } from './programs.ts'
 
 /** Node's class of UDP handles, with sockets of ours under those that programs of ours bind. */
@@ -45,7 +45,7 @@ class VirtualUdp implements DatagramOwner {
     // Either the peer of connect(2), or port and address.
     const [port, address] = to.length >= 3 ? (to as [number, string]) : []
     if (address !== undefined && !isFamily(address, family)) return -Errno.EINVAL
-    const target = address === undefined ? null : { address, port: port! }
+    const target = address === undefined ? null : { address, port: toPort(port) }
     const sent = this.handle.send(chunks, target)
     return sent < 0 ? sent : sent + 1
   }
@@ -109,9 +109,9 @@ export const overlayUdp = (): void => {
   ] as const) {
     const native = prototype[`bind${suffix}`]!
     prototype[`bind${suffix}`] = function (this: unknown, address, port, flags) {
-      const own = decide(this as object, address as string, port as number)
+      const own = decide(this as object, address as string, toPort(port))
       if (own === null) return native.call(this, address, port, flags)
-      return own.bind(family, address as string, port as number, flags as number)
+      return own.bind(family, address as string, toPort(port), flags as number)
     }
     overlay(prototype, virtualUdp, {
       [`connect${suffix}`]: (own, address: string, port: number) => own.connect(family, address, port),
