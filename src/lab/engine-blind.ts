@@ -87,7 +87,9 @@ const blindAttacks: Scenario = {
     await attempt('a SYN', 'a challenge ACK', { flags: Syn, seq: rcv.nxt + 5 }, 1)
     const guess = { flags: Ack | Psh, seq: rcv.nxt, payload }
     // RFC 5961 section 5.2 wants an answer to this one too; Linux gives none in ESTABLISHED.
-    await attempt('data, ACK of what was never sent', 'dropped', { ...guess, ack: snd.nxt + 1000 }, 0)
+    const unsent = { ...guess, ack: snd.nxt + 1000 }
+    const answers = server.tcpSettings.personality.challengesUnsentAck
+    await attempt('data, ACK of what was never sent', answers ? 'a challenge ACK' : 'dropped', unsent, Number(answers))
     await attempt('data, ACK from long ago', 'a challenge ACK', { ...guess, ack: snd.una - 1_000_000_000 }, 1)
     await manyAtOnce(lab, attack)
     await icmp(lab, attack, rows)

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { runScenario } from './lab.ts'
-import { SCENARIOS } from './registry.ts'
+import { findScenario, SCENARIOS } from './registry.ts'
 
 describe('the catalogue', () => {
   for (const scenario of SCENARIOS) {
@@ -9,6 +9,24 @@ describe('the catalogue', () => {
       const wrong = report.checks.filter((check) => !check.ok)
       expect(wrong.map(({ what, expected, actual }) => ({ what, expected, actual }))).toEqual([])
       expect(report.checks.length).toBeGreaterThan(0)
+    })
+  }
+})
+
+describe('with the manners of BSD', () => {
+  // What does not look at the queues' sizes, the accept queue or challenges is the same for both.
+  for (const name of [
+    'two-queues',
+    'buffers',
+    'full-then-alive',
+    'retransmit',
+    'blind-attacks',
+    'lost-on-close',
+    'fd-limit',
+  ]) {
+    it(name, async () => {
+      const { checks } = await runScenario(findScenario(name)!, { personality: 'bsd' })
+      expect(checks.filter(({ ok }) => !ok)).toEqual([])
     })
   }
 })
