@@ -16,6 +16,9 @@ const INT_MAX = 0x7fff_ffff
 /** The settings of net.core for queues, and the least that each takes: room for a packet and its accounting. */
 const LEAST_BUFFERS = { rmem_default: 2304, wmem_default: 4608, rmem_max: 2304, wmem_max: 4608 }
 
+/** What Linux shows while no key was drawn. */
+const NO_KEY = '00000000-00000000-00000000-00000000'
+
 /** A host's settings by the names that sysctl(8) gives them, with values as text, as in /proc/sys. */
 export class Sysctl {
   private readonly fields = new Map<string, Field>()
@@ -69,6 +72,7 @@ export class Sysctl {
     const { object, field } = this.find(name)
     const value = object[field]
     if (Array.isArray(value)) return value.join('\t')
+    if (field === 'tcp_fastopen_key' && value === '') return NO_KEY
     return typeof value === 'boolean' ? String(Number(value)) : String(value)
   }
 
