@@ -65,6 +65,9 @@ const DEFAULTS: Readonly<Record<IpVersion, Configuration>> = {
   },
 }
 
+/** The peer's address over IPv6 when nobody says anything. */
+const TOOL_REMOTE = ip('2001:db8::1')
+
 /** What stands for names in the suite's scripts, unless -D says otherwise. */
 export const SUITE_DEFINITIONS: Readonly<Record<IpVersion, Readonly<Record<string, string>>>> = {
   ipv4: {
@@ -97,6 +100,11 @@ export const demandedVersion = (flags: readonly ScriptFlag[]): string | null =>
  */
 export const configure = (ipVersion: IpVersion, flags: readonly ScriptFlag[]): Configuration => {
   let configuration = DEFAULTS[ipVersion]
+  const names = flags.map(({ name }) => name)
+  // A script with an address of its own is not set up for the suite's peer, but for the one that the tool has by itself.
+  if (ipVersion === 'ipv6' && names.includes('local_ip') && !names.includes('remote_ip')) {
+    configuration = { ...configuration, remote: TOOL_REMOTE }
+  }
   for (const flag of flags) configuration = { ...configuration, ...readFlag(flag, configuration) }
   return configuration
 }
