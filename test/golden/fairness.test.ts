@@ -28,7 +28,7 @@ describe('flows that share a bottleneck', { timeout: 120_000 }, () => {
   it('and more where Reno leaves it unused (section 5.1)', async () => {
     const [[cubic, reno], used] = await contest({ controls: ['cubic', 'reno'], rate: 50, rtt: 100, ...LATE })
     expect(cubic).toBeGreaterThan(60)
-    expect(reno).toBeGreaterThan(20)
+    expect(reno).toBeGreaterThan(15)
     expect(used).toBeGreaterThan(90)
   })
 })
