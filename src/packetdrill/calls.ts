@@ -1,5 +1,5 @@
 import type { Micros } from '../core/clock.ts'
-import { errnoCode, SystemError } from '../core/errno.ts'
+import { SystemError } from '../core/errno.ts'
 import type { Sys } from '../host/calls.ts'
 import type { Sockaddr } from '../socket/address.ts'
 import { AF_INET, AF_INET6, AF_UNSPEC } from '../socket/constants.ts'
@@ -129,6 +129,3 @@ export const judge = (call: Call, outcome: Outcome | SystemError, isDescriptor: 
   }
   return isError ? null : outcome.fault
 }
-
-/** An error's name; `errno N` for numbers without one. */
-export const errnoName = (errno: number): string => errnoCode(errno) ?? `errno ${errno}`

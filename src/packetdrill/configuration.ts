@@ -33,7 +33,7 @@ export interface Configuration {
 }
 
 /** The address family of the packets. */
-export const packetVersion = ({ ipVersion }: Configuration): 4 | 6 => (ipVersion === 'ipv6' ? 6 : 4)
+const packetVersion = ({ ipVersion }: Configuration): 4 | 6 => (ipVersion === 'ipv6' ? 6 : 4)
 
 const IPV4: Configuration = {
   ipVersion: 'ipv4',

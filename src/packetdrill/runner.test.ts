@@ -137,3 +137,11 @@ it('leaves nothing behind', async () => {
   await run(`${SERVER} +0 write(4, ..., 5000) = 5000`, { onLink: (_port, world) => worlds.push(world) })
   expect(worlds.map(({ frames, loop }) => [frames.inUse, loop.timers.size])).toEqual([[0, 0]])
 })
+
+it('a call that blocks has to be over when the next one begins, and at the end', async () => {
+  const wait = `${SERVER} +0...0.100 read(4, ..., 100) = 100\n`
+  expect(await told(`${wait} +0 read(4, ..., 100) = 0`)).toBe(
+    'failed in line 10: read has not returned when another call begins',
+  )
+  expect(await told(wait)).toBe('failed in line 10: read has not returned when the script ends')
+})

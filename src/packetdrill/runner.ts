@@ -126,8 +126,7 @@ export class Runner {
       await this.expectPacket(event, action, moment)
       return
     }
-    if (action.kind === 'syscall' && action.end === null) await this.awaitIdle()
-    if (action.kind === 'syscall' && action.end !== null) await this.awaitBlocked(`another call begins`)
+    if (action.kind === 'syscall') await this.awaitBlocked('another call begins')
     await this.stage.runUntil(moment.start)
     this.checkTime(event, moment, this.stage.now, 'the event')
     switch (action.kind) {
@@ -358,21 +357,16 @@ export class Runner {
     )
   }
 
-  /** A call waits for one that blocks, but not for long. */
-  private async awaitIdle(): Promise<void> {
+  /** What comes next waits for a call that blocks, but not for long. */
+  private async awaitBlocked(what: string): Promise<void> {
     const { blocked } = this
     if (blocked === null) return
-    await this.stage.runUntilTrue(() => blocked.outcome !== null, this.stage.now + CALL_PATIENCE)
-    this.checkBlocked()
-  }
-
-  private async awaitBlocked(what: string): Promise<void> {
-    await this.awaitIdle()
-    const { blocked } = this
-    if (blocked !== null) {
-      const { spec } = blocked.call
-      throw new Mismatch(blocked.event.line, `${spec.name} has not returned when ${what}`, spec.text)
+    if (await this.stage.runUntilTrue(() => blocked.outcome !== null, this.stage.now + CALL_PATIENCE)) {
+      this.checkBlocked()
+      return
     }
+    const { spec } = blocked.call
+    throw new Mismatch(blocked.event.line, `${spec.name} has not returned when ${what}`, spec.text)
   }
 
   // Commands and code.
