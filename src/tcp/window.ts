@@ -1,6 +1,5 @@
 import { TCP_MAX_WINDOW_SCALE, TCP_MIN_HEADER, TcpFlag } from '../wire/tcp.ts'
 import { AckPending, BufferLock, Feature, ReceiveTuning, type TcpConnection } from './connection.ts'
-import { refreshDestination } from './mss.ts'
 import type { Segment } from './segment.ts'
 
 /** The receive window: how large it is, what is announced of it, and how it follows the application's pace. */
@@ -29,12 +28,6 @@ export const receiveSpace = (c: TcpConnection): number => windowOfSpace(c, c.rec
 
 /** What of the window last announced is still open, bytes. */
 export const openWindow = (c: TcpConnection): number => Math.max(0, (c.rcv.wup + c.rcv.wnd - c.rcv.nxt) | 0)
-
-/** The first congestion window, segments: what the route says, or the host. */
-export const initialCwnd = (c: TcpConnection): number => {
-  refreshDestination(c)
-  return c.destination?.initialCwnd || c.layer.settings.initial_cwnd
-}
 
 /** Sets the first window of a connection, and the scale that windows up to the largest queue will need (RFC 7323 section 2). */
 export const setInitialWindow = (c: TcpConnection, mss: number, scaling: boolean): void => {
