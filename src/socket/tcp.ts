@@ -428,7 +428,10 @@ export class TcpSocket extends InetSocket implements TcpObserver {
     control.length = 0
     const at = c.arrivals === null || peek ? -1 : c.arrivals.take(c.rcv.copied)
     if (at >= 0) control.push(...arrivalMessages(kept, this.layer.ip.wallClock.at(at)))
-    if (this.tellsInq) control.push({ cmsg_level: C.SOL_TCP, cmsg_type: C.TCP_CM_INQ, data: c.receiveQueueBytes })
+    if (this.tellsInq) {
+      const data = Math.max(c.receiveQueueBytes, Number(c.receivedFin))
+      control.push({ cmsg_level: C.SOL_TCP, cmsg_type: C.TCP_CM_INQ, data })
+    }
   }
 
   private receiveUrgent(

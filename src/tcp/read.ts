@@ -35,6 +35,8 @@ const consume = (c: TcpConnection, count: number): void => {
   c.receiveRing!.drop(count)
   c.layer.queuedBytes -= count
   c.rcv.copied = (c.rcv.copied + count) | 0
+  // A FIN that lies behind the last byte is taken with it.
+  if (c.receivedFin && c.receiveRing!.length === 0) c.rcv.copied = c.rcv.nxt
   adjustReceiveBuffer(c)
   acknowledgeRead(c, count)
 }
