@@ -49,6 +49,28 @@ describe('NodeNetwork', () => {
     expect(Date.now() - start).toBeLessThan(5000)
   })
 
+  it("ends a program that only repeats itself, at a limit of the network's time", async () => {
+    network = new NodeNetwork({ limit: 3_600_000 })
+    const endless = network.run(async () => {
+      setInterval(() => {}, 1000)
+      await new Promise(() => {})
+    })
+    await expect(endless).rejects.toThrow(
+      "the program has not ended after 3600 s of the network's time (seed 1; no sockets are open)",
+    )
+    expect(network.now).toBe(3_600_000)
+  })
+
+  it('waits for WebAssembly that is compiled in the background', async () => {
+    network = new NodeNetwork()
+    const seen = await network.run(async () => {
+      const late = sleep(1).then(() => 'late')
+      const compiled = WebAssembly.compile(new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0])).then(() => 'compiled')
+      return Promise.race([late, compiled])
+    })
+    expect(seen).toBe('compiled')
+  })
+
   it('lets a socket time out, and a connection whose link is cut be given up after a quarter of an hour', async () => {
     twoHosts()
     const link = network.links[0]!

@@ -26,11 +26,15 @@ export interface NodeNetworkOptions extends NetworkOptions {
   readonly names?: Readonly<Record<string, string | readonly string[]>>
   /** How long a program that nothing can reach any more is waited for, in real milliseconds; 1000 unless given. */
   readonly patience?: number
+  /** How long a program may take, in milliseconds of the network's time; 30 days unless given. */
+  readonly limit?: number
 }
 
 /** Turns of the event loop before such work is looked for less often. */
 const EAGER_TURNS = 100
 const DEFAULT_PATIENCE = 1000
+/** 30 days. */
+const DEFAULT_LIMIT = 30 * 86_400_000
 
 /**
  * A network whose hosts run Node programs: what they do by net, dgram, dns, http, tls and whatever stands on these happens
@@ -41,6 +45,7 @@ export class NodeNetwork extends Network {
   private readonly kernel: KernelList
   private readonly names: Map<string, string[]>
   private readonly patience: number
+  private readonly limit: number
   private readonly bridges: Bridge[] = []
   private fail: ((error: unknown) => void) | null = null
 
@@ -51,6 +56,7 @@ export class NodeNetwork extends Network {
       Object.entries(options.names ?? {}).map(([name, value]) => [name.toLowerCase(), [value].flat()]),
     )
     this.patience = options.patience ?? DEFAULT_PATIENCE
+    this.limit = options.limit ?? DEFAULT_LIMIT
     install()
   }
 
@@ -105,8 +111,11 @@ export class NodeNetwork extends Network {
         (error: unknown) => this.fail?.(error),
       )
     const isOver = (): boolean => result !== null || failure !== null
+    const end = this.now + this.limit
     for (let idle = 0; !isOver(); ) {
-      if (await this.runUntil(isOver)) break
+      const stopped = await this.runUntil(() => isOver() || this.now >= end)
+      if (isOver()) break
+      if (stopped) throw new Error(this.describeEndless())
       if (idle >= this.patience) throw new Error(this.describeDeadlock())
       await new Promise((resolve) => timeout(resolve, 1))
       idle++
@@ -179,10 +188,18 @@ export class NodeNetwork extends Network {
     nameOf: (address) => [...this.hosts.values()].find((host) => hostAddresses(host).includes(address))?.name,
   }
 
-  private describeDeadlock(): string {
+  /** Something repeats for ever, such as an interval, and nobody ends it. */
+  private describeEndless(): string {
+    return `the program has not ended after ${this.limit / 1000} s of the network's time (seed ${this.seed}; ${this.describeSockets()})`
+  }
+
+  private describeSockets(): string {
     const open = this.openSockets
-    const sockets = open.length === 0 ? 'no sockets are open' : `open: ${open.join(', ')}`
-    return `nothing is left that could happen, and the program has not ended (at ${this.now} ms, seed ${this.seed}; ${sockets})`
+    return open.length === 0 ? 'no sockets are open' : `open: ${open.join(', ')}`
+  }
+
+  private describeDeadlock(): string {
+    return `nothing is left that could happen, and the program has not ended (at ${this.now} ms, seed ${this.seed}; ${this.describeSockets()})`
   }
 }
 

@@ -21,6 +21,8 @@ export class PendingWork {
   /** By asynchronous id. */
   private readonly pending = new Map<number, Work>()
   private readonly restore: (() => void)[] = []
+  /** WebAssembly modules that are being compiled. */
+  private compiling = 0
 
   constructor() {
     const { pending } = this
@@ -31,7 +33,21 @@ export class PendingWork {
       after: (id) => void pending.delete(id),
       destroy: (id) => void pending.delete(id),
     }).enable()
+    for (const name of ['compile', 'instantiate'] as const) this.watchCompiling(name)
     for (const name of COMPRESSORS) this.watch(binding('zlib')[name]?.prototype as unknown as Methods | undefined)
+  }
+
+  /** Notes what is compiled in the background: fetch(), when it is first called, waits for its parser of HTTP. */
+  private watchCompiling(name: 'compile' | 'instantiate'): void {
+    const native = WebAssembly[name] as (...args: unknown[]) => Promise<unknown>
+    const watched = (...args: unknown[]): Promise<unknown> => {
+      this.compiling++
+      return native.apply(WebAssembly, args).finally(() => {
+        this.compiling--
+      })
+    }
+    Object.assign(WebAssembly, { [name]: watched })
+    this.restore.push(() => Object.assign(WebAssembly, { [name]: native }))
   }
 
   /** Notes each write that a compressor does on the thread pool. */
@@ -51,7 +67,11 @@ export class PendingWork {
   get isEmpty(): boolean {
     // A job that is done at once has nobody to tell.
     for (const [id, { ondone }] of this.pending) if (ondone === undefined) this.pending.delete(id)
-    return this.pending.size === 0 && !process.getActiveResourcesInfo().some((type) => LISTED.has(type))
+    return (
+      this.compiling === 0 &&
+      this.pending.size === 0 &&
+      !process.getActiveResourcesInfo().some((type) => LISTED.has(type))
+    )
   }
 
   close(): void {
