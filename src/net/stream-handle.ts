@@ -210,6 +210,23 @@ export class StreamHandle extends SocketHandle {
     return this.setOption(C.SOL_TCP, C.TCP_NODELAY, Number(on))
   }
 
+  /** Sets the type of service, or traffic class, of what is sent. @returns 0 or a negative `Errno` */
+  setTypeOfService(value: number): number {
+    const [level, name] = this.serviceOption
+    return this.setOption(level, name, value)
+  }
+
+  /** That, or a negative `Errno`. */
+  get typeOfService(): number {
+    if (this.socket === null) return -Errno.EBADF
+    const value = this.socket.getOption(...this.serviceOption)
+    return typeof value === 'number' ? value : -Errno.EINVAL
+  }
+
+  private get serviceOption(): [level: number, name: number] {
+    return this.socket?.family === 6 ? [C.SOL_IPV6, C.IPV6_TCLASS] : [C.SOL_IP, C.IP_TOS]
+  }
+
   /** @param idle seconds before the first probe; must not be 0 when it is turned on */
   setKeepAlive(on: boolean, idle: number): number {
     const turned = this.setOption(C.SOL_SOCKET, C.SO_KEEPALIVE, Number(on))

@@ -108,7 +108,9 @@ export const overlay = <T>(
 ): void => {
   const methods = prototype as Methods
   for (const [name, method] of Object.entries(ours)) {
-    const native = methods[name]!
+    const native = methods[name]
+    // Not every version of Node has every method.
+    if (native === undefined) continue
     methods[name] = function (this: unknown, ...args) {
       const own = find(this as object)
       // As many as it was given: native methods count them.

@@ -249,6 +249,8 @@ const overlayOpening = (): void => {
     listen: (own, backlog: number) => own.handle.listen(AF_INET, backlog),
     setNoDelay: (own, on: boolean) => own.handle.setNoDelay(on),
     setKeepAlive: (own, on: boolean, idle: number) => own.handle.setKeepAlive(on, idle),
+    setTypeOfService: (own, value: number) => own.handle.setTypeOfService(value),
+    getTypeOfService: (own) => own.handle.typeOfService,
   })
   const useUserBuffer = prototype['useUserBuffer']!
   // It comes before a handle is anything.
