@@ -41,7 +41,7 @@ const MAX_TIMESTAMPING = 0x3_ffff
 /** @returns 0 or a negative `Errno` */
 export const setSocketOption = (socket: Socket, name: number, value: OptionValue): number => {
   if (name === C.SO_LINGER) return setLinger(socket, value as Linger)
-  if (name === C.SO_RCVTIMEO || name === C.SO_SNDTIMEO) return setTimeout(socket, name, value as Timeval)
+  if (name === C.SO_RCVTIMEO || name === C.SO_SNDTIMEO) return setTimeLimit(socket, name, value as Timeval)
   if (name === C.SO_BINDTODEVICE) return bindToDevice(socket, value)
   if (typeof value !== 'number' || !Number.isInteger(value)) return -Errno.EINVAL
   return setNumber(socket, name, value)
@@ -214,7 +214,7 @@ const setLinger = (socket: Socket, value: Linger): number => {
   return 0
 }
 
-const setTimeout = (socket: Socket, name: number, value: Timeval): number => {
+const setTimeLimit = (socket: Socket, name: number, value: Timeval): number => {
   if (typeof value !== 'object' || typeof value.tv_sec !== 'number') return -Errno.EINVAL
   const usec = value.tv_usec ?? 0
   if (usec < 0 || usec >= 1_000_000) return -Errno.EDOM
