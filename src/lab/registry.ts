@@ -26,6 +26,7 @@ import { queueScenarios } from './queues.ts'
 import { queueCallScenarios } from './queues-calls.ts'
 import { queueWindowScenarios } from './queues-windows.ts'
 import type { Scenario } from './scenario.ts'
+import { serverScenarios } from './servers.ts'
 import { serviceScenarios } from './services.ts'
 import { settingScenarios } from './settings.ts'
 import { slowReceiverScenarios } from './slow-receiver.ts'
@@ -74,6 +75,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...manyScenarios,
   ...pollScenarios,
   ...signalScenarios,
+  ...serverScenarios,
   ...httpScenarios,
   ...serviceScenarios,
   ...linkScenarios,
