@@ -1,5 +1,5 @@
 import type { AddressInfo } from '../ip/address.ts'
-import { InterfaceFlag, type InterfaceStatistics } from '../ip/interface.ts'
+import { InterfaceFlag, type InterfaceStatistics } from '../ip/interface-info.ts'
 import { left, lines, right } from './format.ts'
 import { checkDevice, type IpOptions, wordAfter } from './ip-options.ts'
 import { UsageError } from './options.ts'

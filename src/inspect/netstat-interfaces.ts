@@ -1,4 +1,4 @@
-import { InterfaceFlag } from '../ip/interface.ts'
+import { InterfaceFlag } from '../ip/interface-info.ts'
 import { prefixMask } from '../wire/address.ts'
 import { left, lines, right } from './format.ts'
 import type { NetstatOptions } from './netstat.ts'

@@ -4,7 +4,8 @@ import type { Host } from '../host/host.ts'
 import type { Process } from '../host/process.ts'
 import type { AddressInfo } from '../ip/address.ts'
 import type { GroupInfo } from '../ip/group.ts'
-import type { InterfaceInfo, NetworkInterface } from '../ip/interface.ts'
+import type { NetworkInterface } from '../ip/interface.ts'
+import { type InterfaceInfo, interfaceInfo } from '../ip/interface-info.ts'
 import type { NeighbourInfo } from '../ip/neighbour.ts'
 import type { PathInfo } from '../ip/path.ts'
 import { type Route, type RouteProtocol, type RouteType, scopeName } from '../ip/route.ts'
@@ -157,7 +158,7 @@ const describeProcess = (process: Process): ProcessSnapshot => ({
 const describeInterface = (iface: NetworkInterface): InterfaceSnapshot => {
   const { port } = iface
   const vlan = port instanceof VlanPort ? port : null
-  const described = iface.describe()
+  const described = interfaceInfo(iface)
   return {
     ...described,
     addresses: sortAddresses(described.addresses),

@@ -3,7 +3,7 @@ import { FrameChecksum } from '../core/frame.ts'
 import { Cable } from '../link/cable.ts'
 import { tcpFrame } from '../link/testing.ts'
 import { ip } from '../wire/address.ts'
-import { InterfaceFlag } from './interface.ts'
+import { InterfaceFlag, interfaceInfo } from './interface-info.ts'
 import { hex, ipv4Packet, TestNet } from './testing.ts'
 
 const pair = (settings = {}, options = {}) => {
@@ -28,20 +28,20 @@ describe('state', () => {
       [2, 'eth0', ['BROADCAST', 'MULTICAST', 'UP', 'LOWER_UP'], 1500, 'UP', 'ether', '02:00:00:00:00:01'],
     ])
     cable.setDown()
-    expect(a.iface('eth0').describe()).toMatchObject({
+    expect(interfaceInfo(a.iface('eth0'))).toMatchObject({
       flags: ['NO-CARRIER', 'BROADCAST', 'MULTICAST', 'UP'],
       state: 'DOWN',
     })
     a.iface('eth0').setUp(false)
     a.iface('eth0').setPromiscuous(true)
     a.iface('eth0').setAllMulticast(true)
-    expect(a.iface('eth0').describe().flags).toEqual(['BROADCAST', 'MULTICAST', 'ALLMULTI', 'PROMISC'])
+    expect(interfaceInfo(a.iface('eth0')).flags).toEqual(['BROADCAST', 'MULTICAST', 'ALLMULTI', 'PROMISC'])
     expect(a.iface('eth0').flags & InterfaceFlag.Running).toBe(0)
   })
 
   test('a link of IP packets is point-to-point and asks for no neighbours', () => {
     const { lab, a, b, cable } = pair({}, { medium: 'ip' })
-    expect(a.iface('eth0').describe().flags).toEqual(['POINTOPOINT', 'MULTICAST', 'NOARP', 'UP', 'LOWER_UP'])
+    expect(interfaceInfo(a.iface('eth0')).flags).toEqual(['POINTOPOINT', 'MULTICAST', 'NOARP', 'UP', 'LOWER_UP'])
     const { events } = a.ping('10.0.0.2')
     lab.run(0)
     expect(events.map(({ kind }) => kind)).toEqual(['reply'])

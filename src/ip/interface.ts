@@ -1,63 +1,20 @@
 import { type Frame, FrameChecksum, FrameQueue } from '../core/frame.ts'
 import type { LinkPort, LinkUser } from '../link/port.ts'
 import { fitFrame } from '../link/segmentation.ts'
-import {
-  formatMac,
-  type IpAddress,
-  type IpPrefix,
-  isGroupMac,
-  MAC_BROADCAST,
-  type MacAddress,
-} from '../wire/address.ts'
+import { type IpAddress, type IpPrefix, isGroupMac, MAC_BROADCAST, type MacAddress } from '../wire/address.ts'
 import { Drop } from '../wire/drop.ts'
 import { ETHERNET_HEADER, readMac, writeMac } from '../wire/ethernet.ts'
-import { type AddressInfo, type AddressOptions, describeAddress, type InterfaceAddress } from './address.ts'
+import type { AddressOptions, InterfaceAddress } from './address.ts'
 import { activateAddress, addAddress, deactivateAddress, installSubnet, removeAddress } from './addresses.ts'
 import { defendAddress, duplicateFound, restartDetection, stopDetection } from './duplicate.ts'
 import { ethernetInput, ipMediumInput, ownPacketInput } from './ethernet.ts'
 import { type GroupMember, InterfaceGroups } from './group.ts'
 import { InputCache } from './input.ts'
+import { InterfaceFlag, InterfaceStatistics } from './interface-info.ts'
 import { NdpHost } from './ndp-host.ts'
 import { NeighbourTiming, Nud } from './neighbour.ts'
 import type { IpSettings } from './settings.ts'
 import type { IpStack } from './stack.ts'
-
-/** What an interface is, as bits: Linux's IFF_*. */
-export const InterfaceFlag = {
-  Up: 0x1,
-  Broadcast: 0x2,
-  Loopback: 0x8,
-  PointToPoint: 0x10,
-  Running: 0x40,
-  NoArp: 0x80,
-  Promisc: 0x100,
-  AllMulti: 0x200,
-  Multicast: 0x1000,
-  LowerUp: 0x1_0000,
-} as const
-
-/** What an interface has done: the columns of `ip -s -s link`. */
-export class InterfaceStatistics {
-  rxPackets = 0
-  rxBytes = 0
-  /** Frames that were damaged or made no sense. */
-  rxErrors = 0
-  /** Frames for which there was no room, or no use. */
-  rxDropped = 0
-  /** Frames that found the receive ring full. */
-  rxOverruns = 0
-  rxFrameErrors = 0
-  rxMissed = 0
-  rxMulticast = 0
-  txPackets = 0
-  txBytes = 0
-  txErrors = 0
-  txDropped = 0
-  txOverruns = 0
-  /** Frames that found no carrier. */
-  txCarrierErrors = 0
-  txCollisions = 0
-}
 
 /** What may be said of a new interface; all has a default. */
 export interface InterfaceOptions {
@@ -394,22 +351,6 @@ export class NetworkInterface implements LinkUser {
     port.send(frame)
   }
 
-  /** An interface as plain data: what `ip -s addr` says of it. */
-  describe(): InterfaceInfo {
-    const { now } = this.stack.world.loop
-    return {
-      index: this.index,
-      name: this.name,
-      flags: flagNames(this.flags, this.hasCarrier),
-      mtu: this.linkMtu,
-      state: this.isLoopback ? 'UNKNOWN' : this.isRunning ? 'UP' : 'DOWN',
-      type: this.isLoopback ? 'loopback' : this.isEthernet ? 'ether' : 'none',
-      mac: formatMac(this.mac),
-      addresses: this.addresses.map((entry) => describeAddress(entry, now)),
-      statistics: { ...this.statistics },
-    }
-  }
-
   /** Gives up every timer, address, group and frame. The port is free again. */
   close(): void {
     for (const vlan of this.vlans?.values() ?? []) this.stack.removeInterface(vlan)
@@ -484,39 +425,6 @@ export class NetworkInterface implements LinkUser {
 
 /** Descriptors in a receive ring. */
 const DEFAULT_RING = 256
-
-/** An interface as plain data. */
-export interface InterfaceInfo {
-  index: number
-  name: string
-  /** As in the angle brackets of `ip link`. */
-  flags: string[]
-  mtu: number
-  state: 'UP' | 'DOWN' | 'UNKNOWN'
-  type: 'ether' | 'loopback' | 'none'
-  mac: string
-  addresses: AddressInfo[]
-  statistics: InterfaceStatistics
-}
-
-/** The names of interface flags, in the order in which `ip link` prints them. */
-const flagNames = (flags: number, carrier: boolean): string[] => {
-  const names: string[] = []
-  if ((flags & InterfaceFlag.Up) !== 0 && !carrier) names.push('NO-CARRIER')
-  const add = (bit: number, name: string): void => {
-    if ((flags & bit) !== 0) names.push(name)
-  }
-  add(InterfaceFlag.Loopback, 'LOOPBACK')
-  add(InterfaceFlag.Broadcast, 'BROADCAST')
-  add(InterfaceFlag.PointToPoint, 'POINTOPOINT')
-  add(InterfaceFlag.Multicast, 'MULTICAST')
-  add(InterfaceFlag.NoArp, 'NOARP')
-  add(InterfaceFlag.AllMulti, 'ALLMULTI')
-  add(InterfaceFlag.Promisc, 'PROMISC')
-  add(InterfaceFlag.Up, 'UP')
-  add(InterfaceFlag.LowerUp, 'LOWER_UP')
-  return names
-}
 
 /** A MAC address for nobody else: locally administered, of no group. */
 const randomMac = (stack: IpStack): MacAddress => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { ip } from '../wire/address.ts'
+import { interfaceInfo } from './interface-info.ts'
 import type { IpSettings } from './settings.ts'
 import { fromHex, hex, ipv6Packet, type Sniffer, type TestHost, TestNet } from './testing.ts'
 
@@ -73,7 +74,7 @@ describe('duplicate address detection', () => {
     const entry = a.add('eth0', '2001:db8::5/64')
     lab.run(5000)
     expect(events).toEqual(['2001:db8::5 conflict'])
-    expect(a.iface('eth0').describe().addresses[1]).toMatchObject({ flags: ['tentative', 'dadfailed'] })
+    expect(interfaceInfo(a.iface('eth0')).addresses[1]).toMatchObject({ flags: ['tentative', 'dadfailed'] })
     expect([entry.isUsable, a.isLocal(entry.address), b.isLocal(entry.address)]).toEqual([false, false, true])
     expect(lab.close()).toEqual({ frames: 0, timers: 0 })
   })

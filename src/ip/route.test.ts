@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Errno } from '../core/errno.ts'
 import { ip, ipv4, networkOf, samePrefix } from '../wire/address.ts'
+import { interfaceInfo } from './interface-info.ts'
 import { RouterPreference } from './route.ts'
 import { net, type TestHost, TestNet } from './testing.ts'
 
@@ -139,7 +140,7 @@ describe('what comes and goes with addresses', () => {
     expect(entry.isDeprecated).toBe(false)
     lab.run(2)
     expect([entry.isDeprecated, a.isLocal(entry.address)]).toEqual([true, true])
-    expect(a.iface('eth0').describe().addresses[1]).toMatchObject({
+    expect(interfaceInfo(a.iface('eth0')).addresses[1]).toMatchObject({
       address: '10.9.0.1',
       flags: ['dynamic', 'deprecated'],
       validFor: 10,

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { ip } from '../wire/address.ts'
+import { interfaceInfo } from './interface-info.ts'
 import type { RouterAdvertisementOptions } from './router-advertiser.ts'
 import type { IpSettings } from './settings.ts'
 import { eui64Address, stableAddress } from './slaac.ts'
@@ -45,7 +46,7 @@ describe('a host on a link with a router', () => {
     far.route('::/0', '2001:db8:9::1')
     lab.run(17_500)
     expect(addresses()).toEqual(['fe80::ff:fe00:1', '2001:db8::ff:fe00:1'])
-    expect(a.iface('eth0').describe().addresses[1]).toMatchObject({
+    expect(interfaceInfo(a.iface('eth0')).addresses[1]).toMatchObject({
       flags: ['dynamic', 'noprefixroute'],
       protocol: 'kernel_ra',
       scope: 'global',
@@ -185,11 +186,7 @@ describe('advertisements made by hand', () => {
       made.a.receive('eth0', advertisement(`8600 0000 4000${lifetime} 00000000 00000000 ${options}`), 0x3333_0000_0001)
       made.lab.run(3000)
     }
-    const slaac = () =>
-      made.a
-        .iface('eth0')
-        .describe()
-        .addresses.filter(({ protocol }) => protocol === 'kernel_ra')
+    const slaac = () => interfaceInfo(made.a.iface('eth0')).addresses.filter(({ protocol }) => protocol === 'kernel_ra')
     return { ...made, give, slaac }
   }
 

@@ -25,7 +25,8 @@ import { sendIcmpError } from './icmp-error.ts'
 import { Icmpv6Protocol } from './icmpv6.ts'
 import { sendIcmp6Error } from './icmpv6-error.ts'
 import { Igmp } from './igmp.ts'
-import { type InterfaceInfo, type InterfaceOptions, NetworkInterface } from './interface.ts'
+import { type InterfaceOptions, NetworkInterface } from './interface.ts'
+import { type InterfaceInfo, interfaceInfo } from './interface-info.ts'
 import { Mib } from './mib.ts'
 import { Mld } from './mld.ts'
 import { NdpNeighbours } from './ndp.ts'
@@ -384,7 +385,7 @@ export class IpStack {
 
   /** The interfaces as plain data: what `ip -s addr` and `netstat -i` list. */
   listInterfaces(): InterfaceInfo[] {
-    return this.list.map((iface) => iface.describe())
+    return this.list.map(interfaceInfo)
   }
 
   /** Gives up everything: interfaces, timers, frames. */
