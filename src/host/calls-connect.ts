@@ -6,14 +6,14 @@ import * as C from '../socket/constants.ts'
 import type { OpenFile } from '../socket/open-file.ts'
 import { Socket } from '../socket/socket.ts'
 import { Wakeup } from './blocking.ts'
-import type { Sys } from './calls.ts'
+import type { CallContext } from './call-context.ts'
 import { check, failure } from './failure.ts'
 
 /** Opening and closing: the calls that wait for the other side. */
 
 /** accept4(2). @param peer filled with the peer's address */
 export const acceptOn = async (
-  sys: Sys,
+  sys: CallContext,
   file: OpenFile,
   peer: Sockaddr | undefined,
   flags: number,
@@ -43,7 +43,7 @@ export const acceptOn = async (
 }
 
 /** connect(2). */
-export const connectTo = async (sys: Sys, socket: Socket, address: Sockaddr): Promise<number> => {
+export const connectTo = async (sys: CallContext, socket: Socket, address: Sockaddr): Promise<number> => {
   let began = socket.connect(address)
   if (began === -Errno.EAGAIN && socket.connectWaits && !socket.nonBlocking) {
     began = await connectWhenAdmitted(sys, socket, address)
@@ -65,7 +65,7 @@ export const connectTo = async (sys: Sys, socket: Socket, address: Sockaddr): Pr
 }
 
 /** Tries again whenever there is room in the listener's queue: Unix domain sockets have nothing else to wait for. */
-const connectWhenAdmitted = async (sys: Sys, socket: Socket, address: Sockaddr): Promise<number> => {
+const connectWhenAdmitted = async (sys: CallContext, socket: Socket, address: Sockaddr): Promise<number> => {
   const deadline = sys.deadline(socket.sendTimeout)
   for (;;) {
     const why = await sys.block(socket, Readiness.Out, deadline, 'connect')
@@ -85,7 +85,7 @@ export const lingers = (file: OpenFile): file is Socket =>
  * close(2) with SO_LINGER: waits until everything has been acknowledged, or the time is up.
  * @throws SystemError ETIMEDOUT when it was not all acknowledged; the rest is sent all the same
  */
-export const lingeringClose = async (sys: Sys, socket: Socket): Promise<number> => {
+export const lingeringClose = async (sys: CallContext, socket: Socket): Promise<number> => {
   const deadline = sys.now + socket.lingerSeconds * SECOND
   const { closing } = sys.process
   if (socket.beginLingeringClose()) {

@@ -5,7 +5,7 @@ import * as C from '../socket/constants.ts'
 import { type ControlMessage, descriptorRoom, fitControl, isDescriptors, PassedFiles } from '../socket/control.ts'
 import type { OpenFile } from '../socket/open-file.ts'
 import { Received, type Socket } from '../socket/socket.ts'
-import type { Sys } from './calls.ts'
+import type { CallContext } from './call-context.ts'
 import { receiveInto, transmit } from './calls-transfer.ts'
 import { bytesOf, type Data } from './data.ts'
 import { failure } from './failure.ts'
@@ -71,7 +71,12 @@ export const roomFor = (buffers: readonly Uint8Array[]): Uint8Array =>
 const MOST_FRAGMENTS = 17
 
 /** A zero-copy send of many buffers: no more of them leave together than one record of the kernel has places for. */
-const sendFragments = async (sys: Sys, socket: Socket, buffers: readonly Data[], flags: number): Promise<number> => {
+const sendFragments = async (
+  sys: CallContext,
+  socket: Socket,
+  buffers: readonly Data[],
+  flags: number,
+): Promise<number> => {
   const parts = buffers.map(bytesOf).filter(({ length }) => length > 0)
   let total = 0
   for (let first = 0; first < parts.length; first += MOST_FRAGMENTS) {
@@ -92,7 +97,7 @@ const sendFragments = async (sys: Sys, socket: Socket, buffers: readonly Data[],
 }
 
 /** sendmsg(2). */
-export const sendMessage = (sys: Sys, socket: Socket, message: Msghdr, flags: number): Promise<number> => {
+export const sendMessage = (sys: CallContext, socket: Socket, message: Msghdr, flags: number): Promise<number> => {
   if (message.msg_iov.length > C.IOV_MAX) return Promise.reject(failure(-Errno.EMSGSIZE, 'sendmsg'))
   if ((flags & C.MSG_ZEROCOPY) !== 0 && socket.isStream && message.msg_iov.length > MOST_FRAGMENTS) {
     return sendFragments(sys, socket, message.msg_iov, flags)
@@ -104,7 +109,7 @@ export const sendMessage = (sys: Sys, socket: Socket, message: Msghdr, flags: nu
 }
 
 /** Puts open files in place of the descriptors of SCM_RIGHTS. @returns -EBADF for one that is none */
-const withFiles = (sys: Sys, control: readonly ControlMessage[]): ControlMessage[] | number => {
+const withFiles = (sys: CallContext, control: readonly ControlMessage[]): ControlMessage[] | number => {
   const { files } = sys.process
   const read: ControlMessage[] = []
   for (const message of control) {
@@ -130,7 +135,7 @@ const withFiles = (sys: Sys, control: readonly ControlMessage[]): ControlMessage
  * @returns whether all have got one; the others are closed
  */
 const installFiles = (
-  sys: Sys,
+  sys: CallContext,
   received: readonly OpenFile[],
   control: ControlMessage[],
   space: number,
@@ -152,7 +157,12 @@ const installFiles = (
 }
 
 /** recvmsg(2). */
-export const receiveMessage = async (sys: Sys, socket: Socket, message: Msghdr, flags: number): Promise<number> => {
+export const receiveMessage = async (
+  sys: CallContext,
+  socket: Socket,
+  message: Msghdr,
+  flags: number,
+): Promise<number> => {
   if (message.msg_iov.length > C.IOV_MAX) throw failure(-Errno.EMSGSIZE, 'recvmsg')
   const buffers = writable(message.msg_iov, 'recvmsg')
   const whole = roomFor(buffers)
@@ -173,7 +183,12 @@ export const receiveMessage = async (sys: Sys, socket: Socket, message: Msghdr, 
 }
 
 /** sendmmsg(2). @returns how many messages were sent; the error of one that is not the first is not told */
-export const sendMessages = async (sys: Sys, socket: Socket, messages: Mmsghdr[], flags: number): Promise<number> => {
+export const sendMessages = async (
+  sys: CallContext,
+  socket: Socket,
+  messages: Mmsghdr[],
+  flags: number,
+): Promise<number> => {
   let count = 0
   for (const entry of messages.slice(0, C.IOV_MAX)) {
     try {
@@ -192,7 +207,7 @@ export const sendMessages = async (sys: Sys, socket: Socket, messages: Mmsghdr[]
  * @param limit microseconds; null for none
  */
 export const receiveMessages = async (
-  sys: Sys,
+  sys: CallContext,
   socket: Socket,
   messages: Mmsghdr[],
   flags: number,

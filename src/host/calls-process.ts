@@ -1,10 +1,10 @@
 import { Errno } from '../core/errno.ts'
 import { BlockedCall, Wakeup } from './blocking.ts'
-import type { Sys } from './calls.ts'
+import type { CallContext } from './call-context.ts'
 import { failure } from './failure.ts'
 
 /** waitpid(2): waits until a child has ended. @param pid a child's, or -1 for any */
-export const waitForChild = async (sys: Sys, pid: number): Promise<{ pid: number; status: number }> => {
+export const waitForChild = async (sys: CallContext, pid: number): Promise<{ pid: number; status: number }> => {
   sys.enter()
   const { process } = sys
   for (;;) {

@@ -5,7 +5,7 @@ import type { OpenFile } from '../socket/open-file.ts'
 import { PipeReader, PipeWriter } from '../socket/pipe.ts'
 import { Socket } from '../socket/socket.ts'
 import { Wakeup } from './blocking.ts'
-import type { Sys } from './calls.ts'
+import type { CallContext } from './call-context.ts'
 import { receiveInto, transmit, writeFile } from './calls-transfer.ts'
 import { failure } from './failure.ts'
 import { RegularFile } from './regular-file.ts'
@@ -23,7 +23,7 @@ const MOST = 0x7fff_f000
 
 /** sendfile(2). @param offset null for the file's own position */
 export const sendFile = async (
-  sys: Sys,
+  sys: CallContext,
   out: OpenFile,
   from: OpenFile,
   offset: Offset | null,
@@ -54,7 +54,7 @@ export const sendFile = async (
 }
 
 /** Writes to a file of any kind. */
-const put = (sys: Sys, out: OpenFile, bytes: Uint8Array, flags: number, syscall: string): Promise<number> =>
+const put = (sys: CallContext, out: OpenFile, bytes: Uint8Array, flags: number, syscall: string): Promise<number> =>
   out instanceof Socket
     ? transmit(sys, out, bytes, bytes.length, flags, null, null, syscall)
     : writeFile(sys, out, bytes, bytes.length)
@@ -63,7 +63,7 @@ const put = (sys: Sys, out: OpenFile, bytes: Uint8Array, flags: number, syscall:
  * splice(2): one of the two is a pipe. @param flags SPLICE_F_NONBLOCK: do not wait for the pipe; SPLICE_F_MORE: more will come
  */
 export const splice = async (
-  sys: Sys,
+  sys: CallContext,
   from: OpenFile,
   fromOffset: Offset | null,
   to: OpenFile,
@@ -85,7 +85,7 @@ export const splice = async (
 const waitsFor = (pipe: OpenFile, flags: number): boolean => !pipe.nonBlocking && (flags & C.SPLICE_F_NONBLOCK) === 0
 
 const spliceFromPipe = async (
-  sys: Sys,
+  sys: CallContext,
   from: PipeReader,
   to: OpenFile,
   length: number,
@@ -105,14 +105,14 @@ const spliceFromPipe = async (
   }
 }
 
-const waitForPipe = async (sys: Sys, pipe: OpenFile, mask: number, flags: number): Promise<void> => {
+const waitForPipe = async (sys: CallContext, pipe: OpenFile, mask: number, flags: number): Promise<void> => {
   if (!waitsFor(pipe, flags)) throw failure(-Errno.EAGAIN, 'splice')
   const why = await sys.block(pipe, mask, Number.POSITIVE_INFINITY, 'splice')
   if (why === Wakeup.Interrupted) throw failure(-Errno.EINTR, 'splice')
 }
 
 const spliceToPipe = async (
-  sys: Sys,
+  sys: CallContext,
   from: OpenFile,
   offset: Offset | null,
   to: PipeWriter,
@@ -130,7 +130,7 @@ const spliceToPipe = async (
 }
 
 /** Reads from a file of any kind; from a socket no further than to the urgent byte, which does not move. */
-const take = async (sys: Sys, from: OpenFile, offset: Offset | null, buffer: Uint8Array): Promise<number> => {
+const take = async (sys: CallContext, from: OpenFile, offset: Offset | null, buffer: Uint8Array): Promise<number> => {
   if (from instanceof RegularFile) {
     const position = offset === null ? from.position : offset.value
     const part = from.content.subarray(position, position + buffer.length)

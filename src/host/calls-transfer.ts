@@ -7,7 +7,7 @@ import type { ControlMessage } from '../socket/control.ts'
 import type { OpenFile } from '../socket/open-file.ts'
 import type { Received, Socket } from '../socket/socket.ts'
 import { Wakeup } from './blocking.ts'
-import type { Sys } from './calls.ts'
+import type { CallContext } from './call-context.ts'
 import { failure } from './failure.ts'
 import { SIGPIPE } from './signals.ts'
 
@@ -15,7 +15,7 @@ import { SIGPIPE } from './signals.ts'
 
 /** send(2) and its kin. @returns a promise of the bytes taken, or of an error */
 export const transmit = (
-  sys: Sys,
+  sys: CallContext,
   socket: Socket,
   bytes: Uint8Array,
   length: number,
@@ -40,7 +40,7 @@ export const transmit = (
 
 /** A send that opens the connection: what the SYN does not take follows when the connection stands (RFC 7413). */
 const transmitOpening = async (
-  sys: Sys,
+  sys: CallContext,
   socket: Socket,
   bytes: Uint8Array,
   length: number,
@@ -72,7 +72,7 @@ const transmitOpening = async (
 
 /** The part of a send that has to wait for room. */
 const sendRest = async (
-  sys: Sys,
+  sys: CallContext,
   socket: Socket,
   bytes: Uint8Array,
   length: number,
@@ -120,14 +120,14 @@ const givesUp = (why: number, total: number, deadline: Micros, syscall: string):
 const signalFlags = (socket: Socket, flags: number): number => (socket.isStream ? flags : flags | C.MSG_NOSIGNAL)
 
 /** EPIPE comes with SIGPIPE, unless the caller does not want it (send(2)). */
-const sendFailure = (sys: Sys, result: number, flags: number, syscall: string): SystemError => {
+const sendFailure = (sys: CallContext, result: number, flags: number, syscall: string): SystemError => {
   if (result === -Errno.EPIPE && (flags & C.MSG_NOSIGNAL) === 0) sys.process.signal(SIGPIPE)
   return failure(result, syscall)
 }
 
 /** recv(2) and its kin. @returns a promise of the bytes received, or of an error */
 export const receiveInto = (
-  sys: Sys,
+  sys: CallContext,
   socket: Socket,
   buffer: Uint8Array,
   length: number,
@@ -154,7 +154,7 @@ export const receiveInto = (
 
 /** The part of a receive that has to wait for data. */
 const receiveRest = async (
-  sys: Sys,
+  sys: CallContext,
   socket: Socket,
   buffer: Uint8Array,
   length: number,
@@ -189,7 +189,12 @@ const receiveRest = async (
 }
 
 /** read(2) of what is no socket. */
-export const readFile = async (sys: Sys, file: OpenFile, buffer: Uint8Array, length: number): Promise<number> => {
+export const readFile = async (
+  sys: CallContext,
+  file: OpenFile,
+  buffer: Uint8Array,
+  length: number,
+): Promise<number> => {
   if (file.access === C.O_WRONLY) throw failure(-Errno.EBADF, 'read')
   if (!(length >= 0 && length <= buffer.length)) throw failure(-Errno.EFAULT, 'read')
   for (;;) {
@@ -202,7 +207,12 @@ export const readFile = async (sys: Sys, file: OpenFile, buffer: Uint8Array, len
 }
 
 /** write(2) of what is no socket. */
-export const writeFile = async (sys: Sys, file: OpenFile, bytes: Uint8Array, length: number): Promise<number> => {
+export const writeFile = async (
+  sys: CallContext,
+  file: OpenFile,
+  bytes: Uint8Array,
+  length: number,
+): Promise<number> => {
   if (file.access === C.O_RDONLY) throw failure(-Errno.EBADF, 'write')
   if (!(length >= 0 && length <= bytes.length)) throw failure(-Errno.EFAULT, 'write')
   let total = 0

@@ -4,11 +4,11 @@ import type { KnownSockaddr, Sockaddr } from '../socket/address.ts'
 import * as C from '../socket/constants.ts'
 import { Epoll, type EpollEvent } from '../socket/epoll.ts'
 import { makeSocketPair } from '../socket/make.ts'
-import type { OpenFile } from '../socket/open-file.ts'
 import { makePipe } from '../socket/pipe.ts'
 import { Received, Socket } from '../socket/socket.ts'
 import { isFailure, type OptionValue, type Timeval } from '../socket/socket-options.ts'
-import { BlockedCall, Wakeup } from './blocking.ts'
+import { Wakeup } from './blocking.ts'
+import { CallContext } from './call-context.ts'
 import { acceptOn, connectTo, lingeringClose, lingers } from './calls-connect.ts'
 import {
   gather,
@@ -29,7 +29,7 @@ import { bytesOf, type Data } from './data.ts'
 import { check, failure, ProcessExit } from './failure.ts'
 import { fileControl } from './file-control.ts'
 import { type PollFd, pollFiles, type SelectSet, selectFiles, waitEpoll } from './polling.ts'
-import type { Process, Program } from './process.ts'
+import type { Program } from './process.ts'
 import { RegularFile } from './regular-file.ts'
 import { isSignal, SA_RESTART, SIGKILL, SIGSTOP, type SigAction, type SignalHandler } from './signals.ts'
 
@@ -42,13 +42,7 @@ export type { Data } from './data.ts'
  * returns a promise; on a non-blocking descriptor it is rejected with EAGAIN instead of waiting. Errors are
  * `SystemError`s: thrown by calls that cannot block, rejections of those that can.
  */
-export class Sys {
-  readonly process: Process
-
-  constructor(process: Process) {
-    this.process = process
-  }
-
+export class Sys extends CallContext {
   // Sockets.
 
   /** socket(2). @returns a descriptor */
@@ -471,90 +465,6 @@ export class Sys {
   print(...words: unknown[]): void {
     this.enter()
     this.process.print(words.map(String).join(' '))
-  }
-
-  // What the calls are made of.
-
-  /** World time, microseconds. */
-  get now(): Micros {
-    return this.process.host.world.loop.now
-  }
-
-  /** Every call begins here: a process that was ended calls no more, and live hosts read the clock. */
-  enter(): void {
-    if (!this.process.isAlive) throw new ProcessExit(this.process.status ?? 0)
-    const { host } = this.process
-    host.sockets.caller = this.process
-    host.world.loop.refresh()
-  }
-
-  /** The file behind a descriptor. */
-  fileAt(fd: number, syscall: string): OpenFile {
-    this.enter()
-    const file = this.process.files.get(fd)
-    if (file === null) throw failure(-Errno.EBADF, syscall)
-    return file
-  }
-
-  /** The socket behind a descriptor. */
-  private socketAt(fd: number, syscall: string): Socket {
-    const file = this.fileAt(fd, syscall)
-    if (!(file instanceof Socket)) throw failure(-Errno.ENOTSOCK, syscall)
-    return file
-  }
-
-  /** Gives a new file a descriptor. @param flags SOCK_NONBLOCK, SOCK_CLOEXEC */
-  install(file: OpenFile, flags: number, syscall: string): number {
-    file.nonBlocking = (flags & C.SOCK_NONBLOCK) !== 0
-    const fd = this.process.files.add(file, 0, (flags & C.SOCK_CLOEXEC) !== 0)
-    if (fd >= 0) return fd
-    file.retain()
-    file.unref()
-    throw failure(fd, syscall)
-  }
-
-  /** When a call's patience ends, by SO_RCVTIMEO or SO_SNDTIMEO: 0 is without end, less is none at all. */
-  deadline(limit: Micros): Micros {
-    return limit === 0 ? Number.POSITIVE_INFINITY : this.now + Math.max(0, limit)
-  }
-
-  /** Waits for a file; the call keeps it open meanwhile. @returns one of `Wakeup` */
-  async block(file: OpenFile, mask: number, deadline: Micros, syscall: string, exclusive = false): Promise<number> {
-    const why = await this.wait(file, mask, deadline, syscall, exclusive)
-    this.goOn(file)
-    return why
-  }
-
-  /**
-   * The first half of `block`, for calls that are asynchronous themselves and save a promise: they await what it returns,
-   * then call `goOn`.
-   * @param bytes how many are still to be sent or received; -1 when that is nothing to tell
-   */
-  wait(
-    file: OpenFile,
-    mask: number,
-    deadline: Micros,
-    syscall: string,
-    exclusive = false,
-    bytes = -1,
-  ): Promise<number> {
-    return new BlockedCall(this.process, syscall, mask, exclusive, bytes).on(file).until(deadline).promise
-  }
-
-  /**
-   * The second half: lets go of the file, which is there all the same until the call waits again or returns. A process
-   * that has ended meanwhile goes no further.
-   */
-  goOn(file: OpenFile): void {
-    this.process.host.letGo(file)
-    this.enter()
-  }
-
-  private async pause(deadline: Micros, syscall: string): Promise<number> {
-    this.enter()
-    const why = await new BlockedCall(this.process, syscall).until(deadline).promise
-    this.enter()
-    return why
   }
 }
 

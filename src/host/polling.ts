@@ -4,7 +4,7 @@ import { Readiness } from '../core/readiness.ts'
 import { Epoll, type EpollEvent, withNormBits } from '../socket/epoll.ts'
 import type { OpenFile } from '../socket/open-file.ts'
 import { BlockedCall, Wakeup } from './blocking.ts'
-import type { Sys } from './calls.ts'
+import type { CallContext } from './call-context.ts'
 import { failure } from './failure.ts'
 
 /** select(2) and poll(2): waiting for one of several descriptors. */
@@ -27,7 +27,7 @@ const WRITABLE = Readiness.Out | Readiness.Err
 const EXCEPTIONAL = Readiness.Pri
 
 /** @param deadline world time; Infinity for ever @returns how many descriptors have `revents` */
-export const pollFiles = async (sys: Sys, fds: PollFd[], deadline: Micros): Promise<number> => {
+export const pollFiles = async (sys: CallContext, fds: PollFd[], deadline: Micros): Promise<number> => {
   const { files } = sys.process
   if (fds.length > files.limit) throw failure(-Errno.EINVAL, 'poll')
   const look = (): number => {
@@ -51,7 +51,7 @@ export const pollFiles = async (sys: Sys, fds: PollFd[], deadline: Micros): Prom
 
 /** @param deadline world time; Infinity for ever @returns how many descriptors are left in all sets */
 export const selectFiles = async (
-  sys: Sys,
+  sys: CallContext,
   nfds: number,
   read: SelectSet | null,
   write: SelectSet | null,
@@ -87,7 +87,7 @@ export const selectFiles = async (
 }
 
 const waitFor = async (
-  sys: Sys,
+  sys: CallContext,
   syscall: string,
   deadline: Micros,
   look: () => number,
@@ -108,7 +108,7 @@ const waitFor = async (
 
 /** epoll_wait(2). @param timeout milliseconds; negative for ever @returns how many events were filled in */
 export const waitEpoll = async (
-  sys: Sys,
+  sys: CallContext,
   epoll: OpenFile,
   events: EpollEvent[],
   most: number,
