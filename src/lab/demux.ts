@@ -1,7 +1,7 @@
 import type { Sys } from '../host/calls.ts'
 import { AF_INET, SO_REUSEPORT, SOCK_STREAM, SOL_SOCKET } from '../socket/constants.ts'
 import { ip } from '../wire/address.ts'
-import { codeOf } from './lab.ts'
+import { codeOf } from './programs.ts'
 import type { Scenario } from './scenario.ts'
 
 /** Section G: which socket a packet goes to. */

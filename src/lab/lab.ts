@@ -1,5 +1,4 @@
 import { SECOND } from '../core/clock.ts'
-import { SystemError } from '../core/errno.ts'
 import type { Data, Sys } from '../host/calls.ts'
 import type { Host, HostOptions } from '../host/host.ts'
 import type { Process, Program } from '../host/process.ts'
@@ -9,12 +8,11 @@ import type { Channel } from '../link/channel.ts'
 import { Ladder } from '../sim/ladder.ts'
 import { Network, type NetworkLink, type NetworkLinkOptions } from '../sim/network.ts'
 import { TcpSocket } from '../socket/tcp.ts'
-import { TcpConnection } from '../tcp/connection.ts'
+import type { TcpConnection } from '../tcp/connection.ts'
 import { BSD, LINUX, type TcpPersonality } from '../tcp/settings.ts'
-import { stateIn, stateSet, TcpState, tcpStateName } from '../tcp/state.ts'
-import { TimeWait } from '../tcp/time-wait.ts'
-import type { TupleEntry } from '../tcp/tuple.ts'
-import type { DirectionView, LabFigure, LabReport, LabSocket, LabStep } from './report.ts'
+import { connectionAt, directionView, socketsOf, stateName, writtenBytes } from './connections.ts'
+import { Gate } from './gate.ts'
+import type { DirectionView, LabFigure, LabReport, LabStep } from './report.ts'
 import type { Scenario } from './scenario.ts'
 import { runTool } from './tools.ts'
 
@@ -49,29 +47,6 @@ interface WatchedDirection {
 }
 
 const PERSONALITIES: Readonly<Record<string, TcpPersonality>> = { linux: LINUX, bsd: BSD }
-
-/** Something that programs can wait for. */
-export class Gate {
-  private isOpen = false
-  private readonly waiting: [Sys, () => void][] = []
-
-  /** Waits until it is open. */
-  async wait(sys: Sys): Promise<void> {
-    if (this.isOpen) return
-    await new Promise<void>((resolve) => {
-      this.waiting.push([sys, resolve])
-    })
-  }
-
-  /** Lets everybody through, now and later. */
-  open(): void {
-    this.isOpen = true
-    for (const [sys, resolve] of this.waiting.splice(0)) {
-      sys.process.host.resumed()
-      resolve()
-    }
-  }
-}
 
 /** How long a scenario waits for something before it gives up, milliseconds of virtual time. */
 const PATIENCE = 10 * 3600 * 1000
@@ -372,21 +347,12 @@ export class Lab {
 
   /** A host's connection with a port at either end; null when there is none. */
   connection(host: Host, port: number): TcpConnection | null {
-    for (const entry of host.sockets.tcp.table.entries()) {
-      if (entry instanceof TcpConnection && (entry.localPort === port || entry.remotePort === port)) return entry
-    }
-    // One that has ended may still have a socket, with data to be read.
-    for (const socket of host.sockets.sockets) {
-      if (socket instanceof TcpSocket && (socket.c.localPort === port || socket.c.remotePort === port)) {
-        if (socket.c.remotePort !== 0) return socket.c
-      }
-    }
-    return null
+    return connectionAt(host, port)
   }
 
   /** The queues of the direction from one host to another. */
   queues(from: Host, to: Host, port: number): DirectionView {
-    return this.directionView({ from, to, port }) ?? emptyDirection(from, to)
+    return this.directionView({ from, to, port }) ?? directionView(from, to, null, null, [])
   }
 
   /** Segments seen so far that match, with when they left in seconds. */
@@ -420,17 +386,7 @@ export class Lab {
     const sender = this.connection(from, port)
     const receiver = this.connection(to, port)
     if (sender === null && receiver === null) return null
-    const started = sender?.wasEstablished === true
-    return {
-      from: from.name,
-      to: to.name,
-      sends: sender === null ? [] : this.sendsOf(sender),
-      sendQ: started ? (sender.sendRing?.length ?? 0) : 0,
-      recvQ: receiver?.receiveRing?.length ?? 0,
-      delivered: receiver?.wasEstablished ? deliveredBytes(receiver) : 0,
-      window: started ? sender.snd.wnd : 0,
-      cwnd: started ? sender.cc.cwnd * sender.snd.mss : 0,
-    }
+    return directionView(from, to, sender, receiver, sender === null ? [] : this.sendsOf(sender))
   }
 
   /** The sends of a connection; what a program has written without `send` counts as one from step to step. */
@@ -472,22 +428,6 @@ export class Lab {
   }
 }
 
-/** Bytes that the application has read: what was taken off the queue, without SYN and FIN. */
-const deliveredBytes = (c: TcpConnection): number => {
-  const taken = ((c.rcv.copied - c.rcv.irs) >>> 0) - 1
-  return c.receivedFin && c.rcv.copied === c.rcv.nxt ? taken - 1 : taken
-}
-
-/** Bytes that the application has written so far. */
-const writtenBytes = (c: TcpConnection): number => {
-  if (!c.wasEstablished) return 0
-  const { ringSeq, iss } = c.snd
-  const queued = c.sendRing?.length ?? 0
-  const past = ((ringSeq - iss) >>> 0) - 1
-  // With nothing queued, a FIN that was acknowledged has moved the ring's place.
-  return queued + (queued === 0 && stateIn(c.state, FIN_ACKNOWLEDGED) ? past - 1 : past)
-}
-
 /** The neighbours know each other: what ARP does is another scenario's matter. */
 const acquaint = (link: NetworkLink): void => {
   for (const [from, to] of [
@@ -497,24 +437,6 @@ const acquaint = (link: NetworkLink): void => {
     for (const { address } of to.addresses) if (address.isIpv4) from.stack.arp.setPermanent(from, address, to.mac)
   }
 }
-
-const FIN_ACKNOWLEDGED = stateSet(TcpState.FinWait2, TcpState.TimeWait)
-
-const stateName = (entry: TupleEntry): string => {
-  if (entry instanceof TimeWait) return tcpStateName(entry.state)
-  return tcpStateName(entry instanceof TcpConnection ? entry.state : TcpState.SynReceived)
-}
-
-const emptyDirection = (from: Host, to: Host): DirectionView => ({
-  from: from.name,
-  to: to.name,
-  sends: [],
-  sendQ: 0,
-  recvQ: 0,
-  delivered: 0,
-  window: 0,
-  cwnd: 0,
-})
 
 /** Runs a scenario from beginning to end. */
 export const runScenario = async (scenario: Scenario, options: LabOptions = {}): Promise<LabReport> => {
@@ -530,16 +452,3 @@ export const runScenario = async (scenario: Scenario, options: LabOptions = {}):
 }
 
 const errorText = (error: unknown): string => (error instanceof Error ? error.message : String(error))
-
-/** The code of an error that a program caught: `'ECONNREFUSED'`. */
-export const codeOf = (error: unknown): string => (error instanceof SystemError ? error.code : String(error))
-
-/** What netstat would show of a host's sockets, as numbers. */
-const socketsOf = (host: Host): LabSocket[] =>
-  snapshot(host).sockets.flatMap((socket) => {
-    // A socket without a connection is in no table.
-    if ((socket.protocol !== 'tcp' && socket.protocol !== 'udp') || ('kind' in socket && socket.kind === 'closed'))
-      return []
-    const { protocol, family, state, receiveQueue: recvQ, sendQueue: sendQ, local, remote } = socket
-    return [{ host: host.name, protocol, family, state, recvQ, sendQ, local, remote }]
-  })

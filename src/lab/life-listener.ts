@@ -13,7 +13,8 @@ import {
   SOL_SOCKET,
 } from '../socket/constants.ts'
 import { BSD, LINUX } from '../tcp/settings.ts'
-import type { Gate, Lab } from './lab.ts'
+import type { Gate } from './gate.ts'
+import type { Lab } from './lab.ts'
 import { connectTo, listenAt, outcome, pollNames } from './programs.ts'
 import type { Scenario } from './scenario.ts'
 

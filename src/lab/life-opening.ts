@@ -1,7 +1,7 @@
 import { AF_INET, SOCK_STREAM } from '../socket/constants.ts'
 import { ip } from '../wire/address.ts'
-import { codeOf, type Lab } from './lab.ts'
-import { acceptOne, connectTo, listenAt, readToEnd } from './programs.ts'
+import type { Lab } from './lab.ts'
+import { acceptOne, codeOf, connectTo, listenAt, readToEnd } from './programs.ts'
 import type { Scenario } from './scenario.ts'
 
 /** Section C, the beginning: how a connection comes to be, or not. */

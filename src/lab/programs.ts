@@ -1,11 +1,12 @@
-import { errnoCode } from '../core/errno.ts'
+import { errnoCode, SystemError } from '../core/errno.ts'
 import type { Sys } from '../host/calls.ts'
 import type { Host } from '../host/host.ts'
 import type { Process } from '../host/process.ts'
 import type { Sockaddr } from '../socket/address.ts'
 import * as C from '../socket/constants.ts'
 import { AF_INET, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET } from '../socket/constants.ts'
-import { codeOf, type Gate, type Lab } from './lab.ts'
+import type { Gate } from './gate.ts'
+import type { Lab } from './lab.ts'
 
 /** Programs that many scenarios use. */
 
@@ -92,3 +93,6 @@ export const pollNames = (events: number): string =>
   POLL_NAMES.filter((name) => (events & C[name]) !== 0).join('|') || '0'
 
 const POLL_NAMES = ['POLLIN', 'POLLPRI', 'POLLOUT', 'POLLERR', 'POLLHUP', 'POLLNVAL', 'POLLRDHUP'] as const
+
+/** The code of an error that a program caught: `'ECONNREFUSED'`. */
+export const codeOf = (error: unknown): string => (error instanceof SystemError ? error.code : String(error))

@@ -4,8 +4,8 @@ import { ip } from '../wire/address.ts'
 import { TcpFlag } from '../wire/tcp.ts'
 import { table } from './endings.ts'
 import { forgeSegment } from './forge.ts'
-import { codeOf, type Lab } from './lab.ts'
-import { connectTo, listenAt } from './programs.ts'
+import type { Lab } from './lab.ts'
+import { codeOf, connectTo, listenAt } from './programs.ts'
 import type { Scenario } from './scenario.ts'
 
 const PORT = 80

@@ -1,7 +1,7 @@
 import type { Host } from '../host/host.ts'
 import { AF_INET, SHUT_WR, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET } from '../socket/constants.ts'
-import { codeOf, type Lab } from './lab.ts'
-import { acceptOne, connectTo, listenAt, readToEnd } from './programs.ts'
+import type { Lab } from './lab.ts'
+import { acceptOne, codeOf, connectTo, listenAt, readToEnd } from './programs.ts'
 import type { Scenario } from './scenario.ts'
 
 const PORT = 80
