@@ -1,12 +1,12 @@
 import type { Micros } from '../core/clock.ts'
 import { type Frame, FrameChecksum, FrameQueue } from '../core/frame.ts'
 import { Task } from '../core/loop.ts'
-import type { Random } from '../core/random.ts'
 import { Timer, type TimerOwner } from '../core/timer.ts'
 import type { World } from '../core/world.ts'
 import { Drop } from '../wire/drop.ts'
 import { ETHERNET_FCS, ETHERNET_HEADER, ETHERNET_MIN_FRAME, emitFcs, padEthernet, verifyFcs } from '../wire/ethernet.ts'
-import { type Impairment, type ImpairmentOptions, MAX_CORRUPT_BITS, parseImpairment } from './impairment.ts'
+import { type Impairment, type ImpairmentOptions, parseImpairment } from './impairment.ts'
+import { ImpairmentChance } from './impairment-chance.ts'
 import type { LinkFeatures, LinkPort } from './port.ts'
 import { finishChecksum, packetLength, splitSegments } from './segmentation.ts'
 import { ChannelStatistics } from './statistics.ts'
@@ -45,7 +45,7 @@ export class Channel extends Task implements TimerOwner {
   readonly dropTaps: ((frame: Frame, reason: number) => void)[] = []
   private readonly world: World
   private readonly to: LinkPort
-  private readonly random: Random
+  private readonly chance: ImpairmentChance
   private readonly timer = new Timer(this, 0)
   /** On their way, by time of arrival, which is in `frame.time`. */
   private readonly flight = new FrameQueue()
@@ -57,7 +57,6 @@ export class Channel extends Task implements TimerOwner {
   private readonly kept = new FrameQueue()
   /** Segments that a frame has just been cut into. */
   private readonly segments = new FrameQueue()
-  private readonly bits = new Int32Array(MAX_CORRUPT_BITS)
 
   private current: Impairment = parseImpairment({})
   private rule: FrameFilter | null = null
@@ -76,8 +75,6 @@ export class Channel extends Task implements TimerOwner {
   private lastArrival: Micros = 0
   /** The latest arrival of any frame that was. */
   private lastLate: Micros = 0
-  /** Is the burst model in its bad state? */
-  private bad = false
 
   /**
    * @param label names the channel's source of chance; no two channels of a world should have the same
@@ -88,7 +85,7 @@ export class Channel extends Task implements TimerOwner {
     this.world = world
     this.features = features
     this.to = to
-    this.random = world.random.fork(label)
+    this.chance = new ImpairmentChance(world.random.fork(label))
     this.plainLength = features.medium === 'ethernet' ? features.mtu + ETHERNET_HEADER : features.mtu
     this.takesMarks = features.checksumOffload && features.maxSegmentedPacket > 0
     this.setPlain()
@@ -146,7 +143,7 @@ export class Channel extends Task implements TimerOwner {
     const before = this.current
     this.advance(now)
     this.current = next
-    if (next.burst === null) this.bad = false
+    if (next.burst === null) this.chance.endBurst()
     if (this.transmit.length > 0) {
       this.transmitBits = ((this.departure - now) * before.rate) / 1e6
       this.transmitStart = now
@@ -364,11 +361,11 @@ export class Channel extends Task implements TimerOwner {
       this.launch(frame, at)
       return
     }
-    if (this.isLost()) {
+    if (this.chance.loses(current)) {
       this.drop(frame, Drop['link-loss'])
       return
     }
-    const copy = this.chance(current.duplicate) ? this.world.frames.copy(frame) : null
+    const copy = this.chance.happens(current.duplicate) ? this.world.frames.copy(frame) : null
     this.launch(frame, at)
     if (copy !== null) {
       this.statistics.duplicated++
@@ -376,29 +373,14 @@ export class Channel extends Task implements TimerOwner {
     }
   }
 
-  /** True with probability `p`; draws only when there is a question. */
-  private chance(p: number): boolean {
-    return p > 0 && (p >= 1 || this.random.float() < p)
-  }
-
-  private isLost(): boolean {
-    const { loss, burst } = this.current
-    let lost = this.chance(loss)
-    if (burst !== null) {
-      if (this.chance(this.bad ? burst.leave : burst.enter)) this.bad = !this.bad
-      if (this.chance(this.bad ? burst.lossBad : burst.lossGood)) lost = true
-    }
-    return lost
-  }
-
   /** Gives a frame its time of arrival and its place among those under way. */
   private launch(frame: Frame, at: Micros): void {
     const current = this.current
-    if (this.chance(current.corrupt)) this.corrupt(frame)
+    if (this.chance.happens(current.corrupt)) this.corrupt(frame)
     else if (this.features.fcs) this.appendFcs(frame)
     let arrival = at + current.delay
-    if (current.jitter > 0) arrival = Math.max(at, arrival + current.jitter * this.deviation())
-    if (this.chance(current.reorder)) {
+    if (current.jitter > 0) arrival = Math.max(at, arrival + current.jitter * this.chance.deviation(current.normal))
+    if (this.chance.happens(current.reorder)) {
       this.statistics.reordered++
       // Among themselves those held back keep their order.
       this.lastLate = Math.max(arrival + current.reorderDelay, this.lastLate)
@@ -411,34 +393,13 @@ export class Channel extends Task implements TimerOwner {
     }
   }
 
-  /** From -1 to 1, or of standard deviation 1. The normal one is a sum of twelve, which every machine adds up alike. */
-  private deviation(): number {
-    if (!this.current.normal) return this.random.float() * 2 - 1
-    let sum = -6
-    for (let i = 0; i < 12; i++) sum += this.random.float()
-    return sum
-  }
-
   /** Flips bits anywhere in the frame, its check sequence included, once all checksums in it are what they should be. */
   private corrupt(frame: Frame): void {
-    const { bits, random, world } = this
+    const { world } = this
     finishChecksum(world.memory, frame)
     if (this.features.fcs) this.appendFcs(frame)
     this.statistics.corrupted++
-    const u8 = world.memory.u8
-    const most = (frame.end - frame.start) * 8
-    const count = Math.min(this.current.corruptBits, most)
-    for (let i = 0; i < count; i++) {
-      let bit = random.below(most)
-      for (let j = 0; j < i; j++) {
-        if (bits[j] !== bit) continue
-        // Flipped already: take the next one, and look through all again.
-        bit = (bit + 1) % most
-        j = -1
-      }
-      bits[i] = bit
-      u8[frame.start + (bit >>> 3)]! ^= 0x80 >>> (bit & 7)
-    }
+    this.chance.flipBits(world.memory, frame, this.current.corruptBits)
   }
 
   /** Makes of the frame what a sender puts on the wire: padded to the least size, and with its check sequence. */
