@@ -72,11 +72,6 @@ export class TcpNotices {
     return 0
   }
 
-  /** Does SO_TIMESTAMPING's value ask for stamps of what is sent? */
-  static stampsSends(flags: number): boolean {
-    return (flags & SOF_TX) !== 0
-  }
-
   /** A byte whose stamps were asked for has come to a stage. @param flags SO_TIMESTAMPING */
   stamp(stage: number, seq: number, at: Micros, flags: number): boolean {
     if ((flags & STAGE_BITS[stage]!) === 0) return false
@@ -219,3 +214,17 @@ const SOF_RX = C.SOF_TIMESTAMPING_RX_SOFTWARE | C.SOF_TIMESTAMPING_SOFTWARE
 
 /** Does SO_TIMESTAMPING's value ask for stamps of what arrives? */
 export const stampsArrivals = (flags: number): boolean => (flags & SOF_RX) === SOF_RX
+
+/**
+ * Are time stamps of a send asked for?
+ * @param flags SO_TIMESTAMPING, which a control message of the send goes before
+ */
+export const stampsSend = (flags: number, control: readonly ControlMessage[] | null): boolean => {
+  let asked = flags
+  if (control !== null) {
+    for (const { cmsg_level, cmsg_type, data } of control) {
+      if (cmsg_level === C.SOL_SOCKET && cmsg_type === C.SO_TIMESTAMPING && typeof data === 'number') asked = data
+    }
+  }
+  return (asked & SOF_TX) !== 0
+}

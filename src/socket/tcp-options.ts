@@ -4,6 +4,7 @@ import { AckPending, BufferLock, Nagle, type TcpConnection } from '../tcp/connec
 import { acknowledgeRead, allowQuickAcks, MAX_QUICK_ACKS } from '../tcp/delayed-ack.ts'
 import { bytesOfKeys, FastOpenMode, keysOfBytes } from '../tcp/fast-open.ts'
 import { tcpInfo } from '../tcp/info.ts'
+import type { Inherited } from '../tcp/listener.ts'
 import { MD5_LONGEST_KEY, withMd5Key } from '../tcp/md5.ts'
 import { pushPending } from '../tcp/output.ts'
 import { TcpState } from '../tcp/state.ts'
@@ -63,6 +64,45 @@ export const setReceiveLowat = (socket: TcpSocket): number => {
   if (!locked) c.receiveBuffer = Math.max(c.receiveBuffer, isPlain ? lowat : lowat * 2)
   socket.wake(socket.poll() & Readiness.In)
   return lowat
+}
+
+/** Gives a connection what was set for another one of its socket. */
+export const copyTcpOptions = (from: TcpConnection, to: TcpConnection): void => {
+  to.options = from.options
+  to.control = from.control
+  to.nagle = from.nagle
+  to.bufferLocks = from.bufferLocks
+  if ((from.bufferLocks & BufferLock.Send) !== 0) to.sendBuffer = from.sendBuffer
+  if ((from.bufferLocks & BufferLock.Receive) !== 0) to.receiveBuffer = from.receiveBuffer
+}
+
+/** What connections get from the listener that they come through, whose socket has the connection `c`. */
+export const inheritedOptions = (c: TcpConnection): Inherited => {
+  const { options, sendBuffer, receiveBuffer, bufferLocks, nagle, control, arrivals } = c
+  return { notesArrivals: arrivals !== null, options, sendBuffer, receiveBuffer, bufferLocks, nagle, control }
+}
+
+/** SO_MAX_PACING_RATE, bytes a second. */
+export const setMaxPacingRate = ({ c, kept }: TcpSocket): void => {
+  const { maxPacingRate } = kept
+  c.ownOptions().maxPacingRate = maxPacingRate === 0xffff_ffff ? Number.POSITIVE_INFINITY : maxPacingRate
+  c.cc.pacingRate = Math.min(c.cc.pacingRate, c.options.maxPacingRate)
+}
+
+/** Options at IPPROTO_IP or IPPROTO_IPV6 were set, or the version has become known: the connection follows them. */
+export const tcpIpOptionsChanged = (socket: TcpSocket): void => {
+  const { c, ipOptions } = socket
+  const is4 = socket.family === 4 || c.remote.isIpv4
+  const hops = is4 ? ipOptions.ttl : Math.max(0, ipOptions.hops)
+  const trafficClass = is4 ? ipOptions.tos : ipOptions.trafficClass
+  const receiveErrors = socket.family === 4 ? ipOptions.receiveErrors : ipOptions.receiveErrors6
+  const { options: before } = c
+  const isSame = before.hopLimit === hops && before.trafficClass === trafficClass
+  if (isSame && before.receiveErrors === receiveErrors) return
+  const options = c.ownOptions()
+  options.receiveErrors = receiveErrors
+  options.hopLimit = hops
+  options.trafficClass = trafficClass
 }
 
 /** An option at SOL_SOCKET that the connection follows was set. */
