@@ -1,4 +1,3 @@
-import type { Command } from 'commander'
 import { Errno, errnoCode } from '../core/errno.ts'
 import { CryptoRandom } from '../core/random.ts'
 import { World } from '../core/world.ts'
@@ -12,41 +11,12 @@ import { openTunTap, type TunTapPort } from '../node/tuntap.ts'
 import { TcpConnection } from '../tcp/connection.ts'
 import { stateIn, stateSet, TcpState } from '../tcp/state.ts'
 import { type IpAddress, type IpPrefix, parseIpAddress, parseIpPrefix } from '../wire/address.ts'
+import type { DeviceCommandOptions } from './device-options.ts'
 import { Failure } from './failure.ts'
 
 const FLUSHING = stateSet(TcpState.FinWait1, TcpState.Closing, TcpState.LastAck)
 
 /** A live host behind a TUN or TAP device: what `up`, `fetch` and others begin with. */
-
-/** The options of the command line that describe it. */
-export interface DeviceCommandOptions {
-  readonly tap?: string
-  readonly tun?: string
-  readonly ip: string[]
-  readonly ip6: string[]
-  readonly hostIp: string[]
-  readonly mtu?: string
-  readonly gateway?: string
-  readonly pcap?: string
-  readonly name?: string
-  readonly set: string[]
-}
-
-const collect = (value: string, before: string[]): string[] => [...before, value]
-
-/** Adds those options to a command. */
-export const addDeviceOptions = (command: Command): Command =>
-  command
-    .option('--tap <name>', 'a TAP device of this name: Ethernet frames')
-    .option('--tun <name>', 'a TUN device of this name: IP packets')
-    .option('--ip <address/length>', "the stack's address, IPv4 or IPv6; may be given several times", collect, [])
-    .option('--ip6 <address/length>', 'the same as --ip', collect, [])
-    .option('--host-ip <address/length>', "the kernel's address on the device; may be given several times", collect, [])
-    .option('--gateway <address>', "the stack's default route; the first --host-ip unless given")
-    .option('--mtu <bytes>', "the device's MTU")
-    .option('--set <name=value>', 'a setting, as sysctl -w takes it; may be given several times', collect, [])
-    .option('--pcap <file>', 'write what passes the device to a pcapng file')
-    .option('--name <name>', 'the name under which other commands find this stack')
 
 /** The parsed form of what was given. */
 interface DevicePlan {

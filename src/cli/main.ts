@@ -1,16 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander'
 import { reasonOf } from '../node/capture-file.ts'
-import { addBenchCommand } from './bench.ts'
-import { addExploreCommand } from './explore.ts'
 import { errorLine, Failure } from './failure.ts'
-import { addFetchCommand } from './fetch.ts'
-import { addLabCommand } from './lab.ts'
-import { addPacketdrillCommand } from './packetdrill.ts'
-import { addRunCommand } from './run.ts'
-import { addTcpdumpCommand } from './tcpdump.ts'
-import { addTools } from './tools.ts'
-import { addUpCommand } from './up.ts'
 import { VERSION } from './version.ts'
 
 /** The command `netglass`. */
@@ -22,27 +13,35 @@ const usageLine = (text: string): string =>
     .trim()
     .replace(/\n/g, ' ')}: 'netglass --help' and 'netglass COMMAND --help' tell more`
 
-const build = (): Command => {
+/** What adds commands, and the names of these. The modules of other commands need not be loaded. */
+const COMMANDS: readonly (readonly [names: string, load: () => Promise<(program: Command) => void>])[] = [
+  ['lab', async () => (await import('./lab.ts')).addLabCommand],
+  ['explore', async () => (await import('./explore.ts')).addExploreCommand],
+  ['bench', async () => (await import('./bench.ts')).addBenchCommand],
+  ['run', async () => (await import('./run.ts')).addRunCommand],
+  ['up', async () => (await import('./up.ts')).addUpCommand],
+  ['fetch', async () => (await import('./fetch.ts')).addFetchCommand],
+  ['packetdrill', async () => (await import('./packetdrill.ts')).addPacketdrillCommand],
+  ['netstat ss ip lsof nstat sysctl', async () => (await import('./tools.ts')).addTools],
+  ['tcpdump', async () => (await import('./tcpdump.ts')).addTcpdumpCommand],
+]
+
+/** @param word the command that is asked for, if it is one */
+const build = async (word: string | undefined): Promise<Command> => {
   const program = new Command('netglass')
     .description('A TCP/IP stack that you can embed, see into, and replay.')
     .version(VERSION)
     .configureOutput({ outputError: (text, write) => write(`netglass: ${usageLine(text)}\n`) })
     .exitOverride()
-  addLabCommand(program)
-  addExploreCommand(program)
-  addBenchCommand(program)
-  addRunCommand(program)
-  addUpCommand(program)
-  addFetchCommand(program)
-  addPacketdrillCommand(program)
-  addTools(program)
-  addTcpdumpCommand(program)
+  const asked = COMMANDS.filter(([names]) => word !== undefined && names.split(' ').includes(word))
+  for (const [, load] of asked.length > 0 ? asked : COMMANDS) (await load())(program)
   return program
 }
 
 const main = async (): Promise<void> => {
   try {
-    await build().parseAsync()
+    const program = await build(process.argv[2])
+    await program.parseAsync()
   } catch (error) {
     // What commander has to say it has said.
     if (error instanceof CommanderError) {

@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { program, runProgram, useProgram } from '../node/program.ts'
 import { type RunConfiguration, startNetwork } from '../node/start.ts'
-import { type DeviceCommandOptions, LiveHost } from './device.ts'
+import type { DeviceCommandOptions } from './device-options.ts'
 import { errorLine } from './failure.ts'
 import type { RunProcessConfiguration } from './run.ts'
 
@@ -12,9 +12,9 @@ import type { RunProcessConfiguration } from './run.ts'
 const { NETGLASS_RUN = '{}' } = process.env
 delete process.env['NETGLASS_RUN']
 
-const start = ({ device, ...configuration }: RunProcessConfiguration): void => {
+const start = async ({ device, ...configuration }: RunProcessConfiguration): Promise<void> => {
   if (device !== undefined) {
-    startOnDevice(device, configuration)
+    await startOnDevice(device, configuration)
     return
   }
   const { others } = startNetwork(configuration)
@@ -25,7 +25,11 @@ const start = ({ device, ...configuration }: RunProcessConfiguration): void => {
 const FLUSH_MS = 50
 const FLUSHES = 100
 
-const startOnDevice = (device: DeviceCommandOptions, { kernel = [], name = 'node' }: RunConfiguration): void => {
+const startOnDevice = async (
+  device: DeviceCommandOptions,
+  { kernel = [], name = 'node' }: RunConfiguration,
+): Promise<void> => {
+  const { LiveHost } = await import('./device.ts')
   const live = new LiveHost(device, device.name ?? device.tap ?? device.tun ?? 'stack')
   if (device.pcap !== undefined) live.capture(device.pcap)
   live.keepAlive(false)
@@ -50,7 +54,7 @@ const load = (file: string): void => {
 }
 
 try {
-  start(JSON.parse(NETGLASS_RUN) as RunProcessConfiguration)
+  await start(JSON.parse(NETGLASS_RUN) as RunProcessConfiguration)
 } catch (error) {
   console.error(`netglass: ${errorLine(error)}`)
   process.exit(1)

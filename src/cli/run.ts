@@ -4,7 +4,7 @@ import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Command } from 'commander'
 import type { RunConfiguration } from '../node/start.ts'
-import { addDeviceOptions, type DeviceCommandOptions } from './device.ts'
+import { addDeviceOptions, type DeviceCommandOptions } from './device-options.ts'
 import { Failure } from './failure.ts'
 
 /** `netglass run`: an unmodified program over our stack. */

@@ -1,3 +1,4 @@
+import { execFile, spawn } from 'node:child_process'
 import { scrypt } from 'node:crypto'
 import { lookup } from 'node:dns'
 import { once } from 'node:events'
@@ -106,6 +107,18 @@ describe('NodeNetwork', () => {
       return [await Promise.race([work, late]), network.now]
     })
     expect(seen).toEqual(['done', 0])
+  })
+
+  it('waits for the child processes of a program and for all that they write, not for those that were there before', async () => {
+    const before = spawn('sleep', ['60'], { stdio: 'ignore' })
+    network = new NodeNetwork()
+    const seen = await network.run(async () => {
+      const late = sleep(1).then(() => 'late')
+      const output = promisify(execFile)('sh', ['-c', 'sleep 0.05; echo done']).then(({ stdout }) => stdout)
+      return [await Promise.race([output, late]), network.now, await late]
+    })
+    before.kill()
+    expect(seen).toEqual(['done\n', 0, 'late'])
   })
 
   it('calls timers back on the host on which they were set', async () => {

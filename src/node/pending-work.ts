@@ -1,34 +1,58 @@
 import { type AsyncHook, createHook } from 'node:async_hooks'
+import type { ChildProcess } from 'node:child_process'
 import { binding, type Methods } from './bindings.ts'
 
-/** Requests that libuv lists itself: files, and child processes as long as they run. */
-const LISTED: ReadonlySet<string> = new Set(['FSReqCallback', 'FSReqPromise', 'ProcessWrap'])
+/** Requests that libuv lists itself: files. */
+const LISTED: ReadonlySet<string> = new Set(['FSReqCallback', 'FSReqPromise'])
 /** Jobs of Node's crypto on the thread pool. */
 const JOB =
   /^(RANDOMBYTES|PBKDF2|SCRYPT|KEYPAIRGEN|KEYGEN|KEYEXPORT|SIGN|VERIFY|CIPHER|DERIVEBITS|HASH|RANDOMPRIME|CHECKPRIME)REQUEST$/
 /** Compression, whose handles work many times. */
 const COMPRESSORS = ['Zlib', 'BrotliEncoder', 'BrotliDecoder'] as const
 
-interface Work {
-  readonly ondone?: unknown
+/** Is something still to be waited for? */
+type Work = () => boolean
+
+/** A job of Node's crypto; one that is done at once has nobody to tell. */
+const isJobOpen = (job: { readonly ondone?: unknown }): boolean => job.ondone !== undefined
+const always: Work = () => true
+
+/** A handle of a child process, which knows its `ChildProcess` by a symbol of Node's. */
+interface ProcessHandle {
+  hasRef(): boolean
+  readonly [owner: symbol]: ChildProcess & { readonly _closesGot: number; readonly _closesNeeded: number }
 }
 
-const WRITING: Work = { ondone: true }
+/**
+ * What becomes of a child process: it runs, and somebody waits for it; it has ended, but not all that it has written was
+ * read; it does not matter, as nobody waits for it, but may later; it is done with.
+ */
+const stateOf = (handle: ProcessHandle): 'open' | 'idle' | 'done' => {
+  if (handle.hasRef()) return 'open'
+  const symbol = Object.getOwnPropertySymbols(handle).find(({ description }) => description === 'owner_symbol')
+  const child = symbol === undefined ? undefined : handle[symbol]
+  if (child === undefined) return 'done'
+  if (child.exitCode === null && child.signalCode === null) return 'idle'
+  return child._closesGot < child._closesNeeded ? 'open' : 'done'
+}
 
-/** Looks out for work that a program has given to the thread pool or to other processes. */
+/** Looks out for work that a program gives, from now on, to the thread pool or to other processes. */
 export class PendingWork {
   private readonly hook: AsyncHook
   /** By asynchronous id. */
   private readonly pending = new Map<number, Work>()
+  /** Those that are not done with. */
+  private readonly processes = new Set<ProcessHandle>()
   private readonly restore: (() => void)[] = []
   /** WebAssembly modules that are being compiled. */
   private compiling = 0
 
   constructor() {
-    const { pending } = this
+    const { pending, processes } = this
     this.hook = createHook({
       init(id, type, _trigger, resource) {
-        if (JOB.test(type)) pending.set(id, resource as Work)
+        if (JOB.test(type)) pending.set(id, () => isJobOpen(resource))
+        else if (type === 'PROCESSWRAP') processes.add(resource as ProcessHandle)
       },
       after: (id) => void pending.delete(id),
       destroy: (id) => void pending.delete(id),
@@ -56,7 +80,7 @@ export class PendingWork {
     if (prototype === undefined || write === undefined) return
     const { pending } = this
     prototype['write'] = function (this: unknown, ...args) {
-      pending.set((this as { getAsyncId(): number }).getAsyncId(), WRITING)
+      pending.set((this as { getAsyncId(): number }).getAsyncId(), always)
       return write.apply(this, args)
     }
     this.restore.push(() => {
@@ -65,13 +89,14 @@ export class PendingWork {
   }
 
   get isEmpty(): boolean {
-    // A job that is done at once has nobody to tell.
-    for (const [id, { ondone }] of this.pending) if (ondone === undefined) this.pending.delete(id)
-    return (
-      this.compiling === 0 &&
-      this.pending.size === 0 &&
-      !process.getActiveResourcesInfo().some((type) => LISTED.has(type))
-    )
+    if (this.compiling > 0) return false
+    for (const isOpen of this.pending.values()) if (isOpen()) return false
+    for (const handle of this.processes) {
+      const state = stateOf(handle)
+      if (state === 'open') return false
+      if (state === 'done') this.processes.delete(handle)
+    }
+    return !process.getActiveResourcesInfo().some((type) => LISTED.has(type))
   }
 
   close(): void {
