@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { connected, listening, settle } from '../src/cli/bench/direct.ts'
 import { stackBytes } from '../src/cli/bench/ours.ts'
 import { benchPair } from '../src/cli/bench/pair.ts'
+import { plot, type Series } from '../src/cli/bench/plot.ts'
 import { SeededRandom } from '../src/core/random.ts'
 import { Timer, TimerWheel } from '../src/core/timer.ts'
 import { net, TestNet } from '../src/ip/testing.ts'
@@ -10,7 +11,6 @@ import type { Socket } from '../src/socket/socket.ts'
 import { Reassembly } from '../src/tcp/reassembly.ts'
 import { IpAddress, ip } from '../src/wire/address.ts'
 import { IpHeader } from '../src/wire/ip.ts'
-import { plot, type Series } from './plot.ts'
 
 /**
  * `npm run plots`: how time and memory grow with the number of things, to docs/plots. Needs 6 GB for a million

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
 import { type BenchCase, CASES } from './bench/cases.ts'
+import { addMeasureCommand } from './bench/measure.ts'
 import { headLine, machine, measure, type Report, type Row, rowLine } from './bench/report.ts'
 import { Failure } from './failure.ts'
 
@@ -19,7 +20,7 @@ interface BenchOptions {
 const append = (value: string, before: readonly string[] = []): string[] => [...before, value]
 
 export const addBenchCommand = (program: Command): void => {
-  program
+  const command = program
     .command('bench')
     .summary('measure the stack beside the kernel')
     .description(
@@ -32,7 +33,10 @@ export const addBenchCommand = (program: Command): void => {
     .option('--compare <file>', 'print beside each figure that of an earlier --json')
     .option('--list', 'print the names of the cases')
     .option('--no-wasm', 'do without the loops in WebAssembly')
+    // What stands behind `measure` is its own.
+    .enablePositionalOptions()
     .action(bench)
+  addMeasureCommand(command)
 }
 
 const bench = async (options: BenchOptions): Promise<void> => {

@@ -32,6 +32,8 @@ const build = async (word: string | undefined): Promise<Command> => {
     .description('A TCP/IP stack that you can embed, see into, and replay.')
     .version(VERSION)
     .configureOutput({ outputError: (text, write) => write(`netglass: ${usageLine(text)}\n`) })
+    // What stands behind a command is its own.
+    .enablePositionalOptions()
     .exitOverride()
   const asked = COMMANDS.filter(([names]) => word !== undefined && names.split(' ').includes(word))
   for (const [, load] of asked.length > 0 ? asked : COMMANDS) (await load())(program)

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
@@ -46,3 +46,24 @@ it('says in one line what is wrong', { timeout: 120_000 }, () => {
     /^netglass: .*package.json cannot be compared with: netglass bench --json makes such files\n$/,
   )
 })
+
+it('measures both sides over a range of sizes, and draws', { timeout: 120_000 }, () => {
+  const { err, out } = bench('measure', '--only', 'copy', '--runs', '2', '--json', '--plot', folder)
+  expect(err).toBe('')
+  const { runs, tables } = JSON.parse(out) as { runs: number; tables: { name: string; points: Point[] }[] }
+  expect(runs).toBe(2)
+  expect(tables.map(({ name }) => name)).toEqual(['copy'])
+  expect(tables[0]!.points.map(({ x }) => x)).toEqual([4, 8, 16, 32, 64, 128, 256, 512, 1024])
+  for (const { ours } of tables[0]!.points) expect(ours).toMatchObject({ count: 2, mean: expect.any(Number) })
+  expect(readFileSync(join(folder, 'measure-copy.svg'), 'utf8')).toContain('>1 KiB<')
+  const wrong = bench('measure', '--only', 'speed')
+  expect([wrong.status, wrong.err]).toEqual([
+    1,
+    'netglass: --only speed: choose from host, link, pipe, copy, servers\n',
+  ])
+})
+
+interface Point {
+  readonly x: number
+  readonly ours: { readonly count: number; readonly mean: number }
+}
