@@ -161,10 +161,8 @@ export class LiveHost {
       const own = this.interface.addresses.filter(({ address }) => address.isIpv4 === isIpv4)
       // The kernel may have an address of a family that the stack has not.
       if (via === undefined || (own.length === 0 && via !== gateway)) continue
-      // Its subnet's route comes only when duplicate detection is over.
-      const onLink = own.some((entry) => entry.covers(via))
       const everywhere = parseIpPrefix(isIpv4 ? '0.0.0.0/0' : '::/0')!
-      const errno = this.host.ip.routes.add({ prefix: everywhere, gateway: via, interface: this.interface, onLink })
+      const errno = this.host.ip.routes.add({ prefix: everywhere, gateway: via, interface: this.interface })
       if (errno !== 0 && via === gateway) {
         throw new Failure(`--gateway ${via}: no address given by --ip has it in its subnet`)
       }

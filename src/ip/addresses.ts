@@ -30,7 +30,11 @@ export const addAddress = (
     entry.flags |= AddressFlag.Secondary
   }
   iface.addresses.push(entry)
-  if (!address.isIpv4) iface.ndp.joinSolicitedNode(entry)
+  if (!address.isIpv4) {
+    iface.ndp.joinSolicitedNode(entry)
+    // As on Linux the subnet is on the link while the address is still being checked.
+    if (iface.isUp) installSubnet(entry)
+  }
   if (startDetection(entry)) iface.stack.changed()
   else activateAddress(entry)
   entry.watchLifetimes()
@@ -56,7 +60,7 @@ export const removeAddress = (iface: NetworkInterface, address: IpAddress): numb
   return 0
 }
 
-/** Makes an address usable: packets for it are ours, and its subnet is on the link. */
+/** Makes an address usable: packets for it are ours, and an IPv4 subnet is on the link. */
 export const activateAddress = (entry: InterfaceAddress): void => {
   const { address, interface: iface } = entry
   iface.stack.routes.install({
@@ -66,8 +70,8 @@ export const activateAddress = (entry: InterfaceAddress): void => {
     source: address.isIpv4 ? address : null,
     protocol: 'kernel',
   })
-  if (iface.isUp) installSubnet(entry)
   if (!address.isIpv4) iface.ndp.addressReady(entry)
+  else if (iface.isUp) installSubnet(entry)
   iface.stack.onAddressChange?.(entry, 'ready')
 }
 
@@ -104,10 +108,10 @@ const installBroadcast = (entry: InterfaceAddress): void => {
   })
 }
 
-/** Takes away what `activateAddress` gave. */
+/** Takes away the routes of an address. */
 export const deactivateAddress = (entry: InterfaceAddress): void => {
   const { address, interface: iface } = entry
-  const others = iface.addresses.filter((other) => other !== entry && other.isUsable)
+  const others = iface.addresses.filter((other) => other !== entry && (other.isUsable || !address.isIpv4))
   const stillLocal = iface.stack.interfaces.some((other) => other !== iface && other.findAddress(address) !== null)
   const keepSubnet = !address.isIpv4 && others.some((other) => isSameSubnet(other, entry))
   iface.stack.routes.removeAll((route) => {
@@ -127,7 +131,7 @@ const discard = (entry: InterfaceAddress): void => {
   stopDetection(entry)
   entry.close()
   iface.addresses.splice(iface.addresses.indexOf(entry), 1)
-  if (entry.isUsable) deactivateAddress(entry)
+  if (entry.isUsable || !entry.address.isIpv4) deactivateAddress(entry)
   if (!entry.address.isIpv4) iface.ndp.leaveSolicitedNode(entry)
   iface.stack.changed()
   iface.stack.onAddressChange?.(entry, 'gone')

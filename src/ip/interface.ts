@@ -376,7 +376,7 @@ export class NetworkInterface implements LinkUser {
   }
 
   private start(): void {
-    for (const entry of this.addresses) if (entry.isUsable) installSubnet(entry)
+    for (const entry of this.addresses) if (entry.isUsable || !entry.address.isIpv4) installSubnet(entry)
     this.groups.start()
     this.ndp.start()
     if (this.hasCarrier) this.resume()

@@ -26,7 +26,29 @@ const sent = (wire: Sniffer, type: number): string[] =>
 const stateOf = (host: TestHost, address: string): string | undefined =>
   host.nd.list().find((entry) => entry.address === address)?.state
 
+/** Has the host a route of the interface's own to this subnet? */
+const isConnected = (host: TestHost, subnet: string): boolean =>
+  host.routes.list(6).some(({ destination, protocol }) => destination === subnet && protocol === 'kernel')
+
 describe('duplicate address detection', () => {
+  test('the subnet of an address that is being checked is on the link while its interface is up', () => {
+    const { lab, a } = pair()
+    lab.run(5000)
+    const eth0 = a.iface('eth0')
+    a.settings.keep_addr_on_down = 1
+    a.add('eth0', '2001:db8::1/64')
+    a.add('eth0', '2001:db8::2/64')
+    expect(isConnected(a, '2001:db8::/64')).toBe(true)
+    eth0.removeAddress(ip('2001:db8::1'))
+    expect(isConnected(a, '2001:db8::/64')).toBe(true)
+    eth0.setUp(false)
+    expect(isConnected(a, '2001:db8::/64')).toBe(false)
+    eth0.setUp(true)
+    expect([eth0.findAddress(ip('2001:db8::2'))!.isTentative, isConnected(a, '2001:db8::/64')]).toEqual([true, true])
+    eth0.removeAddress(ip('2001:db8::2'))
+    expect(isConnected(a, '2001:db8::/64')).toBe(false)
+  })
+
   test('the link-local address: one probe from ::, usable a second later', () => {
     const { lab, a, wire } = pair({ router_solicitations: 0 })
     const eth0 = a.iface('eth0')
@@ -51,14 +73,13 @@ describe('duplicate address detection', () => {
     lab.run(5000)
     b.add('eth0', '2001:db8::2/64')
     const entry = a.add('eth0', '2001:db8::1/64')
-    expect([
-      a.isLocal(entry.address),
-      a.routes.list(6).some(({ destination }) => destination === '2001:db8::/64'),
-    ]).toEqual([false, false])
+    // Its subnet is on the link at once, and spoken to from another address.
+    expect([a.isLocal(entry.address), isConnected(a, '2001:db8::/64')]).toEqual([false, true])
+    expect(a.resolve(ip('2001:db8::2'), null, null)).toMatchObject({ source: ip('fe80::ff:fe00:1'), kind: 'unicast' })
     lab.run(100)
     const early = b.ping('2001:db8::1', { timeout: 500 })
     lab.run(5000)
-    expect(early.events.map(({ kind }) => kind)).toEqual(['unsent'])
+    expect(early.events.map(({ kind }) => kind)).toEqual(['timeout'])
     const { events } = b.ping('2001:db8::1')
     lab.run(10)
     expect(events.map(({ kind }) => kind)).toEqual(['reply'])
@@ -76,6 +97,9 @@ describe('duplicate address detection', () => {
     expect(events).toEqual(['2001:db8::5 conflict'])
     expect(interfaceInfo(a.iface('eth0')).addresses[1]).toMatchObject({ flags: ['tentative', 'dadfailed'] })
     expect([entry.isUsable, a.isLocal(entry.address), b.isLocal(entry.address)]).toEqual([false, false, true])
+    expect(isConnected(a, '2001:db8::/64')).toBe(true)
+    a.iface('eth0').removeAddress(entry.address)
+    expect(isConnected(a, '2001:db8::/64')).toBe(false)
     expect(lab.close()).toEqual({ frames: 0, timers: 0 })
   })
 
