@@ -5,7 +5,7 @@ import { Host } from '../host/host.ts'
 import type { NetworkInterface } from '../ip/interface.ts'
 import { CaptureFile } from '../node/capture-file.ts'
 import type { DeviceError } from '../node/device-error.ts'
-import { configureHostSide, keepAddresses } from '../node/ifconfig.ts'
+import { configureHostSide, keepAddresses, removeHostAddresses } from '../node/ifconfig.ts'
 import { RealClock, RealTimeDriver } from '../node/realtime.ts'
 import { openTunTap, type TunTapPort } from '../node/tuntap.ts'
 import { TcpConnection } from '../tcp/connection.ts'
@@ -110,6 +110,8 @@ export class LiveHost {
   onCarrier: ((up: boolean) => void) | null = null
   private readonly driver: RealTimeDriver
   private captureFile: CaptureFile | null = null
+  /** Addresses that the kernel's interface has got for as long as this runs. */
+  private hostAddresses: readonly IpPrefix[] = []
   private lose: (line: string) => void = () => {}
 
   /** @throws Failure or DeviceError, in one line; nothing is left then */
@@ -133,13 +135,16 @@ export class LiveHost {
     try {
       if (wanted.hostAddresses.length > 0) {
         keepAddresses(this.port.name)
-        configureHostSide(this.port.name, { addresses: wanted.hostAddresses, ...(mtu === undefined ? {} : { mtu }) })
+        this.hostAddresses = configureHostSide(this.port.name, {
+          addresses: wanted.hostAddresses,
+          ...(mtu === undefined ? {} : { mtu }),
+        })
       }
       this.interface = this.host.ip.addInterface('eth0', this.port)
       for (const prefix of wanted.addresses) this.addAddress(prefix, wanted.hostAddresses.length === 0)
       this.addDefaultRoutes(wanted)
     } catch (error) {
-      this.port.close()
+      this.closePort()
       throw error
     }
     this.driver = new RealTimeDriver(world.loop).ref()
@@ -194,8 +199,14 @@ export class LiveHost {
   /** Takes everything down. @throws Error when the capture could not be written */
   close(): void {
     this.host.close()
-    this.port.close()
+    this.closePort()
     this.driver.close()
     this.captureFile?.close()
+  }
+
+  /** The device vanishes, or is as it was when it was made to stay. */
+  private closePort(): void {
+    this.port.close()
+    if (this.hostAddresses.length > 0) removeHostAddresses(this.port.name, this.hostAddresses)
   }
 }

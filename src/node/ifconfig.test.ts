@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { Errno } from '../core/errno.ts'
 import { parseIpPrefix } from '../wire/address.ts'
-import { configureHostSide, KernelLinks } from './ifconfig.ts'
+import { configureHostSide, KernelLinks, removeHostAddresses } from './ifconfig.ts'
 import { NetlinkType } from './netlink.ts'
 import { errorMessage, FakeKernel, linkMessage } from './testing.ts'
 
@@ -27,6 +27,33 @@ describe('configureHostSide', () => {
     expect(changes(kernel).map((call) => call.split(' ')[1])).toEqual(['16', '20', '20', '16'])
     expect(changes(kernel)[3]).toBe('send 16 00000000070000000100000001000000')
     expect(kernel.descriptors.size).toBe(0)
+  })
+
+  test('tells which addresses are new, and takes them away again', () => {
+    const kernel = new FakeKernel()
+    const addresses = [prefix('10.77.0.1/24'), prefix('fd77::1/64')]
+    expect(configureHostSide('ng0', { addresses }, kernel)).toEqual(addresses)
+    const from = kernel.calls.length
+    removeHostAddresses('ng0', addresses, kernel)
+    expect(
+      kernel.calls
+        .slice(from)
+        .filter((call) => call.startsWith('send'))
+        .map((call) => call.split(' ')[1]),
+    ).toEqual(['18', '18', '21', '18', '21'])
+    expect(kernel.descriptors.size).toBe(0)
+    kernel.failures.set('send 20', -Errno.EEXIST)
+    expect(configureHostSide('ng0', { addresses }, kernel)).toEqual([])
+    kernel.failures.set(`send ${NetlinkType.GetLink}`, -Errno.ENODEV)
+    removeHostAddresses('ng0', addresses, kernel)
+    expect(kernel.descriptors.size).toBe(0)
+  })
+
+  test('what fails leaves no address', () => {
+    const kernel = new FakeKernel()
+    kernel.failures.set('send 16', -Errno.EPERM)
+    expect(messageOf(() => configureHostSide('ng0', { addresses: [prefix('10.77.0.1/24')] }, kernel))).toMatch(/^EPERM/)
+    expect(changes(kernel).map((call) => call.split(' ')[1])).toEqual(['20', '16', '21'])
   })
 
   test('leaves alone what is as it should be', () => {

@@ -107,12 +107,14 @@ export class KernelLinks {
   /**
    * Gives an interface an address, which brings the route to its network. That it has it already is no error.
    * @param detect does IPv6 look for duplicates first? The address cannot be used meanwhile, a second or so
+   * @returns whether it had it not before
    */
-  addAddress(name: string, prefix: IpPrefix, detect = false): void {
+  addAddress(name: string, prefix: IpPrefix, detect = false): boolean {
     const { index } = this.get(name)
     const cidr = `${prefix.address}/${prefix.length}`
     const request = changeAddress(++this.sequence, index, prefix, true, detect)
     const { errno, text } = this.exchange(request)
+    if (errno === Errno.EEXIST) return false
     if ((errno === Errno.EACCES || errno === Errno.EOPNOTSUPP) && !prefix.address.isIpv4) {
       throw new DeviceError(
         errnoCode(errno)!,
@@ -120,6 +122,7 @@ export class KernelLinks {
       )
     }
     this.check(errno, text, `give ${name} the address ${cidr}`, [`ip addr replace ${cidr} dev ${name}`])
+    return true
   }
 
   /** Takes an address from an interface. @throws DeviceError EADDRNOTAVAIL when it has it not */
@@ -205,20 +208,52 @@ export interface HostSide {
 }
 
 /**
- * Sets up the kernel's side of device `name` and sets it up (`netglass up --host-ip`).
- * @throws DeviceError; without permission it names every command that does the same
+ * Configures the kernel's side of device `name` and sets it up (`netglass up --host-ip`).
+ * @returns the addresses that it had not before, for `removeHostAddresses`
+ * @throws DeviceError; without permission it names every command that does the same. It has no address more then
  */
-export const configureHostSide = (name: string, side: HostSide, syscalls: Syscalls = systemCalls()): void => {
+export const configureHostSide = (
+  name: string,
+  side: HostSide,
+  syscalls: Syscalls = systemCalls(),
+): readonly IpPrefix[] => {
   const links = new KernelLinks(syscalls)
+  const added: IpPrefix[] = []
   try {
     if (side.mtu !== undefined && side.mtu !== links.get(name).mtu) links.setMtu(name, side.mtu)
-    for (const prefix of side.addresses ?? []) links.addAddress(name, prefix)
+    for (const prefix of side.addresses ?? []) if (links.addAddress(name, prefix)) added.push(prefix)
     if (!links.get(name).up) links.setUp(name, true)
+    return added
   } catch (error) {
+    removeAll(links, name, added)
     if (error instanceof DeviceError && error.code === 'EPERM') throw notAllowed(name, side)
     throw error
   } finally {
     links.close()
+  }
+}
+
+/** Takes addresses from a device that was made to stay. That the device or an address has gone is no error. */
+export const removeHostAddresses = (
+  name: string,
+  addresses: readonly IpPrefix[],
+  syscalls: Syscalls = systemCalls(),
+): void => {
+  const links = new KernelLinks(syscalls)
+  try {
+    if (links.find(name) !== undefined) removeAll(links, name, addresses)
+  } finally {
+    links.close()
+  }
+}
+
+const removeAll = (links: KernelLinks, name: string, addresses: readonly IpPrefix[]): void => {
+  for (const prefix of addresses) {
+    try {
+      links.removeAddress(name, prefix)
+    } catch (error) {
+      if (!(error instanceof DeviceError)) throw error
+    }
   }
 }
 

@@ -26,7 +26,7 @@ export const NetlinkType = {
 } as const
 
 /** Flags of a request. */
-export const NetlinkFlag = { Request: 0x1, Ack: 0x4, Dump: 0x300, Replace: 0x100, Create: 0x400 } as const
+export const NetlinkFlag = { Request: 0x1, Ack: 0x4, Dump: 0x300, Exclusive: 0x200, Create: 0x400 } as const
 
 /** An answer is cut short: an extended error's texts follow. */
 const NLM_F_CAPPED = 0x100
@@ -173,7 +173,7 @@ export const changeAddress = (
 ): Uint8Array => {
   const { address, length } = prefix
   const request = add
-    ? new Request(NetlinkType.NewAddress, NetlinkFlag.Ack | NetlinkFlag.Create | NetlinkFlag.Replace, sequence)
+    ? new Request(NetlinkType.NewAddress, NetlinkFlag.Ack | NetlinkFlag.Create | NetlinkFlag.Exclusive, sequence)
     : new Request(NetlinkType.DeleteAddress, NetlinkFlag.Ack, sequence)
   request.bytes[HEADER] = address.isIpv4 ? AF_INET : AF_INET6
   request.bytes[HEADER + 1] = length

@@ -285,6 +285,16 @@ describe('interruptions', () => {
     await namespace.remove()
   })
 
+  test('a device made to stay is left with the addresses that it had', async () => {
+    await namespace.shell('ip tuntap add ng0 mode tap; ip addr add 10.77.0.1/24 dev ng0')
+    const own = async (): Promise<string> =>
+      namespace.shell("ip -br addr show ng0 | grep -oE '(10|fd)[0-9a-f.:]+/[0-9]+' | tr '\\n' ' '")
+    const stack = await up('--tap', 'ng0', ...addresses, '--host-ip', '10.77.1.1/24')
+    expect(await own()).toBe('10.77.0.1/24 10.77.1.1/24 fd77::1/64 ')
+    expect((await stack.end('SIGTERM')).code).toBe(0)
+    expect(await own()).toBe('10.77.0.1/24 ')
+  })
+
   test('curl is killed in the middle, down and up', async () => {
     const stack = await up('--tap', 'ng0', ...addresses, '--serve', `http:${files},chargen`)
     const slow = ['--limit-rate', '20M', '-o', '/dev/null']
