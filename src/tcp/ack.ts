@@ -283,8 +283,8 @@ const cleanQueue = (
   if (queue.sentCount === 0) stopChrono(c, Chrono.Busy)
   queue.trim()
   if (seqGt(snd.una, snd.ringSeq)) releaseAcked(c)
-  // The urgent pointer has done its work once its data is acknowledged.
-  if (!seqLt(snd.urgentSeq, priorUna) && seqLeq(snd.urgentSeq, snd.una)) snd.urgentSeq = snd.una
+  // The urgent pointer has done its work once its data is acknowledged. Left behind it would lie ahead after 2^31 bytes.
+  if (seqLeq(snd.urgentSeq, snd.una)) snd.urgentSeq = snd.una
   const first = queue.firstSent
   if (first !== null && (first.sacked & Sacked.Acked) !== 0) state.flags |= AckFlag.Reneging
   const measured = measureRtt(c, outcome, flags, priorUna)

@@ -54,6 +54,17 @@ describe('sending urgent data (RFC 9293 section 3.8.5, RFC 6093)', () => {
     s.expectSent({ flags: 'PA', urgent: 0 })
   })
 
+  it('keeps up with what is acknowledged, so that it never lies ahead by going round', () => {
+    const s = established({ mss: 1000 })
+    const { snd } = s.connection
+    s.send('abc')
+    s.sent()
+    s.receive({ flags: 'A', seq: 1, ack: 4 })
+    expect(snd.urgentSeq).toBe(snd.una)
+    // Where 2^31 bytes more would leave it, had it stayed at the beginning.
+    expect((snd.una + 0x7fff_ffff - snd.urgentSeq) | 0).toBe(0x7fff_ffff)
+  })
+
   it("passes by Nagle's rule", () => {
     const s = established({ mss: 1000 })
     s.send('a')
