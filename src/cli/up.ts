@@ -8,6 +8,8 @@ import { type CaptureRequest, captureStream } from '../node/capture-stream.ts'
 import { ControlServer } from '../node/control.ts'
 import { Directory } from '../node/directory.ts'
 import { httpServer } from '../services/http.ts'
+import { iperf3Server } from '../services/iperf3.ts'
+import { IPERF3_PORT } from '../services/iperf3-protocol.ts'
 import { meteredServer, SMALL_SERVICES } from '../services/small.ts'
 import { LiveHost } from './device.ts'
 import { addDeviceOptions, type DeviceCommandOptions } from './device-options.ts'
@@ -42,13 +44,13 @@ export const parseServices = (text: string): Service[] =>
     .map((part) => {
       const [name = '', ...rest] = part.split(':')
       if (name === 'http') return httpService(part, rest)
-      const known = SMALL_SERVICES[name]
-      if (known === undefined) {
+      const usual = name === 'iperf3' ? IPERF3_PORT : SMALL_SERVICES[name]?.port
+      if (usual === undefined) {
         throw new Failure(
-          `--serve ${part}: there is no such service; choose from http:DIR, ${Object.keys(SMALL_SERVICES).join(', ')}`,
+          `--serve ${part}: there is no such service; choose from http:DIR, ${Object.keys(SMALL_SERVICES).join(', ')}, iperf3`,
         )
       }
-      return { name, port: rest[0] === undefined ? known.port : portOf(part, rest[0]), directory: null }
+      return { name, port: rest[0] === undefined ? usual : portOf(part, rest[0]), directory: null }
     })
 
 const httpService = (part: string, rest: string[]): Service => {
@@ -76,7 +78,7 @@ export const addUpCommand = (program: Command): void => {
   )
     .option(
       '--serve <list>',
-      'services, separated by commas: http:DIR[:PORT] (GET, and PUT to store), echo, discard, chargen, daytime, time',
+      'services, separated by commas: http:DIR[:PORT] (GET, and PUT to store), echo, discard, chargen, daytime, time, iperf3',
     )
     .option('--quiet', 'print only errors', false)
     .addHelpText(
@@ -166,8 +168,15 @@ const start = async (host: Host, { name, port }: Service, program: Program): Pro
   return process
 }
 
+/** Seconds of processor that this process has used. */
+const cpuTimes = (): { user: number; system: number } => {
+  const { user, system } = process.cpuUsage()
+  return { user: user / 1e6, system: system / 1e6 }
+}
+
 /** A service's program. @param closing gets what is to be done when everything is over */
 const programOf = ({ name, port, directory }: Service, log: (line: string) => void, closing: Closing[]): Program => {
+  if (name === 'iperf3') return iperf3Server({ port, cpu: cpuTimes, tell: (line) => log(`iperf3: ${line}`) })
   if (directory === null) return meteredServer(name, port, (line) => log(`${name}: ${line}`))
   const files = new Directory(directory)
   // After the host: nothing writes then any more.
