@@ -4,6 +4,8 @@ import { type ServiceProtocol, serviceName } from '../wire/service-names.ts'
 export interface Names {
   /** The name of an address, as a resolver has it. */
   readonly host?: (address: string) => string | undefined
+  /** The addresses of a name, where a filter has one. */
+  readonly addresses?: (name: string) => readonly string[]
   /** The name of a port; wire/service-names.ts answers unless this is given. */
   readonly service?: (port: number, protocol: ServiceProtocol) => string | undefined
   /** The name of a user; 0 is `root` unless this is given. */

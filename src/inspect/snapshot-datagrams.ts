@@ -39,6 +39,7 @@ const describe = (socket: DatagramSocket, holders: Holder[]): SocketCommon => {
     family,
     local: endpoint(socket.local, socket.localPort),
     remote: remote === null ? nobody(family) : endpoint(remote.address, remote.port),
+    portIsFixed: socket.portIsFixed,
     interface: socket.boundInterface?.name ?? null,
     uid: socket.uid,
     holders,

@@ -108,6 +108,7 @@ const blank = {
   shutdown: 0,
   v6only: false,
   congestion: null,
+  portIsFixed: false,
   info: null,
 }
 
@@ -131,6 +132,7 @@ const listener = (socket: TcpSocket, passive: TcpListener, holders: Holder[]): T
     family: socket.family,
     local: endpoint(socket.local, socket.localPort),
     remote: nobody(socket.family),
+    portIsFixed: socket.portIsFixed,
     interface: (socket.boundInterface ?? c.scope)?.name ?? null,
     uid: socket.uid,
     holders,
@@ -164,6 +166,7 @@ const unconnected = (socket: TcpSocket, holders: Holder[]): TcpSnapshot => {
     family: socket.family,
     local: endpoint(isOver ? c.local : socket.local, socket.localPort),
     remote: isOver ? endpoint(c.remote, c.remotePort) : nobody(socket.family),
+    portIsFixed: socket.portIsFixed,
     interface: (socket.boundInterface ?? c.scope)?.name ?? null,
     uid: socket.uid,
     holders,
@@ -203,6 +206,7 @@ const connection = (c: TcpConnection, holders: ReadonlyMap<OpenFile, Holder[]>):
     state: tcpStateName(c.state),
     owner: socket !== null ? 'socket' : through !== null ? 'accept queue' : 'nobody',
     inode: socket === null ? 0 : socket.inode,
+    portIsFixed: socket === null ? wasBound(c) : socket.portIsFixed,
     uid: (socket ?? through)?.uid ?? 0,
     holders: (socket === null ? undefined : holders.get(socket)) ?? [],
     receiveQueue: c.receiveQueueBytes,
@@ -222,6 +226,10 @@ const connection = (c: TcpConnection, holders: ReadonlyMap<OpenFile, Holder[]>):
     info: tcpInfo(c),
   }
 }
+
+/** Had the socket that is gone bound its port? As far as can be told: what shares a listener's was accepted. */
+const wasBound = ({ hold }: TcpConnection): boolean =>
+  hold instanceof PortOwner && !hold.bucket.automatic && !hold.bucket.owners.some(({ claim }) => claim.isListening)
 
 const PENDING_KINDS: Readonly<Record<number, TimerKind>> = {
   [Pending.Retransmit]: 'retransmit',

@@ -29,6 +29,8 @@ export interface SocketCommon {
   family: 4 | 6
   local: EndpointSnapshot
   remote: EndpointSnapshot
+  /** Was the local port asked for by number with bind(2)? What accept(2) gives has its listener's, and did not ask. */
+  portIsFixed: boolean
   /** The interface that it is bound to, or whose link-local address it has; null for any. */
   interface: string | null
   uid: number
@@ -69,6 +71,9 @@ export interface OptionsSnapshot {
   /** IP_TOS or IPV6_TCLASS; IP_TTL or IPV6_UNICAST_HOPS, 0 for the host's default. */
   trafficClass: number
   hopLimit: number
+  /** SO_PRIORITY and SO_MARK. */
+  priority: number
+  mark: number
 }
 
 export type TimerKind =
@@ -159,6 +164,8 @@ export interface UnixSnapshot {
   sendQueue: number
   /** Of a listening socket. */
   backlog: number
+  /** The inodes of those who have connected to it and were not accepted. */
+  waiting: number[]
   memory: MemorySnapshot
   shutdown: number
 }
@@ -172,6 +179,8 @@ export const socketOptions = (socket: Socket): OptionsSnapshot => ({
   reuseAddress: socket.reuseAddress,
   reusePort: socket.reusePort,
   linger: socket.lingerSeconds < 0 ? null : socket.lingerSeconds,
+  priority: socket.kept.priority,
+  mark: socket.kept.mark,
 })
 
 export const NO_OPTIONS: OptionsSnapshot = {
@@ -184,6 +193,8 @@ export const NO_OPTIONS: OptionsSnapshot = {
   oobInline: false,
   trafficClass: 0,
   hopLimit: 0,
+  priority: 0,
+  mark: 0,
 }
 
 export const endpoint = (address: IpAddress, port: number): EndpointSnapshot => ({ address: `${address}`, port })

@@ -40,6 +40,7 @@ const describe = (socket: UnixSocket, peers: number, holders: Holder[]): UnixSna
     receiveQueue: listener === null ? Math.max(0, socket.ioctl(C.FIONREAD, 0)) : listener.pendingCount,
     sendQueue: socket.charged,
     backlog: listener === null ? 0 : listener.backlog,
+    waiting: listener === null ? [] : [...listener.waitingConnections].map((other) => other.peer?.inode ?? 0),
     memory: {
       receive: 0,
       receiveBuffer: socket.receiveBuffer,

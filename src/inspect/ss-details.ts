@@ -1,18 +1,19 @@
 import type { TcpInfo } from '../tcp/info.ts'
 import { general } from './format.ts'
-import type { Holder, MemorySnapshot, SocketSnapshot, TcpSnapshot } from './snapshot-types.ts'
+import type { Holder, InternetSnapshot, MemorySnapshot, SocketSnapshot, TcpSnapshot } from './snapshot-types.ts'
 
 /** What ss says of a socket beside its queues and addresses. */
 
 /** The longest name of a process that Linux keeps. */
 const COMMAND_LENGTH = 15
 
-/** ` users:(…)`: who holds it, the last that was found first; empty for nobody. */
-export const usersText = (holders: readonly Holder[]): string => {
+/** ` users:(…)`: who holds it, the last that was found first; empty for nobody. A process has one thread. */
+export const usersText = (holders: readonly Holder[], threads: boolean): string => {
   if (holders.length === 0) return ''
-  const each = [...holders]
-    .reverse()
-    .map(({ process, pid, fd }) => `("${process.slice(0, COMMAND_LENGTH)}",pid=${pid},fd=${fd})`)
+  const each = [...holders].reverse().map(({ process, pid, fd }) => {
+    const thread = threads ? `,tid=${pid}` : ''
+    return `("${process.slice(0, COMMAND_LENGTH)}",pid=${pid}${thread},fd=${fd})`
+  })
   return ` users:(${each.join(',')})`
 }
 
@@ -50,16 +51,28 @@ const formatTime = (milliseconds: number): string => {
   return rest > 0 ? `${text}${String(rest).padStart(3, '0')}ms` : text
 }
 
-/** ` uid:… ino:… sk:…`, and for whole sockets their directions. */
+/** ` uid:… ino:… sk:…`, and for whole sockets their directions; of a Unix listener who waits to be accepted. */
 export const extendedText = (socket: SocketSnapshot): string => {
   const arrows = ` ${(socket.shutdown & 1) !== 0 ? '-' : '<'}-${(socket.shutdown & 2) !== 0 ? '-' : '>'}`
-  if (socket.protocol === 'unix') return arrows
+  if (socket.protocol === 'unix') {
+    if (socket.state !== 'LISTENING') return arrows
+    return `${arrows} peers:${socket.waiting.map((inode) => ` ${inode}`).join('')}`
+  }
   const uid = socket.uid === 0 ? '' : ` uid:${socket.uid}`
-  const text = `${uid} ino:${socket.inode} sk:${socket.cookie.toString(16)}`
+  const mark = socket.options.mark === 0 ? '' : ` fwmark:0x${(socket.options.mark >>> 0).toString(16)}`
+  const text = `${uid} ino:${socket.inode} sk:${socket.cookie.toString(16)}${mark}`
   if (socket.protocol === 'tcp' && (socket.kind === 'half-open' || socket.kind === 'time-wait')) return text
   const isUnconnected = socket.state === 'LISTEN' || socket.state === 'CLOSE'
   const v6only = socket.family === 6 && isUnconnected ? ` v6only:${Number(socket.v6only)}` : ''
   return `${text}${v6only}${arrows}`
+}
+
+/** ` tos:… class_id:…`: IP_TOS, IPV6_TCLASS, and the priority of SO_PRIORITY. */
+export const tosText = ({ family, options }: InternetSnapshot): string => {
+  const { trafficClass, priority } = options
+  const number = (value: number): string => (value === 0 ? '0' : `0x${value.toString(16)}`)
+  const tclass = family === 6 ? ` tclass:${number(trafficClass)}` : ''
+  return ` tos:${number(family === 6 ? 0 : trafficClass)}${tclass} class_id:${number(priority)}`
 }
 
 /** ` skmem:(…)`. This stack has no backlog of a locked socket and charges nothing in advance. */

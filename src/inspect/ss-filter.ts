@@ -1,14 +1,19 @@
-import { type IpAddress, ip, parseIpAddress, prefixMask } from '../wire/address.ts'
-import { type ServiceProtocol, servicePort } from '../wire/service-names.ts'
+import type { ServiceProtocol } from '../wire/service-names.ts'
+import type { Names } from './names.ts'
 import { UsageError } from './options.ts'
-import type { InternetSnapshot } from './snapshot-types.ts'
+import type { InternetSnapshot, SocketSnapshot, UnixSnapshot } from './snapshot-types.ts'
+import { isSsHost, parseInteger, parseSsHost, type SsFamily } from './ss-host.ts'
 
 /**
  * The filter expressions of ss: `( sport = :80 or dport = :http ) and not src 10.0.0.0/8`. Conditions are joined from
  * left to right: `and`, `or` and standing side by side bind equally.
  */
 
-export type SsFilter = (socket: InternetSnapshot) => boolean
+/** A filter, and the family that its hosts ask for, as `-f` does; null for none. */
+export interface SsFilter {
+  readonly family: SsFamily | null
+  takes(socket: SocketSnapshot): boolean
+}
 
 /** What expressions may refer to. */
 export interface SsFilterContext {
@@ -16,7 +21,18 @@ export interface SsFilterContext {
   readonly protocols: readonly ServiceProtocol[]
   /** The ports that are chosen for sockets that have none. */
   readonly ephemeral: readonly [first: number, last: number]
+  /** Names of interfaces, by their indices. */
+  readonly interfaces: ReadonlyMap<number, string>
+  /** The family of hosts that name none. */
+  readonly preferred: SsFamily | null
+  readonly names?: Names | undefined
 }
+
+/**
+ * A condition is asked twice of a socket of the Internet families, and so is an expression: by the kernel, which knows
+ * whether a port was asked for, and by ss, which sees its number. Of the rest they say the same.
+ */
+type Condition = (socket: SocketSnapshot, inKernel: boolean) => boolean
 
 const SYNTAX = 'ss: bison bellows (while parsing filter): "syntax error!" Sorry.'
 
@@ -28,11 +44,13 @@ const SYNTAX = 'ss: bison bellows (while parsing filter): "syntax error!" Sorry.
  */
 export const parseSsFilter = (words: readonly string[], context: SsFilterContext): SsFilter => {
   const tokens = words.flatMap((word) => word.split(/[ \t]+/)).filter((word) => word !== '')
-  if (tokens.length === 0) return () => true
+  if (tokens.length === 0) return { family: null, takes: () => true }
   const parser = new FilterParser(tokens, context)
-  const filter = parser.list()
+  const condition = parser.list()
   if (!parser.atEnd) throw new UsageError(SYNTAX)
-  return filter
+  const takes = (socket: SocketSnapshot): boolean =>
+    (socket.protocol === 'unix' || condition(socket, true)) && condition(socket, false)
+  return { family: parser.family, takes }
 }
 
 const NOT = new Set(['!', 'not'])
@@ -60,14 +78,23 @@ const COMPARISONS: Readonly<Record<string, Comparison>> = {
   lt: '<',
 }
 
+/** Words that are never a host. */
+const RESERVED = /^([)&|=<>]|!=|[=<>]=|&&|\|\||and|or|eq|neq?|[gl](t|eq?))$/
+
 class FilterParser {
   private readonly tokens: readonly string[]
   private readonly context: SsFilterContext
   private at = 0
+  /** The family that the hosts so far have asked for. */
+  family: SsFamily | null = null
 
   constructor(tokens: readonly string[], context: SsFilterContext) {
     this.tokens = tokens
     this.context = context
+  }
+
+  private get preferred(): SsFamily | null {
+    return this.family ?? this.context.preferred
   }
 
   get atEnd(): boolean {
@@ -75,7 +102,7 @@ class FilterParser {
   }
 
   /** Conditions up to the end or a closing parenthesis. */
-  list(): SsFilter {
+  list(): Condition {
     let filter = this.condition()
     while (!this.atEnd && this.tokens[this.at] !== ')') {
       const before = filter
@@ -83,21 +110,21 @@ class FilterParser {
       if (OR.has(word)) {
         this.at++
         const next = this.condition()
-        filter = (socket) => before(socket) || next(socket)
+        filter = (socket, inKernel) => before(socket, inKernel) || next(socket, inKernel)
       } else {
         if (AND.has(word)) this.at++
         const next = this.condition()
-        filter = (socket) => before(socket) && next(socket)
+        filter = (socket, inKernel) => before(socket, inKernel) && next(socket, inKernel)
       }
     }
     return filter
   }
 
-  private condition(): SsFilter {
+  private condition(): Condition {
     const word = this.take()
     if (NOT.has(word)) {
       const inner = this.condition()
-      return (socket) => !inner(socket)
+      return (socket, inKernel) => !inner(socket, inKernel)
     }
     switch (word) {
       case '(': {
@@ -113,11 +140,16 @@ class FilterParser {
         return this.port(word === 'sport')
       case 'dev':
         return this.device()
-      case 'autobound': {
-        const [first, last] = this.context.ephemeral
-        return ({ local }) => local.port >= first && local.port <= last
-      }
+      case 'fwmark':
+        return this.mark()
+      case 'cgroup':
+        throw new UsageError('ss: cgroup: sockets here belong to no control group')
+      case 'autobound':
+        return (socket, inKernel) =>
+          socket.protocol === 'unix' ? isAutobound(socket) : this.isAutobound(socket, inKernel)
       default:
+        // ss takes any other word for a host, and complains of it first.
+        if (!RESERVED.test(word)) parseSsHost(word, this.preferred, false, this.context)
         throw new UsageError(SYNTAX)
     }
   }
@@ -136,21 +168,26 @@ class FilterParser {
     return found
   }
 
-  private host(isSource: boolean): SsFilter {
-    if (this.comparison() !== '=') throw new UsageError(SYNTAX)
-    const { prefix, port } = this.endpoint(this.take())
-    return (socket) => {
-      const end = isSource ? socket.local : socket.remote
-      if (port !== null && end.port !== port) return false
-      return prefix === null || matches(prefix, end.address, socket.family)
-    }
+  /** `=` or `!=`. @returns is it `=`? */
+  private equality(): boolean {
+    const comparison = this.comparison()
+    if (comparison !== '=' && comparison !== '!=') throw new UsageError(SYNTAX)
+    return comparison === '='
   }
 
-  private port(isSource: boolean): SsFilter {
+  private host(isSource: boolean): Condition {
+    if (this.comparison() !== '=') throw new UsageError(SYNTAX)
+    const host = parseSsHost(this.take(), this.preferred, false, this.context)
+    this.family = host.family
+    return (socket) => isSsHost(host, socket, isSource)
+  }
+
+  private port(isSource: boolean): Condition {
     const comparison = this.comparison()
-    const wanted = this.portNumber(this.take().replace(/^:/, ''))
+    const { port: wanted, family } = parseSsHost(this.take(), this.preferred, true, this.context)
+    this.family = family
     return (socket) => {
-      const { port } = isSource ? socket.local : socket.remote
+      const port = portOf(socket, isSource)
       // A port that is not named matches all, and in order comes before 0.
       const target = wanted ?? -1
       switch (comparison) {
@@ -170,88 +207,43 @@ class FilterParser {
     }
   }
 
-  private device(): SsFilter {
-    const comparison = this.comparison()
-    if (comparison !== '=' && comparison !== '!=') throw new UsageError(SYNTAX)
-    const name = this.take()
-    return (socket) => (socket.interface === name) === (comparison === '=')
+  private device(): Condition {
+    const isWanted = this.equality()
+    const given = this.take()
+    const { interfaces } = this.context
+    const index = parseInteger(given)
+    const isName = [...interfaces.values()].includes(given)
+    if (!isName && (index === undefined || index < 0)) throw new UsageError('Cannot parse device.')
+    const name = isName ? given : interfaces.get(index!)
+    return (socket) => (socket.protocol !== 'unix' && name !== undefined && socket.interface === name) === isWanted
   }
 
-  /** `ADDRESS[/LENGTH][:PORT]`, IPv6 addresses in brackets; `*` for any. */
-  private endpoint(text: string): { prefix: Prefix | null; port: number | null } {
-    const rest = text.replace(/^inet6?:/, '')
-    let host = rest
-    let port = ''
-    if (rest.startsWith('[')) {
-      const end = rest.indexOf(']')
-      if (end < 0) throw new UsageError('Cannot parse dst/src address.')
-      host = rest.slice(1, end)
-      port = rest.slice(end + 1)
-    } else if (rest.startsWith('*')) {
-      host = ''
-      port = rest.slice(1)
-    } else {
-      const slash = Math.max(0, rest.indexOf('/'))
-      const colon = rest.lastIndexOf(':')
-      if (colon >= slash && colon >= 0) {
-        host = rest.slice(0, colon)
-        port = rest.slice(colon)
-      }
+  /** `MARK` or `MARK/MASK`. */
+  private mark(): Condition {
+    const isWanted = this.equality()
+    const given = this.take()
+    const [mark, mask] = given.split('/').map((text) => parseInteger(text))
+    if (mark === undefined || (given.includes('/') && mask === undefined)) {
+      throw new UsageError(`Cannot parse mark ${given}.`)
     }
-    return { prefix: parsePrefix(host), port: this.portNumber(port.replace(/^:/, '')) }
+    const bits = mask ?? 0xffff_ffff
+    return (socket) => {
+      const own = socket.protocol === 'unix' ? 0 : socket.options.mark
+      return ((own & bits) === (mark | 0)) === isWanted
+    }
   }
 
-  private portNumber(text: string): number | null {
-    if (text === '' || text === '*') return null
-    if (/^(0x[0-9a-fA-F]+|[0-9]+)$/.test(text)) return Number(text)
-    const found = this.context.protocols
-      .map((protocol) => servicePort(text, protocol))
-      .find((port) => port !== undefined)
-    if (found === undefined) throw new UsageError(`Error: "${text}" does not look like a port.`)
-    return found
+  private isAutobound({ portIsFixed, local }: InternetSnapshot, inKernel: boolean): boolean {
+    const [first, last] = this.context.ephemeral
+    return inKernel ? !portIsFixed : local.port >= first && local.port <= last
   }
 }
 
-interface Prefix {
-  /** As it was written: an IPv4-mapped address is one of IPv6, and takes only what IPv6 sockets have. */
-  readonly family: 4 | 6
-  readonly address: IpAddress
-  /** Of the 128 bits of the address's four words. */
-  readonly length: number
-}
+/** Linux's own names are five hexadecimal digits in the abstract space. */
+const isAutobound = ({ path }: UnixSnapshot): boolean => path === null || /^@[0-9a-f]{5}$/.test(path)
 
-const parsePrefix = (text: string): Prefix | null => {
-  if (text === '' || text === '*') return null
-  const [host = '', lengthText] = text.split('/', 2)
-  const family = host.includes(':') ? 6 : 4
-  // An IPv4 address may be cut short: 10.1 is 10.1.0.0.
-  const full = /^[0-9]+(\.[0-9]+){0,2}$/.test(host) ? [...host.split('.'), '0', '0', '0'].slice(0, 4).join('.') : host
-  const address = parseIpAddress(full)
-  const most = family === 4 ? 32 : 128
-  const length = lengthText === undefined ? most : lengthOf(lengthText)
-  if (address === undefined || length === undefined || length > most) {
-    throw new UsageError(`Error: an inet prefix is expected rather than "${text}".`)
-  }
-  return { family, address, length: family === 4 ? 96 + length : length }
-}
-
-/** A length in bits, or one that a netmask stands for. */
-const lengthOf = (text: string): number | undefined => {
-  if (/^[0-9]{1,3}$/.test(text)) return Number(text)
-  const mask = parseIpAddress(text)
-  if (!mask?.isIpv4) return undefined
-  const length = Math.clz32(~mask.w3)
-  return prefixMask(length) === mask.w3 ? length : undefined
-}
-
-/** An IPv4 prefix takes the IPv4 addresses of IPv6 sockets too, but an IPv6 prefix nothing of IPv4 sockets. */
-const matches = ({ family, address, length }: Prefix, text: string, socketFamily: 4 | 6): boolean => {
-  if (family === 6 && socketFamily === 4) return false
-  const own = ip(text)
-  return (
-    ((own.w0 ^ address.w0) & prefixMask(length)) === 0 &&
-    ((own.w1 ^ address.w1) & prefixMask(length - 32)) === 0 &&
-    ((own.w2 ^ address.w2) & prefixMask(length - 64)) === 0 &&
-    ((own.w3 ^ address.w3) & prefixMask(length - 96)) === 0
-  )
+/** What ss shows in the column of the port: of Unix sockets the inode. */
+const portOf = (socket: SocketSnapshot, isSource: boolean): number => {
+  if (socket.protocol === 'unix') return isSource ? socket.inode : socket.peer
+  return (isSource ? socket.local : socket.remote).port
 }

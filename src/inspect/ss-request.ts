@@ -1,14 +1,35 @@
+import type { Names } from './names.ts'
 import { parseOptions, UsageError } from './options.ts'
 import type { Snapshot } from './snapshot.ts'
 import { parseSsFilter, type SsFilter } from './ss-filter.ts'
+import type { SsFamily } from './ss-host.ts'
 
 /** What a command line of ss asks for. */
 
-/** Tables of sockets, as bits. `Other` stands for those that this stack does not have, and that ss would look into. */
-export const Table = { Tcp: 1, Udp: 2, Raw: 4, UnixStream: 8, UnixDatagram: 16, UnixSeqpacket: 32, Other: 64 } as const
+/** Tables of sockets, as bits. Those behind `UnixSeqpacket` are of families and protocols that this stack does not have. */
+export const Table = {
+  Tcp: 1,
+  Udp: 2,
+  Raw: 4,
+  UnixStream: 8,
+  UnixDatagram: 16,
+  UnixSeqpacket: 32,
+  Dccp: 64,
+  Sctp: 128,
+  Mptcp: 256,
+  PacketRaw: 512,
+  PacketDatagram: 1024,
+  Netlink: 2048,
+  VsockStream: 4096,
+  VsockDatagram: 8192,
+  Tipc: 16_384,
+  Xdp: 32_768,
+} as const
 const UNIX = Table.UnixStream | Table.UnixDatagram | Table.UnixSeqpacket
-const INET = Table.Tcp | Table.Udp | Table.Raw | Table.Other
-const ALL_TABLES = INET | UNIX
+const INET = Table.Tcp | Table.Udp | Table.Raw | Table.Dccp | Table.Sctp | Table.Mptcp
+const PACKET = Table.PacketRaw | Table.PacketDatagram
+const VSOCK = Table.VsockStream | Table.VsockDatagram
+const ALL_TABLES = INET | UNIX | PACKET | VSOCK | Table.Netlink | Table.Tipc | Table.Xdp
 
 /** States by the names that netstat writes; ss has its own for its columns and its filters. */
 export const STATES: readonly (readonly [state: string, shown: string, filter: string])[] = [
@@ -60,7 +81,7 @@ const stateSet = (name: string): StateSet => {
 }
 
 const SPEC = {
-  short: 'naletuwxro460pf:miA:sHOh',
+  short: 'naletuwxMSdro460pTf:miA:D:F:N:bsEKHOZzhV',
   long: {
     numeric: 'n',
     resolve: 'r',
@@ -69,10 +90,20 @@ const SPEC = {
     memory: 'm',
     info: 'i',
     processes: 'p',
+    threads: 'T',
+    bpf: 'b',
+    events: 'E',
+    kill: 'K',
     tcp: 't',
     udp: 'u',
     raw: 'w',
     unix: 'x',
+    mptcp: 'M',
+    sctp: 'S',
+    dccp: 'd',
+    tipc: 'tipc',
+    vsock: 'vsock',
+    xdp: 'xdp',
     all: 'a',
     listening: 'l',
     ipv4: '4',
@@ -81,14 +112,50 @@ const SPEC = {
     'family:': 'f',
     'socket:': 'A',
     'query:': 'A',
+    'diag:': 'D',
+    'filter:': 'F',
+    'net:': 'N',
+    context: 'Z',
+    contexts: 'z',
+    tos: 'tos',
+    cgroup: 'cgroup',
+    tipcinfo: 'tipcinfo',
+    'inet-sockopt': 'inet-sockopt',
     summary: 's',
     'no-header': 'H',
     oneline: 'O',
+    version: 'V',
     help: 'h',
   },
 } as const
 
-const USAGE = 'Usage: ss [ -nralomiepOH ] [ -tuwx46 ] [ -A QUERY ] [ -s ] [ state STATE ] [ EXPRESSION ]'
+const USAGE =
+  'Usage: ss [ -nralomiepTOH ] [ --tos ] [ -tuwx46 ] [ -f FAMILY ] [ -A QUERY ] [ -s ] [ state STATE ] [ EXPRESSION ]'
+
+/** What ss can, and what looks at a snapshot cannot. */
+const REFUSED: Readonly<Record<string, string>> = {
+  K: 'ss: -K: a snapshot is only looked at: close a socket in its own program',
+  E: 'ss: -E: a snapshot is of one moment: look again instead',
+  D: 'ss: -D: there is no raw form of what the kernel would say',
+  F: 'ss: -F: give the filter on the command line',
+  N: 'ss: -N: there are no network namespaces: name a stack with --stack',
+  Z: 'ss: SELinux is not enabled.',
+  z: 'ss: SELinux is not enabled.',
+  cgroup: 'ss: --cgroup: sockets here belong to no control group',
+  'inet-sockopt': 'ss: --inet-sockopt: not known here: -e and -m show what there is',
+  V: 'ss utility of netglass, after iproute2-6.1.0',
+}
+
+const CLOSED: StateSet = new Set(['CLOSE'])
+
+/** Families that there are none of here: their tables, and the states that are shown unless others are asked for. */
+const OTHER_FAMILIES: Readonly<Record<string, readonly [tables: number, states: StateSet]>> = {
+  link: [PACKET, CLOSED],
+  netlink: [Table.Netlink, CLOSED],
+  vsock: [VSOCK, CONNECTED],
+  tipc: [Table.Tipc, CONNECTED],
+  xdp: [Table.Xdp, CLOSED],
+}
 
 /** What a command line asks for. */
 export interface SsRequest {
@@ -99,13 +166,15 @@ export interface SsRequest {
   memory: boolean
   info: boolean
   processes: boolean
+  threads: boolean
+  tos: boolean
   summary: boolean
   header: boolean
   oneLine: boolean
   tables: number
   /** Families asked for, and the last of them. */
-  families: Set<4 | 6 | 'unix' | 'other'>
-  preferred: 4 | 6 | null
+  families: Set<SsFamily>
+  preferred: SsFamily | null
   states: StateSet
   /** Was nothing said of tables or families? */
   isDefault: boolean
@@ -121,6 +190,7 @@ const FLAGS: Readonly<Record<string, keyof SsRequest>> = {
   p: 'processes',
   s: 'summary',
   O: 'oneLine',
+  tos: 'tos',
 }
 
 const QUERIES: Readonly<Record<string, number>> = {
@@ -136,6 +206,22 @@ const QUERIES: Readonly<Record<string, number>> = {
   u_dgr: Table.UnixDatagram,
   unix_seqpacket: Table.UnixSeqpacket,
   u_seq: Table.UnixSeqpacket,
+  dccp: Table.Dccp,
+  sctp: Table.Sctp,
+  mptcp: Table.Mptcp,
+  packet: PACKET,
+  packet_raw: Table.PacketRaw,
+  p_raw: Table.PacketRaw,
+  packet_dgram: Table.PacketDatagram,
+  p_dgr: Table.PacketDatagram,
+  netlink: Table.Netlink,
+  vsock: VSOCK,
+  vsock_stream: Table.VsockStream,
+  v_str: Table.VsockStream,
+  vsock_dgram: Table.VsockDatagram,
+  v_dgr: Table.VsockDatagram,
+  tipc: Table.Tipc,
+  xdp: Table.Xdp,
 }
 
 /** Reads arguments: see `read`. */
@@ -148,6 +234,8 @@ export class SsRequestReader {
     memory: false,
     info: false,
     processes: false,
+    threads: false,
+    tos: false,
     summary: false,
     header: true,
     oneLine: false,
@@ -156,14 +244,16 @@ export class SsRequestReader {
     preferred: null,
     states: new Set(),
     isDefault: true,
-    filter: () => true,
+    filter: { family: null, takes: () => true },
   }
   /** What -a, -l, state and exclude have set; null for nothing. */
   private chosen: StateSet | null = null
   private sawQuery = false
+  /** Tables of the families that there are none of here, of those that were asked for. */
+  private others = 0
 
   /** @throws UsageError for arguments that ss does not understand */
-  read(args: readonly string[], snapshot: Snapshot): SsRequest {
+  read(args: readonly string[], snapshot: Snapshot, names?: Names): SsRequest {
     const { options, operands } = parseOptions('ss', SPEC, args)
     for (const { name, value } of options) this.option(name, value)
     const { request } = this
@@ -178,7 +268,15 @@ export class SsRequestReader {
     request.filter = parseSsFilter(words, {
       protocols: [...((request.tables & Table.Udp) !== 0 ? (['udp'] as const) : []), 'tcp'],
       ephemeral: ephemeralPorts(snapshot),
+      interfaces: new Map(snapshot.interfaces.map(({ index, name }) => [index, name])),
+      preferred: request.preferred,
+      names,
     })
+    const { family } = request.filter
+    if (family !== null) {
+      request.families = new Set([family])
+      request.preferred = family
+    }
     return request
   }
 
@@ -189,7 +287,19 @@ export class SsRequestReader {
       Object.assign(request, { [flag]: true })
       return
     }
+    const refused = REFUSED[name]
+    if (refused !== undefined) throw new UsageError(refused)
     switch (name) {
+      case 'T':
+        request.processes = true
+        request.threads = true
+        return
+      case 'b':
+        // There are no socket filters to show; ss shows timers along with them.
+        request.options = true
+        return
+      case 'tipcinfo':
+        return
       case 'e':
         request.options = true
         request.extended = true
@@ -221,8 +331,22 @@ export class SsRequestReader {
       case '6':
         this.family(6)
         return
+      case 'M':
+        this.table(Table.Mptcp, CONNECTED)
+        return
+      case 'S':
+        this.table(Table.Sctp, CONNECTED)
+        return
+      case 'd':
+        this.table(Table.Dccp, CONNECTED)
+        return
       case '0':
-        this.family('other')
+        this.familyNamed('link')
+        return
+      case 'tipc':
+      case 'vsock':
+      case 'xdp':
+        this.familyNamed(name)
         return
       case 'f':
         this.familyNamed(value)
@@ -241,20 +365,25 @@ export class SsRequestReader {
     this.request.isDefault = false
   }
 
-  private family(family: 4 | 6 | 'unix' | 'other'): void {
+  /** @param states shown unless something else is asked for */
+  private family(family: SsFamily, states = CONNECTED): void {
     const { request } = this
     request.families.add(family)
-    request.states = union(request.states, family === 'other' ? new Set(['CLOSE']) : CONNECTED)
+    request.states = union(request.states, states)
     request.isDefault = false
-    request.preferred = family === 4 || family === 6 ? family : null
+    request.preferred = family
   }
 
   private familyNamed(name: string): void {
     if (name === 'inet') this.family(4)
     else if (name === 'inet6') this.family(6)
     else if (name === 'unix') this.family('unix')
-    else if (name === 'link' || name === 'netlink' || name === 'vsock' || name === 'tipc') this.family('other')
-    else throw new UsageError(`ss: "${name}" is invalid family`)
+    else if (name === 'help') throw new UsageError(USAGE)
+    else if (OTHER_FAMILIES[name] !== undefined) {
+      const [tables, states] = OTHER_FAMILIES[name]
+      this.others |= tables
+      this.family('other', states)
+    } else throw new UsageError(`ss: "${name}" is invalid family`)
   }
 
   private query(names: string): void {
@@ -298,7 +427,8 @@ export class SsRequestReader {
     if ((request.tables & UNIX) !== 0) families.add('unix')
     if ((families.has(4) || families.has(6)) && (request.tables & INET) === 0) request.tables |= INET
     if (families.has('unix') && (request.tables & UNIX) === 0) request.tables |= UNIX
-    if (families.has('other')) request.tables |= Table.Other
+    if ((request.tables & ~(INET | UNIX)) !== 0) families.add('other')
+    if ((request.tables & this.others) === 0) request.tables |= this.others
     if (request.states.size === 0) throw new UsageError('ss: no socket states to show with such filter.')
     if (request.tables === 0) throw new UsageError('ss: no socket tables to show with such filter.')
   }

@@ -1,5 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import type { Snapshot } from './snapshot.ts'
+import { Network } from '../sim/network.ts'
+import { AF_INET, SO_MARK, SOCK_DGRAM, SOL_SOCKET } from '../socket/constants.ts'
+import { type Snapshot, snapshot } from './snapshot.ts'
 import { ss } from './ss.ts'
 import { build, OurPair } from './testing.ts'
 
@@ -14,7 +16,9 @@ beforeAll(async () => {
 
 const split = (line: string): string[] => (line.match(/'[^']*'|\S+/g) ?? []).map((word) => word.replace(/^'|'$/g, ''))
 const print = (snapshot: Snapshot, line: string): string[] =>
-  ss(snapshot, split(line))
+  ss(snapshot, split(line), {
+    names: { addresses: (name) => (name === 'moon.example' ? ['fd09::1', '10.9.0.1'] : []) },
+  })
     .split('\n')
     .map((row) => row.trimEnd())
     .filter((row) => row !== '')
@@ -171,6 +175,15 @@ describe('filters', () => {
     ['src 10.9.0.1 dst [fd09::2]', []],
     ['dev eth0', []],
     ['dev != eth0 and dport = :80', ['40020-80']],
+    ['dev 1', []],
+    ['fwmark = 0 and dport = :80', ['40020-80']],
+    ['fwmark 1', []],
+    ['fwmark 0x10/0x10', []],
+    ['not fwmark 1/1 and dport = :80', ['40020-80']],
+    ['src inet:10.9.0.1 and dport = inet::80', ['40020-80']],
+    ['src inet6:[fd09::1] and sport = 40020', []],
+    ['src moon.example and dport = :80', ['40020-80']],
+    ['src unix:*', []],
   ])('%s', (expression, expected) => {
     expect(ports(a, `-tn ${expression}`)).toEqual(expected)
   })
@@ -180,6 +193,40 @@ describe('filters', () => {
     expect(print(b, '-tnH src [::ffff:10.9.0.2] and dport = :40003')).toHaveLength(1)
     expect(print(b, '-tnH src [::ffff:10.9.0.2] and dport = :40001')).toHaveLength(0)
     expect(print(b, '-tnH dst fd09::/64').length).toBeGreaterThan(1)
+  })
+
+  it('tells ports that were asked for from those that were chosen', async () => {
+    const network = new Network({ seed: 1 })
+    const host = network.host('h')
+    host.spawn('sockets', async (sys) => {
+      for (const port of [0, 40_000, 70]) {
+        const fd = sys.socket(AF_INET, SOCK_DGRAM)
+        sys.setsockopt(fd, SOL_SOCKET, SO_MARK, port & 0xff)
+        sys.bind(fd, { address: '0.0.0.0', port })
+      }
+      await sys.usleep(1e6)
+    })
+    await network.run(1)
+    const taken = snapshot(host)
+    const chosen = taken.sockets.flatMap((s) => (s.protocol === 'udp' && !s.portIsFixed ? [`${s.local.port}-*`] : []))
+    expect(chosen).toHaveLength(1)
+    expect(ports(taken, '-uan autobound')).toEqual(chosen)
+    // The kernel says that 40000 was asked for, ss that it is one that could have been chosen.
+    expect(ports(taken, '-uan not autobound')).toEqual(['70-*'])
+    expect(ports(taken, '-uan fwmark 0x40/0xf0')).toEqual(['70-*', '40000-*'])
+    expect(print(taken, '-uaneH fwmark = 70')[0]).toMatch(/ fwmark:0x46 /)
+    network.close()
+  })
+
+  it('matches the names of Unix sockets', () => {
+    const names = (line: string): string[] => print(b, `-xaH ${line}`).map((row) => row.split(/ +/)[4]!)
+    expect(names('src @netglass')).toEqual(['@netglass', '@netglass'])
+    expect(names("src '*.SEQ'")).toEqual(['@Other.seq'])
+    expect(names('src unix:/tmp/netglass-[a-z]*')).toEqual(['/tmp/netglass-inspect.sock'])
+    expect(names("src '@[!n]*'")).toEqual(['@Other.seq'])
+    expect(names("src '@netglas?'")).toHaveLength(2)
+    expect(names("src '@netgla??s'")).toEqual([])
+    expect(names('autobound').every((name) => name === '*')).toBe(true)
   })
 
   it('joins and, or and nothing alike, from the left', () => {
@@ -208,7 +255,13 @@ describe('errors', () => {
     ['-t ( sport = :80', 'syntax error'],
     ['-t sport = :80 )', 'syntax error'],
     ['-t and', 'syntax error'],
-    ['-t moon', 'syntax error'],
+    ['-t moon', 'Error: an inet prefix is expected rather than "moon".'],
+    ['-t 10.9.0.1', 'syntax error'],
+    ['-t dev moon', 'Cannot parse device.'],
+    ['-t fwmark moon', 'Cannot parse mark moon.'],
+    ['-t cgroup /', 'ss: cgroup: sockets here belong to no control group'],
+    ['-K -t', 'ss: -K: '],
+    ['-t -N moon', 'ss: -N: '],
     ['-t sport =', 'syntax error'],
     ['-h', 'Usage: ss'],
   ])('%s', (line, message) => {

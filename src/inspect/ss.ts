@@ -4,7 +4,7 @@ import { hostName, type Names, type PrintOptions, portName } from './names.ts'
 import type { Snapshot } from './snapshot.ts'
 import type { InternetSnapshot, RawSnapshot, SocketSnapshot, UnixSnapshot } from './snapshot-types.ts'
 import { renderSs, SsColumn, type SsRow } from './ss-columns.ts'
-import { extendedText, infoText, memoryText, timerText, usersText } from './ss-details.ts'
+import { extendedText, infoText, memoryText, timerText, tosText, usersText } from './ss-details.ts'
 import { ephemeralPorts, type SsRequest, SsRequestReader, STATES, type StateSet, Table } from './ss-request.ts'
 import { printSsSummary } from './ss-summary.ts'
 
@@ -15,7 +15,7 @@ import { printSsSummary } from './ss-summary.ts'
  * @throws UsageError for arguments that it does not understand
  */
 export const ss = (snapshot: Snapshot, args: readonly string[], print: PrintOptions = {}): string => {
-  const request = new SsRequestReader().read(args, snapshot)
+  const request = new SsRequestReader().read(args, snapshot, print.names)
   const summary = request.summary ? printSsSummary(snapshot) : ''
   if (request.summary && request.isDefault && isPlain(args)) return summary
   const writer = new RowWriter(request, ephemeralPorts(snapshot), print.names)
@@ -35,10 +35,11 @@ const select = (snapshot: Snapshot, request: SsRequest): SocketSnapshot[] => {
   const isShown = (socket: InternetSnapshot): boolean =>
     states.has(socket.state) &&
     families.has(socket.family) &&
-    (preferred === null || socket.family === preferred) &&
-    filter(socket)
+    ((preferred !== 4 && preferred !== 6) || socket.family === preferred) &&
+    filter.takes(socket)
   const found: SocketSnapshot[] = []
-  if (families.has('unix')) found.push(...snapshot.sockets.filter((socket) => isShownUnix(socket, tables, states)))
+  if (families.has('unix'))
+    found.push(...snapshot.sockets.filter((socket) => isShownUnix(socket, tables, states) && filter.takes(socket)))
   for (const [table, protocol] of [
     [Table.Raw, 'raw'],
     [Table.Udp, 'udp'],
@@ -138,9 +139,10 @@ class RowWriter {
   /** Everything behind the addresses. */
   private details(socket: InternetSnapshot): string {
     const { request } = this
-    let text = request.processes ? usersText(socket.holders) : ''
+    let text = request.processes ? usersText(socket.holders, request.threads) : ''
     if (request.options && socket.protocol === 'tcp') text += timerText(socket)
     if (request.extended) text += extendedText(socket)
+    if (request.tos && isWhole(socket) && socket.protocol !== 'raw') text += tosText(socket)
     if (!request.memory && (!request.info || socket.protocol === 'udp')) return text
     if (!request.oneLine) text += '\n\t'
     if (request.memory && isWhole(socket)) text += memoryText(socket.memory)
@@ -151,7 +153,7 @@ class RowWriter {
   private unixRow(socket: UnixSnapshot): SsRow {
     const { request } = this
     const isListener = socket.state === 'LISTENING'
-    let details = request.processes ? usersText(socket.holders) : ''
+    let details = request.processes ? usersText(socket.holders, request.threads) : ''
     if (request.memory) details += memoryText(socket.memory)
     if (request.extended) details += extendedText(socket)
     return [

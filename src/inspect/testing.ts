@@ -42,6 +42,11 @@ export const NOBODY = '02:00:00:00:00:ff'
 /** An address without its prefix length. */
 export const bare = (prefix: string): string => prefix.split('/')[0]!
 
+type UnixType = 'stream' | 'dgram' | 'seqpacket'
+const UNIX_TYPES = { stream: C.SOCK_STREAM, dgram: C.SOCK_DGRAM, seqpacket: C.SOCK_SEQPACKET } as const
+/** Names in the abstract space are written with `@`. */
+const unixName = (path: string): string => path.replace(/^@/, '\0')
+
 /** A host of ours, with one process that makes the calls. */
 export class OurMachine implements Machine {
   readonly host: Host
@@ -135,6 +140,31 @@ export class OurMachine implements Machine {
     await this.sys.connect(this.fd(name), { address, port })
   }
 
+  protected async unixListenCall(name: string, type: UnixType, path: string, backlog: number) {
+    const fd = this.openUnix(name, type)
+    this.sys.bind(fd, { path: unixName(path) })
+    this.sys.listen(fd, backlog)
+  }
+
+  protected async unixBindCall(name: string, type: UnixType, path: string) {
+    this.sys.bind(this.openUnix(name, type), { path: unixName(path) })
+  }
+
+  protected async unixConnectCall(name: string, type: UnixType, path: string) {
+    await this.sys.connect(this.openUnix(name, type), { path: unixName(path) })
+  }
+
+  protected async unixPairCall(first: string, second: string, type: UnixType) {
+    const [a, b] = this.sys.socketpair(C.AF_UNIX, UNIX_TYPES[type])
+    this.named.set(first, a).set(second, b)
+  }
+
+  private openUnix(name: string, type: UnixType): number {
+    const fd = this.sys.socket(C.AF_UNIX, UNIX_TYPES[type])
+    this.named.set(name, fd)
+    return fd
+  }
+
   protected async keepaliveCall(name: string) {
     this.sys.setsockopt(this.fd(name), C.SOL_SOCKET, C.SO_KEEPALIVE, 1)
   }
@@ -142,11 +172,18 @@ export class OurMachine implements Machine {
   /** A snapshot in which the process has another id, and its sockets the inodes of the descriptors given. */
   snapshot(pid: number, inodes: Readonly<Record<string, number>>): Snapshot {
     const taken = snapshot(this.host)
+    const renamed = new Map<number, number>()
     for (const socket of taken.sockets) {
       for (const holder of socket.holders) {
         holder.pid = pid
-        socket.inode = inodes[holder.fd] ?? socket.inode
+        renamed.set(socket.inode, inodes[holder.fd] ?? socket.inode)
       }
+    }
+    for (const socket of taken.sockets) {
+      socket.inode = renamed.get(socket.inode) ?? socket.inode
+      if (socket.protocol !== 'unix') continue
+      socket.peer = renamed.get(socket.peer) ?? socket.peer
+      socket.waiting = socket.waiting.map((inode) => renamed.get(inode) ?? inode)
     }
     return taken
   }
@@ -254,6 +291,16 @@ export const build = async (pair: Pair): Promise<void> => {
     await a.call('connect', name, V4, port, '10.9.0.2', 17005, true)
     await a.call('send', name, 10)
   }
+  await b.call('unixListen', 'us', 'stream', '@netglass', 5)
+  await b.call('unixConnect', 'uc', 'stream', '@netglass')
+  await b.call('accept', 'us', 'ua')
+  await b.call('unixConnect', 'uq', 'stream', '@netglass')
+  await b.call('send', 'uc', 30)
+  await b.call('unixListen', 'useq', 'seqpacket', '@Other.seq', 3)
+  await b.call('unixBind', 'ud', 'dgram', '/tmp/netglass-inspect.sock')
+  await b.call('unixConnect', 'ux', 'dgram', '@aimed').catch(() => {})
+  await b.call('unixPair', 'up', 'uP', 'dgram')
+  await b.call('send', 'up', 40)
   await b.call('udp', 'datagrams', 4, '0.0.0.0', 17020)
   await b.call('udp', 'datagrams6', 6, '::', 17021)
   await b.call('udp', 'bound6', 6, 'fd09::2', 17022)

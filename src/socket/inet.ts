@@ -26,7 +26,7 @@ export abstract class InetSocket extends Socket implements PortClaim {
   ipOptions: IpOptions
   declare private hasOwnIpOptions: boolean
   /** Was the port asked for by number? Then it stays the socket's as long as the socket lives. */
-  declare protected portIsFixed: boolean
+  declare portIsFixed: boolean
 
   static {
     const names = ['v6only', 'freeBind', 'bindAddressNoPort', 'hasOwnIpOptions', 'portIsFixed']

@@ -85,6 +85,37 @@ def sendto(name, count, address, port):
     return named[name].sendto(b"x" * count, (address, port))
 
 
+UNIX_TYPES = {"stream": socket.SOCK_STREAM, "dgram": socket.SOCK_DGRAM, "seqpacket": socket.SOCK_SEQPACKET}
+
+
+def unix_name(path):
+    return "\0" + path[1:] if path.startswith("@") else path
+
+
+def unixBind(name, kind, path):
+    """A path is a name only: no other run of this finds the file."""
+    named[name] = s = socket.socket(socket.AF_UNIX, UNIX_TYPES[kind])
+    if not path.startswith("@") and os.path.exists(path):
+        os.unlink(path)
+    s.bind(unix_name(path))
+    if not path.startswith("@"):
+        os.unlink(path)
+
+
+def unixListen(name, kind, path, backlog):
+    unixBind(name, kind, path)
+    named[name].listen(backlog)
+
+
+def unixConnect(name, kind, path):
+    named[name] = socket.socket(socket.AF_UNIX, UNIX_TYPES[kind])
+    named[name].connect(unix_name(path))
+
+
+def unixPair(first, second, kind):
+    named[first], named[second] = socket.socketpair(socket.AF_UNIX, UNIX_TYPES[kind])
+
+
 def inodes():
     """The inode of every socket, by its descriptor."""
     return {str(s.fileno()): os.fstat(s.fileno()).st_ino for s in named.values()}
@@ -92,7 +123,7 @@ def inodes():
 
 def infos():
     """TCP_INFO of every TCP socket, in hexadecimal, by its descriptor."""
-    streams = [s for s in named.values() if s.type == socket.SOCK_STREAM]
+    streams = [s for s in named.values() if s.type == socket.SOCK_STREAM and s.family != socket.AF_UNIX]
     return {str(s.fileno()): s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256).hex() for s in streams}
 
 
@@ -119,7 +150,8 @@ def terminal(columns, *command):
     return text.decode()
 
 
-calls = [listen, connect, accept, send, recv, shutdown, close, keepalive, udp, raw, aim, sendto, inodes, infos, terminal]
+calls = [listen, connect, accept, send, recv, shutdown, close, keepalive, udp, raw, aim, sendto, unixBind, unixListen]
+calls += [unixConnect, unixPair, inodes, infos, terminal]
 table = {f.__name__: f for f in calls}
 for line in sys.stdin:
     name, *arguments = json.loads(line)

@@ -8,7 +8,7 @@ import { lsof } from '../../src/inspect/lsof.ts'
 import type { PrintOptions } from '../../src/inspect/names.ts'
 import { netstat } from '../../src/inspect/netstat.ts'
 import type { Snapshot } from '../../src/inspect/snapshot.ts'
-import type { InternetSnapshot } from '../../src/inspect/snapshot-types.ts'
+import type { SocketSnapshot } from '../../src/inspect/snapshot-types.ts'
 import { ss } from '../../src/inspect/ss.ts'
 import { build, OurPair } from '../../src/inspect/testing.ts'
 import { KernelPair } from './inspect-machines.ts'
@@ -103,10 +103,158 @@ const SS = [
   '-tuan',
   '-ltun',
   '-uan6',
-  '-A inet -an',
+  '-A inet,!dccp -an',
   '-uanp',
   '-uan sport = :17020',
+  // The filter language.
+  '-tan sport = 17000 or sport = 17001 and dport = 40001',
+  "-tan 'sport = 17000 | sport = 17001 & dport = 40002'",
+  '-tan dport = 80 or sport = 17010 and dport = 81',
+  '-tan sport = 17010 and dport = 81 or dport = 80',
+  "-tan '! sport = 17000'",
+  "-tan 'not ( sport = 17000 or sport = 17001 )'",
+  "-tan 'not not sport = 17010'",
+  "-tan 'not sport = 17010 and not dport = 17000'",
+  "-tan '( sport = 17010 ) ( dport = 40013 )'",
+  "-tan 'sport >= 17000 && sport <= 17001'",
+  "-tan 'sport geq 17000 and sport leq 17001'",
+  "-tan 'sport lt 17001 || sport gt 40010'",
+  '-tan sport neq 17000',
+  '-tan sport eq http',
+  "-tan 'sport = :*'",
+  "-tan 'sport != :*'",
+  "-tan 'sport = *:17000'",
+  '-tan sport = inet:17000',
+  '-tan sport = inet6::17001',
+  '-tan sport = 041150',
+  '-tan sport = 0x4268',
+  "-tan 'sport = -1'",
+  '-tn exclude all',
+  '-tan src inet:10.9.0.2',
+  '-tan src inet6:[fd09::2]',
+  '-tan src inet:10.9.0.1 or src inet6:[fd09::1]',
+  '-tan src 10.9.0.2:http',
+  "-tan src '10.9.0.2:*'",
+  '-tan src == 10.9.0.2',
+  '-tan not dst 10.9.0.1',
+  '-tan src 10.9.0.0/255.255.255.0',
+  '-tan dst 0x0a.9.0.2',
+  '-tan dst 10.9.0.2/0x18:17000',
+  '-tan src 0.0.0.0',
+  '-tan src any',
+  '-tan src localhost',
+  '-tan dst localhost:17000',
+  '-tan src :17000',
+  '-tan dst [::ffff:0:0/96]',
+  '-tan dst [fd09::/16]:17001',
+  '-tan src 10.9.0.2 or dst 10.9.0.1 and sport = 80',
+  '-tan dev 2',
+  '-tan dev ne eth0',
+  '-tan fwmark 0',
+  '-tan fwmark != 0',
+  '-tan fwmark = 0x01/0x03',
+  '-tan autobound',
+  '-tan not autobound',
+  '-uan autobound',
+  '-wan sport = :89',
+  "-uan 'sport = :17020 or sport = :17021'",
+  '-t state all exclude listening',
+  '-tn state ESTABLISHED state closed',
+  '-tn exclude bucket exclude synchronized',
+  '-tn exclude connected',
+  '-A tcp,udp -an',
+  '-A raw -A udp -an',
+  '--query=tcp -an',
+  '-46tan',
+  '-6 -4 -tan',
+  '-f inet6 -tan sport = 17001',
+  // Tables that are empty here.
+  '-Sa',
+  '-Ma',
+  '-0a',
+  '--tipc -a',
+  '--xdp -a',
+  '--vsock -a',
+  '-f link',
+  '-A packet -an',
+  '-A p_raw,tipc -an',
+  '-tanT',
+  '-uanT',
+  '-tan --tos',
+  '-uan --tos',
+  '-wan --tos',
 ].map((options) => `ss ${options}`)
+
+/** What is wrong with a command: the first line that ss says of it. */
+const SS_ERRORS = [
+  '-tan sport',
+  '-tan dst != 10.9.0.1',
+  "-tan 'sport ~ 5'",
+  "-tan '( sport = 1'",
+  "-tan 'sport = 1 )'",
+  "-tan '( )'",
+  '-tan and sport = 1',
+  '-tan sport = 1 and',
+  '-tan bogus',
+  '-tan sport=17000',
+  "-tan '(sport = 17000)'",
+  '-tan 10.9.0.1',
+  "-tan 'state established'",
+  '-tan dport = :nosuch',
+  '-tan sport = 10.9.0.1:17000',
+  '-tan src nosuchhost.invalid',
+  '-tan src 10.9.0.2/33',
+  '-tan src 10.9.0.300',
+  '-tan src ::1',
+  '-6an src 10.9.0.1',
+  '-tan src [fd09::1',
+  '-tan dev nosuch',
+  "-tan 'dev > eth0'",
+  '-tan fwmark = abc',
+  '-tan fwmark = 1/',
+  "-tan 'fwmark > 1'",
+  '-tan state',
+  '-tan state bogus',
+
+  '-A bogus',
+  '-A tcp,bogus',
+  '-f bogus',
+  '-tanZ',
+  '--bogus',
+].map((options) => `ss ${options}`)
+
+const UNIX_OPTIONS = ['', 'n', 'p', 'e', 'o', 'oep', 'W']
+const UNIX = [
+  ...['-x', '-xl', ...UNIX_OPTIONS.slice(0, -1).map((letters) => `-xa${letters}`)].map((options) => `ss ${options}`),
+  ...['-x', '-xl', ...UNIX_OPTIONS.map((letters) => `-xa${letters}`), '--unix -ap', '-A unix -a'].map(
+    (options) => `netstat ${options}`,
+  ),
+  ...[
+    '-xai',
+    '-xaT',
+    '-xaO',
+    '-xH',
+    '-A u_str -a',
+    '-A u_dgr -ap',
+    '-A unix_seqpacket -a',
+    '-A unix,udp -an',
+    '-f unix -a',
+    '-x state listening',
+    '-x exclude established',
+    '-xa state unconnected',
+    '-xa src @netglass',
+    "-xa src '*GLASS*'",
+    "-xa 'src unix:/tmp/*'",
+    "-xa 'src [@/]*'",
+    '-xa dst @netglass',
+    '-xa autobound',
+    '-xa not autobound',
+    '-xa sport = 0',
+    '-xa dev eth0',
+    '-xa fwmark 0',
+    "-a 'src unix:@*'",
+  ].map((options) => `ss ${options}`),
+]
 
 /** With columns whose width depends on what cannot be the same. */
 const SS_LOOSE = [
@@ -194,6 +342,7 @@ let ours: OurPair
 const snapshots = {} as Record<Side, Snapshot>
 /** What the real tools print, by the command. */
 const real = {} as Record<Side, Map<string, string>>
+const errors = {} as Record<Side, Map<string, string>>
 const terminals = {} as Record<Side, Map<string, string>>
 
 beforeAll(async () => {
@@ -201,7 +350,8 @@ beforeAll(async () => {
   ours = new OurPair()
   await Promise.all([build(ours), build(kernel)])
   for (const side of SIDES) {
-    real[side] = kernel[side].runAll([...NETSTAT, ...SS, ...SS_LOOSE, ...ROUTES, ...GROUPS, ...IP, ...LSOF])
+    real[side] = kernel[side].runAll([...NETSTAT, ...SS, ...SS_LOOSE, ...UNIX, ...ROUTES, ...GROUPS, ...IP, ...LSOF])
+    errors[side] = kernel[side].runAll(SS_ERRORS, true)
     snapshots[side] = await snapshotOf(side)
     terminals[side] = new Map()
     for (const columns of WIDTHS) {
@@ -222,12 +372,13 @@ const snapshotOf = async (side: Side): Promise<Snapshot> => {
   const inodes = (await kernel[side].call('inodes')) as Record<string, number>
   const taken = ours[side].snapshot(kernel[side].pid, inodes)
   const order = real[side].get('ss -tan')!.split('\n').map(portsOfLine)
-  const place = (socket: InternetSnapshot): number => order.indexOf(`${socket.local.port} ${socket.remote.port}`)
+  const place = (socket: SocketSnapshot): number =>
+    socket.protocol === 'unix' ? 0 : order.indexOf(`${socket.local.port} ${socket.remote.port}`)
   // What a datagram is charged with is not the same in any two kernels.
   const charged = Number(/^UNCONN +(\d+) +\d+ +0.0.0.0:17020/m.exec(real[side].get('ss -uan')!)?.[1])
-  for (const socket of taken.sockets as InternetSnapshot[])
-    if (socket.local.port === 17020) socket.receiveQueue &&= charged
-  taken.sockets.sort((x, y) => place(x as InternetSnapshot) - place(y as InternetSnapshot))
+  for (const socket of taken.sockets)
+    if (socket.protocol !== 'unix' && socket.local.port === 17020) socket.receiveQueue &&= charged
+  taken.sockets.sort((x, y) => place(x) - place(y))
   return taken
 }
 
@@ -280,6 +431,23 @@ describe.each(SIDES)('machine %s', (side) => {
 
   test.each(SS_LOOSE)('%s', (command) => {
     expect(trimmed(own(side, command))).toBe(trimmed(real[side].get(command)!))
+  })
+
+  test.each(SS_ERRORS)('%s', (command) => {
+    expect(errors[side].get(command)).not.toBe('')
+    expect(() => own(side, command)).toThrow(errors[side].get(command)!.split('\n')[0]!)
+  })
+
+  // In the order of the kernel's table.
+  const unordered = (text: string): string[] =>
+    text
+      .replace(/ ino:\d+ dev:\S+ *$/gm, '')
+      .split('\n')
+      .map((line) => line.trimEnd())
+      .sort()
+
+  test.each(UNIX)('%s', (command) => {
+    expect(unordered(own(side, command))).toEqual(unordered(real[side].get(command)!))
   })
 
   test.each(WIDTHS)('ss on a terminal of %i columns', (columns) => {
