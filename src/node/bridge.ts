@@ -1,7 +1,5 @@
 import net from 'node:net'
-
-/** Where a bridge leads in the kernel's stack: a port, with or without an address, or the path of a Unix socket. */
-export type BridgeTarget = { readonly port: number; readonly host?: string } | { readonly path: string }
+import type { BridgeTarget } from './network.ts'
 
 /** How long an answer from the kernel's side is waited for, and how long more of it, in real milliseconds. */
 const ANSWER_MS = 250

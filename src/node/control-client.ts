@@ -1,7 +1,8 @@
 import { readdirSync, statSync, unlinkSync } from 'node:fs'
 import { createConnection, type Socket } from 'node:net'
 import { join } from 'node:path'
-import { ControlError, controlDirectory, controlPath, HELLO, LineSplitter, type StackInfo } from './control-socket.ts'
+import { ControlError, controlDirectory, controlPath, HELLO, type StackInfo } from './control-socket.ts'
+import { LineSplitter } from './line-splitter.ts'
 
 /** The longest answer, bytes. */
 const MAX_ANSWER = 0x1000_0000
@@ -29,8 +30,7 @@ export class ControlClient {
   private failure: ControlError | null = null
   private held = 0
 
-  /** Made by `connect`. */
-  constructor(name: string, socket: Socket) {
+  private constructor(name: string, socket: Socket) {
     this.name = name
     this.socket = socket
     socket.on('data', (chunk: Buffer) => this.take(chunk))
@@ -46,7 +46,7 @@ export class ControlClient {
     const chosen = name ?? (await onlyStack(directory))
     const path = controlPath(directory, chosen)
     try {
-      return new ControlClient(chosen, await open(path))
+      return await ControlClient.at(path, chosen)
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
       if (code !== 'ENOENT' && code !== 'ECONNREFUSED') {
@@ -55,6 +55,11 @@ export class ControlClient {
       const running = (await listStacks(directory)).map((stack) => stack.name)
       throw new ControlError('ENOENT', `no stack named ${chosen} is running: ${namesOf(running)}`)
     }
+  }
+
+  /** Connects to the socket at `path`. @throws Error with the code of connect(2) */
+  static async at(path: string, name = ''): Promise<ControlClient> {
+    return new ControlClient(name, await open(path))
   }
 
   /** Asks for something. @throws ControlError what the stack answers, or that it is gone */
@@ -202,14 +207,13 @@ export const listStacks = async (directory = controlDirectory()): Promise<StackI
 
 /** Who listens at `path`: null when nobody does, 'silent' when somebody does but does not say. */
 export const askHello = async (path: string): Promise<StackInfo | 'silent' | null> => {
-  let socket: Socket
+  let client: ControlClient
   try {
-    socket = await open(path)
+    client = await ControlClient.at(path)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     return code === 'ECONNREFUSED' || code === 'ENOENT' ? null : 'silent'
   }
-  const client = new ControlClient('', socket)
   const timer = setTimeout(() => client.close(), HELLO_MS)
   try {
     return (await client.call(HELLO)) as StackInfo

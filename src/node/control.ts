@@ -9,10 +9,10 @@ import {
   controlDirectory,
   controlPath,
   HELLO,
-  LineSplitter,
   makeControlDirectory,
   type StackInfo,
 } from './control-socket.ts'
+import { LineSplitter } from './line-splitter.ts'
 
 /**
  * Answers a request. An async iterable that it gives is streamed, item by item, as fast as the client takes them; all

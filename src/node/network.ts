@@ -8,7 +8,7 @@ import type { Outside } from '../sim/driver.ts'
 import { Network, type NetworkOptions } from '../sim/network.ts'
 import { hostAddresses } from '../sim/network-file.ts'
 import { AppTimers } from './app-timers.ts'
-import { Bridge, type BridgeTarget } from './bridge.ts'
+import { Bridge } from './bridge.ts'
 import { KernelList } from './kernel-list.ts'
 import { PendingWork } from './pending-work.ts'
 import { install } from './program.ts'
@@ -29,6 +29,9 @@ export interface NodeNetworkOptions extends NetworkOptions {
   /** How long a program may take, in milliseconds of the network's time; 30 days unless given. */
   readonly limit?: number
 }
+
+/** Where a bridge leads in the kernel's stack: a port, with or without an address, or the path of a Unix socket. */
+export type BridgeTarget = { readonly port: number; readonly host?: string } | { readonly path: string }
 
 /** Turns of the event loop before such work is looked for less often. */
 const EAGER_TURNS = 100
