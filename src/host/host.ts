@@ -186,9 +186,10 @@ export class Host {
   close(): void {
     this.ip.loopback.setUp(false)
     for (const iface of [...this.ip.interfaces]) if (!iface.isLoopback) this.ip.removeInterface(iface)
-    for (const process of [...this.processes.values()]) process.exit(137)
-    for (const socket of [...this.sockets.sockets]) if (socket instanceof Socket) socket.unref()
+    // Before the sockets: connections that are closed have no FIN to make and to keep.
     this.sockets.close()
+    for (const process of this.processes.values()) process.exit(137)
+    for (const socket of this.sockets.sockets) if (socket instanceof Socket) socket.unref()
     this.ip.close()
   }
 }

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { Network } from '../sim/network.ts'
 import { AF_INET, SO_LINGER, SOCK_STREAM, SOL_SOCKET, SOL_TCP, TCP_USER_TIMEOUT } from '../socket/constants.ts'
+import { TcpConnection } from '../tcp/connection.ts'
+import { TcpState } from '../tcp/state.ts'
 import type { Sys } from './calls.ts'
 import { SIGKILL } from './signals.ts'
 
@@ -79,3 +81,14 @@ const listening = (sys: Sys): number => {
   sys.listen(fd, 1)
   return fd
 }
+
+it('a host that is closed makes nothing for connections that end with it', async () => {
+  const { network, a, client } = connected((sys) => sys.waitForSignal())
+  await network.runUntil(() => client.blocked.first !== null && network.now > 100)
+  const { tcp, sockets } = a.sockets
+  const connections = tcp.table.entries().filter((entry) => entry instanceof TcpConnection)
+  expect(connections.map(({ state }) => state)).toEqual([TcpState.Established])
+  a.close()
+  expect(connections.map(({ state, queue }) => [state, queue])).toEqual([[TcpState.Closed, null]])
+  expect([sockets.size, tcp.table.entries().length, client.status]).toEqual([0, 0, 137])
+})

@@ -122,7 +122,7 @@ export class Process {
     for (const call of [...this.blocked]) call.abandon()
     for (const file of this.closing) file.unref()
     this.closing.clear()
-    for (const fd of [...this.files.numbers()]) this.files.take(fd)?.unref()
+    for (const fd of this.files.numbers()) this.files.take(fd)?.unref()
     this.host.processEnded(this)
     for (const child of this.children) if (!child.isAlive) this.host.reap(child)
     for (const resolve of this.endings.splice(0)) resolve(status)
