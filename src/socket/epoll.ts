@@ -176,8 +176,10 @@ export class Epoll extends OpenFile {
     const { file } = interest
     const left = this.interests.get(file)?.filter((other) => other !== interest) ?? []
     if (left.length > 0) this.interests.set(file, left)
-    else this.interests.delete(file)
-    if (file instanceof Epoll) file.watchers.delete(this)
+    else {
+      this.interests.delete(file)
+      if (file instanceof Epoll) file.watchers.delete(this)
+    }
   }
 
   protected release(): void {
