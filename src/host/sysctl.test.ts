@@ -1,6 +1,17 @@
 import { describe, expect, it } from 'vitest'
 import { Network } from '../sim/network.ts'
-import { AF_INET, SOCK_STREAM, SOL_TCP, TCP_CONGESTION } from '../socket/constants.ts'
+import { Pair } from '../sim/testing.ts'
+import {
+  AF_INET,
+  SO_REUSEADDR,
+  SOCK_STREAM,
+  SOL_SOCKET,
+  SOL_TCP,
+  TCP_CONGESTION,
+  TCP_INFO,
+} from '../socket/constants.ts'
+import type { TcpInfo } from '../tcp/info.ts'
+import type { Sys } from './calls.ts'
 
 it('tcp_congestion_control is what new sockets begin with', async () => {
   const network = new Network()
@@ -77,4 +88,36 @@ describe('values', () => {
     host.sysctl.set('net/ipv4/ip_local_port_range', ' 2000,\t3000 ')
     expect(host.sysctl.get('net.ipv4.ip_local_port_range')).toBe('2000\t3000')
   })
+})
+
+it('net.core.rmem_max decides how far the window may be scaled', async () => {
+  const pair = new Pair()
+  /** The scale that each side announces. */
+  const scales = async (): Promise<unknown[]> => {
+    const scaleOf = (sys: Sys, fd: number): number => (sys.getsockopt(fd, SOL_TCP, TCP_INFO) as TcpInfo).tcpi_rcv_wscale
+    return pair.run(
+      [
+        pair.b,
+        async (sys) => {
+          const listener = sys.socket(AF_INET, SOCK_STREAM)
+          sys.setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, 1)
+          sys.bind(listener, { address: '0.0.0.0', port: 80 })
+          sys.listen(listener, 1)
+          return scaleOf(sys, await sys.accept(listener))
+        },
+      ],
+      [
+        pair.a,
+        async (sys) => {
+          const fd = sys.socket(AF_INET, SOCK_STREAM)
+          await sys.connect(fd, { address: '10.0.0.2', port: 80 })
+          return scaleOf(sys, fd)
+        },
+      ],
+    )
+  }
+  expect(await scales()).toEqual([7, 7])
+  pair.a.sysctl.set('net.core.rmem_max', '33554432')
+  expect(await scales()).toEqual([7, 10])
+  pair.close()
 })

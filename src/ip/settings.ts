@@ -22,7 +22,6 @@ export class IpSettings {
   ipfrag_high_thresh = 4_194_304
   icmp_echo_ignore_all = 0
   icmp_echo_ignore_broadcasts = 1
-  icmp_ignore_bogus_error_responses = 1
   /** 1: the source of an ICMP error is the interface that the packet came in through. */
   icmp_errors_use_inbound_ifaddr = 0
   /** Shortest time between ICMP errors to one host, milliseconds, in bursts of six; 0: no limit. */
@@ -43,8 +42,6 @@ export class IpSettings {
   accept_local = 0
   /** 1: drop packets whose source is reached through another interface (RFC 3704, strict); 2: only unreachable ones. */
   rp_filter = 0
-  /** 1: forward directed broadcasts. */
-  bc_forwarding = 0
   /** 0: answer for any local address; 1: only for those of the interface asked; 2: and only to its own subnets. */
   arp_ignore = 0
   /** 0: ask from any local address; 1: prefer one in the target's subnet; 2: the interface's best. */
@@ -176,7 +173,6 @@ const CONF_V4: Record<string, IpSysctl> = {
   route_localnet: flag('route_localnet'),
   accept_local: flag('accept_local'),
   rp_filter: entry('rp_filter', 0, 2),
-  bc_forwarding: flag('bc_forwarding'),
   arp_ignore: entry('arp_ignore', 0, 2),
   arp_announce: entry('arp_announce', 0, 2),
   arp_accept: flag('arp_accept'),
@@ -225,7 +221,6 @@ export const IP_SYSCTLS: Readonly<Record<string, IpSysctl>> = {
   'net.ipv4.ipfrag_high_thresh': entry('ipfrag_high_thresh'),
   'net.ipv4.icmp_echo_ignore_all': flag('icmp_echo_ignore_all'),
   'net.ipv4.icmp_echo_ignore_broadcasts': flag('icmp_echo_ignore_broadcasts'),
-  'net.ipv4.icmp_ignore_bogus_error_responses': flag('icmp_ignore_bogus_error_responses'),
   'net.ipv4.icmp_errors_use_inbound_ifaddr': flag('icmp_errors_use_inbound_ifaddr'),
   'net.ipv4.icmp_ratelimit': entry('icmp_ratelimit'),
   'net.ipv4.icmp_ratemask': entry('icmp_ratemask'),

@@ -71,7 +71,7 @@ export class SocketLayer {
   constructor(ip: IpStack, tcpSettings: TcpSettings, random: Random) {
     this.ip = ip
     this.random = random
-    this.tcp = new TcpDemux(ip, tcpSettings, random)
+    this.tcp = new TcpDemux(ip, tcpSettings, this.settings, random)
     this.udp = new UdpSocketDemux(ip, random.fork('udp'))
     this.raw = new RawDemux(ip)
   }

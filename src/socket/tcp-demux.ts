@@ -8,7 +8,7 @@ import { TcpConnection } from '../tcp/connection.ts'
 import { destroyConnection } from '../tcp/finish.ts'
 import { receiveIcmpError } from '../tcp/icmp.ts'
 import { receiveSegment, Verdict } from '../tcp/input.ts'
-import { TcpLayer } from '../tcp/layer.ts'
+import { type QueueLimits, TcpLayer } from '../tcp/layer.ts'
 import type { TcpListener } from '../tcp/listener.ts'
 import { checkMd5 } from '../tcp/md5.ts'
 import { type ReplyMarks, replyReset } from '../tcp/reply.ts'
@@ -41,12 +41,12 @@ export class TcpDemux implements TransportProtocol {
   /** Which of several listeners with SO_REUSEPORT gets whom is no stranger's choice. */
   private readonly seed: number
 
-  constructor(ip: IpStack, settings: TcpSettings, random: Random) {
+  constructor(ip: IpStack, settings: TcpSettings, limits: QueueLimits, random: Random) {
     this.ip = ip
     this.table = new TupleTable(random.next32())
     this.listeners = new ListenerTable(random.next32())
     this.seed = random.next32()
-    this.layer = new TcpLayer(ip.world, ip, this.table, settings, random)
+    this.layer = new TcpLayer(ip.world, ip, this.table, settings, limits, random)
     ip.register(IpProtocol.Tcp, this)
   }
 

@@ -25,6 +25,12 @@ import { SynCookies } from './syn-cookies.ts'
 import { fireTimer } from './timeouts.ts'
 import type { TcpTable } from './tuple.ts'
 
+/** What the queues of all protocols may be set to, bytes: net.core. */
+export interface QueueLimits {
+  /** The most that SO_RCVBUF takes, before it is doubled. */
+  readonly rmem_max: number
+}
+
 /** The TCP of one host: what all its connections share. */
 export class TcpLayer {
   readonly world: World
@@ -32,6 +38,7 @@ export class TcpLayer {
   readonly ip: IpStack
   readonly mib: Mib
   readonly settings: TcpSettings
+  readonly limits: QueueLimits
   readonly random: Random
   /** Where pairs of endpoints are looked up. */
   readonly table: TcpTable
@@ -67,13 +74,14 @@ export class TcpLayer {
   private readonly hasher: SipHasher
   private readonly offsetHasher: SipHasher
 
-  constructor(world: World, ip: IpStack, table: TcpTable, settings: TcpSettings, random: Random) {
+  constructor(world: World, ip: IpStack, table: TcpTable, settings: TcpSettings, limits: QueueLimits, random: Random) {
     this.world = world
     this.loop = world.loop
     this.ip = ip
     this.mib = ip.mib
     this.table = table
     this.settings = settings
+    this.limits = limits
     this.congestionControls = new CongestionControls(settings)
     this.random = random
     this.pristineCongestion = this.newCongestionState()

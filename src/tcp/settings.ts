@@ -74,7 +74,6 @@ export class TcpSettings {
   tcp_early_retrans = 3
   /** 0: no F-RTO, 2: with SACK too (RFC 5682). */
   tcp_frto = 2
-  tcp_limit_output_bytes = 4_194_304
   tcp_challenge_ack_limit = 0x7fff_ffff
   /** Least time between two ACKs of segments that are out of window, milliseconds. */
   tcp_invalid_ratelimit = 500
@@ -83,15 +82,12 @@ export class TcpSettings {
   tcp_tso_rtt_log = 9
   tcp_pacing_ss_ratio = 200
   tcp_pacing_ca_ratio = 120
-  tcp_autocorking = 1
   tcp_notsent_lowat = 0xffff_ffff
-  /** ACKs of out-of-order segments held back: at most so many, at most so long (ns), with so much slack (ns). */
+  /** ACKs of out-of-order segments held back: at most so many, at most so long (ns). */
   tcp_comp_sack_nr = 44
   tcp_comp_sack_delay_ns = 1_000_000
-  tcp_comp_sack_slack_ns = 100_000
   tcp_stdurg = 0
   tcp_retrans_collapse = 1
-  tcp_no_metrics_save = 0
   tcp_min_rtt_wlen = 300
 
   /** Least, default and greatest size of the queues, bytes. */
@@ -103,9 +99,6 @@ export class TcpSettings {
   tcp_app_win = 31
   tcp_shrink_window = 0
   tcp_workaround_signed_windows = 0
-  /** net.core.rmem_max and wmem_max: the most that SO_RCVBUF and SO_SNDBUF take, bytes, before doubling. */
-  rmem_max = 212_992
-  wmem_max = 212_992
 
   tcp_mtu_probing = 0
   tcp_base_mss = 1024

@@ -44,7 +44,7 @@ export const setInitialWindow = (c: TcpConnection, mss: number, scaling: boolean
   rcv.wnd = Math.min(first, MAX_UNSCALED)
   rcv.wndScale = 0
   if (scaling) {
-    const most = Math.min(Math.max(whole, settings.tcp_rmem[2], settings.rmem_max), clamp)
+    const most = Math.min(Math.max(whole, settings.tcp_rmem[2], c.layer.limits.rmem_max), clamp)
     rcv.wndScale = Math.min(Math.max(31 - Math.clz32(most) - 15, 0), TCP_MAX_WINDOW_SCALE)
   }
   rcv.windowClamp = Math.min(MAX_UNSCALED << rcv.wndScale, clamp)

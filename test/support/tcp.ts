@@ -7,6 +7,7 @@ import type { Destination } from '../../src/ip/destination.ts'
 import type { NetworkInterface } from '../../src/ip/interface.ts'
 import { IpStack } from '../../src/ip/stack.ts'
 import type { FrameTap, LinkFeatures, LinkPort, LinkUser } from '../../src/link/port.ts'
+import { SocketSettings } from '../../src/socket/layer.ts'
 import { TcpDemux } from '../../src/socket/tcp-demux.ts'
 import { closeConnection, shutdownSend } from '../../src/tcp/close.ts'
 import { prepareConnect, sendSyn, startConnect } from '../../src/tcp/connect.ts'
@@ -189,7 +190,7 @@ export class TcpBench {
     Object.assign(this.settings, options.settings)
     const random = this.world.random.fork('host')
     this.ip = new IpStack(this.world, { random, settings: { dad_transmits: 0 } })
-    this.demux = new TcpDemux(this.ip, this.settings, random)
+    this.demux = new TcpDemux(this.ip, this.settings, new SocketSettings(), random)
     const features: LinkFeatures = {
       medium: 'ip',
       mtu: options.mtu ?? 1500,
