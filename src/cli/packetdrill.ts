@@ -1,6 +1,6 @@
 import { closeSync, openSync, readdirSync, readFileSync, statSync, writeSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import type { World } from '../core/world.ts'
 import { Capture } from '../link/capture.ts'
 import type { LinkPort } from '../link/port.ts'
@@ -13,6 +13,7 @@ import {
   runPacketdrill,
   versionsOf,
 } from '../packetdrill/index.ts'
+import { parseIpAddress } from '../wire/address.ts'
 import { Failure } from './failure.ts'
 
 /** `netglass packetdrill`: scripts of packetdrill, against a host in virtual time. */
@@ -20,11 +21,31 @@ import { Failure } from './failure.ts'
 interface PacketdrillCommandOptions {
   readonly ip_version: string
   readonly personality: string
-  readonly define: string[]
+  readonly define?: string[]
   readonly json?: boolean
   readonly verbose?: boolean
   readonly pcap?: string
+  /** Flags of packetdrill itself, by their names. */
+  readonly [flag: string]: unknown
 }
+
+/** Flags of packetdrill that go before those of a script: what their values are called, and what they are for. */
+const NUMBER_FLAGS = {
+  mtu: ['bytes', 'the largest packet of the link'],
+  mss: ['bytes', 'inbound segments that are longer count as several'],
+  bind_port: ['port', 'the port that programs bind'],
+  connect_port: ['port', 'the port that programs connect to'],
+  tolerance_usecs: ['microseconds', 'how far off a time may be'],
+  tolerance_percent: ['percent', 'or by which share of the time since the event before'],
+  tcp_ts_tick_usecs: ['microseconds', 'compare timestamps, which count in these'],
+} as const
+const ADDRESS_FLAGS = { local_ip: 'the address under test', remote_ip: "the peer's address" } as const
+const BARE_FLAGS = {
+  tcp_ts_ecr_scaled: 'timestamp echoes go by the distance to the first',
+  strict_segments: 'each segment has the length that the script says',
+} as const
+/** Taken, as the suite's own runner gives them, and without effect here. */
+const IDLE_FLAGS = ['--gateway_ip <address>', '--netmask_ip <mask>', '--send_omit_free'] as const
 
 /** A run with the script that it was of. */
 interface Run {
@@ -33,7 +54,7 @@ interface Run {
 }
 
 export const addPacketdrillCommand = (program: Command): void => {
-  program
+  const command = program
     .command('packetdrill')
     .summary('run packetdrill scripts, in virtual time')
     .description(
@@ -44,14 +65,21 @@ export const addPacketdrillCommand = (program: Command): void => {
     .option('--personality <name>', 'linux or bsd', 'linux')
     .option(
       '-D, --define <name=value>',
-      'what stands for a name in the scripts',
-      (value: string, all: string[]) => [...all, value],
-      [],
+      'what stands for a name in the scripts; ipv6:name=value for one version; may be given several times',
+      (value: string, all: string[] = []) => [...all, value],
     )
     .option('--json', 'print the results as JSON')
     .option('--verbose', 'print every run, and what was exchanged')
     .option('--pcap <file>', 'write what passes the links to a pcapng file')
-    .action((files: string[], options: PacketdrillCommandOptions) => packetdrill(files, options))
+  for (const [name, [unit, text]] of Object.entries(NUMBER_FLAGS)) {
+    command.addOption(new Option(`--${name} <${unit}>`, text).argParser(numberFlag(name)))
+  }
+  for (const [name, text] of Object.entries(ADDRESS_FLAGS)) {
+    command.addOption(new Option(`--${name} <address>`, text).argParser(addressFlag(name)))
+  }
+  for (const [name, text] of Object.entries(BARE_FLAGS)) command.addOption(new Option(`--${name}`, text))
+  for (const flag of IDLE_FLAGS) command.addOption(new Option(flag).hideHelp())
+  command.action((files: string[], options: PacketdrillCommandOptions) => packetdrill(files, options))
 }
 
 const packetdrill = async (paths: readonly string[], options: PacketdrillCommandOptions): Promise<void> => {
@@ -60,7 +88,8 @@ const packetdrill = async (paths: readonly string[], options: PacketdrillCommand
   if (personality !== 'linux' && personality !== 'bsd') {
     throw new Failure(`--personality ${personality}: choose linux or bsd`)
   }
-  const definitions = parseDefinitions(options.define)
+  const definitions = parseDefinitions(options.define ?? [])
+  const flags = flagsIn(options)
   const capture = options.pcap === undefined ? null : new Captures(options.pcap)
   const runs: Run[] = []
   try {
@@ -68,10 +97,11 @@ const packetdrill = async (paths: readonly string[], options: PacketdrillCommand
       const text = readFileSync(file, 'utf8')
       for (const ipVersion of versionsOf(file)) {
         if (!versions.includes(ipVersion)) continue
-        const result = await runPacketdrill(text, {
+        const result = await runPacketdrill(text, null, {
           ipVersion,
           personality,
-          definitions,
+          flags,
+          definitions: definitions[ipVersion],
           readFile: (name) => readOrNull(resolve(dirname(file), name)),
           onLink: (port, world) => capture?.begin(port, world, `${file} ${ipVersion}`),
         })
@@ -102,14 +132,41 @@ const parseVersions = (text: string): readonly IpVersion[] => {
   return [found]
 }
 
-const parseDefinitions = (words: readonly string[]): Record<string, string> =>
-  Object.fromEntries(
-    words.map((word) => {
-      const equals = word.indexOf('=')
-      if (equals <= 0) throw new Failure(`-D ${word}: write it as NAME=VALUE`)
-      return [word.slice(0, equals), word.slice(equals + 1)]
-    }),
-  )
+const numberFlag =
+  (name: string) =>
+  (text: string): string => {
+    if (!(Number(text) >= 0)) throw new Failure(`--${name} ${text}: give a number`)
+    return text
+  }
+
+const addressFlag =
+  (name: string) =>
+  (text: string): string => {
+    if (parseIpAddress(text.replace(/\/\d+$/, '')) === undefined)
+      throw new Failure(`--${name} ${text}: give an IP address`)
+    return text
+  }
+
+/** The flags of packetdrill that were given. */
+const flagsIn = (options: PacketdrillCommandOptions): Record<string, string | null> => {
+  const names = Object.keys({ ...NUMBER_FLAGS, ...ADDRESS_FLAGS, ...BARE_FLAGS })
+  const given = names.filter((name) => options[name] !== undefined)
+  return Object.fromEntries(given.map((name) => [name, options[name] === true ? null : String(options[name])]))
+}
+
+/** What -D has given, for each version: `NAME=VALUE` for all of them, `ipv6:NAME=VALUE` for one. */
+const parseDefinitions = (words: readonly string[]): Record<IpVersion, Record<string, string>> => {
+  const all: Record<IpVersion, Record<string, string>> = { ipv4: {}, 'ipv4-mapped-ipv6': {}, ipv6: {} }
+  for (const word of words) {
+    const only = IP_VERSIONS.find((version) => word.startsWith(`${version}:`))
+    const definition = only === undefined ? word : word.slice(only.length + 1)
+    const equals = definition.indexOf('=')
+    if (equals <= 0) throw new Failure(`-D ${word}: write it as NAME=VALUE`)
+    const [name, value] = [definition.slice(0, equals), definition.slice(equals + 1)]
+    for (const version of only === undefined ? IP_VERSIONS : [only]) all[version][name] = value
+  }
+  return all
+}
 
 /** A file itself, or the scripts below a directory, in order. */
 const scriptsIn = (path: string): string[] => {

@@ -76,11 +76,11 @@ const compareData = (call: Call, wanted: Expression, got: ControlData): string |
 
 /** A software timestamp, in the script's time. Zero is not compared. */
 const compareTimestamp = (call: Call, wanted: Expression, got: ControlData): string | null => {
-  const { configuration, sys, start } = call.programs
+  const { configuration, epoch } = call.programs
   const micros = numberField(wanted, 'scm_sec', 0) * 1e6 + Math.floor(numberField(wanted, 'scm_nsec', 0) / 1000)
   if (micros === 0) return null
   const { tv_sec, tv_usec } = softwareTime(got)
-  const actual = tv_sec * 1e6 + tv_usec - sys.process.host.world.clock.epoch - start
+  const actual = tv_sec * 1e6 + tv_usec - epoch
   if (Math.abs(actual - micros) <= configuration.toleranceMicros) return null
   return `timestamp ${micros / 1e6} expected, ${actual / 1e6} came`
 }

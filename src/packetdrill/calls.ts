@@ -17,14 +17,24 @@ export interface Outcome {
   readonly fault: string | null
 }
 
+/** The calls that scripts make, as our own hosts have them: names, arguments and errors are POSIX's. */
+export type PacketdrillCalls = Pick<Sys, (typeof CALL_NAMES)[number]>
+
+export const CALL_NAMES = [
+  ...(['socket', 'bind', 'listen', 'accept4', 'connect', 'getsockname', 'shutdown', 'close'] as const),
+  ...(['read', 'readv', 'recv', 'recvfrom', 'recvmsg', 'write', 'writev', 'send', 'sendto', 'sendmsg'] as const),
+  ...(['fcntl', 'ioctl', 'setsockopt', 'getsockopt', 'poll'] as const),
+  ...(['epoll_create1', 'epoll_ctl', 'epoll_wait', 'pipe', 'open', 'sendfile', 'splice'] as const),
+] as const
+
 /** What calls know of the run. */
 export interface Programs {
-  readonly sys: Sys
+  readonly sys: PacketdrillCalls
   readonly configuration: Configuration
   /** Live descriptors by the script's. */
   readonly descriptors: Map<number, number>
-  /** World time at which the script's time is 0. */
-  readonly start: Micros
+  /** The time of day when the script's time is 0, microseconds since 1970. */
+  readonly epoch: Micros
   /** socket(2) has made a socket: later packets are of this flow. */
   flowOpened(protocol: Flow['protocol'], fd: number): void
   /** The flow of a socket; null when there is none. */
@@ -45,7 +55,7 @@ export class Call {
     this.programs = programs
   }
 
-  get sys(): Sys {
+  get sys(): PacketdrillCalls {
     return this.programs.sys
   }
 

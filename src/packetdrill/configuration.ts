@@ -95,7 +95,7 @@ export const demandedVersion = (flags: readonly ScriptFlag[]): string | null =>
   flags.find(({ name }) => name === 'ip_version')?.value ?? null
 
 /**
- * The configuration of a run: the version's defaults, and what the script's flags change.
+ * The configuration of a run: the version's defaults, and what flags change, the last of a name counting.
  * @throws ScriptError for flags that make no sense, Unsupported for those that are not known here
  */
 export const configure = (ipVersion: IpVersion, flags: readonly ScriptFlag[]): Configuration => {
@@ -115,7 +115,8 @@ const readFlag = (flag: ScriptFlag, configuration: Configuration): Partial<Confi
     case 'gateway_ip':
     case 'netmask_ip':
     case 'speed':
-      // The interface has one route to everywhere, and no speed.
+    case 'send_omit_free':
+      // The interface has one route to everywhere, and no speed; buffers of calls are never freed.
       return {}
     case 'local_ip': {
       const address = addressOf(flag, configuration)

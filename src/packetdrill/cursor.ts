@@ -4,6 +4,23 @@ import { ScriptError } from './script.ts'
 /** Names given on the command line with -D, and what stands for them. */
 export type Definitions = Readonly<Record<string, string>>
 
+/** What messages call a kind of token. */
+const CALLED: Readonly<Record<TokenKind, string>> = {
+  option: 'a flag',
+  float: 'a number',
+  integer: 'a whole number',
+  hex: 'a hexadecimal number',
+  word: 'a name',
+  string: 'a text in quotes',
+  command: 'a command in backquotes',
+  code: 'code',
+  ipv4: 'an IPv4 address',
+  ipv6: 'an IPv6 address',
+  ellipsis: '...',
+  symbol: 'a sign',
+  end: 'the end of the script',
+}
+
 /** A place in a script's tokens. */
 export class Cursor {
   readonly tokens: readonly Token[]
@@ -71,7 +88,7 @@ export class Cursor {
 
   expect(kind: TokenKind, text?: string): Token {
     const token = this.take(kind, text)
-    if (token === null) throw this.error(`expected ${text ?? `a ${kind}`}, not ${this.peek().text}`)
+    if (token === null) throw this.error(`${text ?? CALLED[kind]} expected, ${this.here()} came`)
     return token
   }
 
@@ -80,6 +97,12 @@ export class Cursor {
     const hex = this.take('hex')
     if (hex !== null) return Number.parseInt(hex.text, 16)
     return Number(this.expect('integer').text)
+  }
+
+  /** What stands here, for a message. */
+  here(): string {
+    const { kind, text } = this.peek()
+    return kind === 'end' ? 'the end of the script' : text
   }
 
   error(message: string): ScriptError {

@@ -1,29 +1,42 @@
 import type { Micros } from '../core/clock.ts'
 import type { World } from '../core/world.ts'
+import { Host } from '../host/host.ts'
 import type { LinkPort } from '../link/port.ts'
-import { configure, demandedVersion, IP_VERSIONS, type IpVersion, SUITE_DEFINITIONS } from './configuration.ts'
+import {
+  type Configuration,
+  configure,
+  demandedVersion,
+  IP_VERSIONS,
+  type IpVersion,
+  SUITE_DEFINITIONS,
+} from './configuration.ts'
 import { Mismatch } from './failure.ts'
+import { HostStage, newHost } from './host-stage.ts'
 import { formatLadder, type LadderStep } from './ladder.ts'
 import { parseScript } from './parser.ts'
 import { Runner } from './runner.ts'
-import { ScriptError, Unsupported } from './script.ts'
-import { Shell } from './shell.ts'
-import { Stage } from './stage.ts'
+import { ScriptError, type ScriptFlag, Unsupported } from './script.ts'
+import type { Stage } from './stage.ts'
+import { type PacketdrillTarget, TargetStage } from './target.ts'
 
+export type { PacketdrillCalls } from './calls.ts'
 export { IP_VERSIONS, type IpVersion } from './configuration.ts'
 export { formatLadder, type LadderStep } from './ladder.ts'
+export type { PacketdrillSetup, PacketdrillTarget } from './target.ts'
 
 /** What a script is run with. */
 export interface PacketdrillOptions {
   /** 'ipv4' unless given. */
   readonly ipVersion?: IpVersion
-  /** 'linux' unless given. */
+  /** Of a new host, 'linux' unless given. */
   readonly personality?: 'linux' | 'bsd'
+  /** Flags as packetdrill's command line has them, which go before those of the script: `{ mtu: '1500' }`; a flag alone is null. */
+  readonly flags?: Readonly<Record<string, string | null>>
   /** What stands for names in the script, as -D gives it. */
   readonly definitions?: Readonly<Record<string, string>>
   /** Reads a file that the script includes, by the name that it has there; null when there is none. */
   readonly readFile?: (name: string) => string | null
-  /** Where chance begins: 1 unless given. */
+  /** Where a new host's chance begins: 1 unless given. */
   readonly seed?: number
   /** Told of the link before anything passes it: to capture what does. */
   readonly onLink?: (port: LinkPort, world: World) => void
@@ -47,10 +60,17 @@ export interface PacketdrillResult {
 }
 
 /**
- * Runs a packetdrill script against a host of its own, in virtual time. Always gives a result: a script that makes no
- * sense has failed, and one that asks for what is not here is unsupported.
+ * Runs a packetdrill script in virtual time. Always gives a result: a script that makes no sense has failed, and one that
+ * asks for what is not here is unsupported.
+ * @param target what is tested: a host of the caller's, with its own settings, which gets one more interface while the script
+ *   runs; somebody else's stack; or null for a new host
+ * @throws TypeError for a host in real time, and whatever a target of others throws
  */
-export const runPacketdrill = async (text: string, options: PacketdrillOptions = {}): Promise<PacketdrillResult> => {
+export const runPacketdrill = async (
+  text: string,
+  target: Host | PacketdrillTarget | null = null,
+  options: PacketdrillOptions = {},
+): Promise<PacketdrillResult> => {
   const ipVersion = options.ipVersion ?? 'ipv4'
   let runner: Runner | null = null
   let stage: Stage | null = null
@@ -59,21 +79,31 @@ export const runPacketdrill = async (text: string, options: PacketdrillOptions =
     const script = parseScript(text, { ...SUITE_DEFINITIONS[ipVersion], ...options.definitions })
     const demanded = demandedVersion(script.flags)
     if (demanded !== null && demanded !== ipVersion) throw new Unsupported(`the script is for ${demanded} alone`)
-    const configuration = configure(ipVersion, script.flags)
-    stage = new Stage(configuration, options.seed ?? 1, options.personality ?? 'linux')
+    const configuration = configure(ipVersion, [...script.flags, ...flagsOf(options)])
+    stage = stageFor(target, configuration, options)
     options.onLink?.(stage.link, stage.world)
-    const include = options.readFile ?? (() => null)
-    const shell = new Shell({ host: stage.host, link: stage.link, include })
-    runner = new Runner(script, configuration, stage, shell)
+    runner = new Runner(script, configuration, stage)
     await runner.run()
     ended = { outcome: 'passed', line: null, reason: '', expected: null, actual: null }
   } catch (error) {
     ended = judge(error, runner?.line ?? null)
+  } finally {
+    stage?.close()
   }
-  const duration = stage?.now ?? 0
-  const ladder = runner?.ladder ?? []
-  stage?.close()
-  return { ...ended, ipVersion, ladder, duration }
+  return { ...ended, ipVersion, ladder: runner?.ladder ?? [], duration: stage?.now ?? 0 }
+}
+
+const flagsOf = ({ flags = {} }: PacketdrillOptions): ScriptFlag[] =>
+  Object.entries(flags).map(([name, value]) => ({ name, value }))
+
+const stageFor = (
+  target: Host | PacketdrillTarget | null,
+  configuration: Configuration,
+  { seed = 1, personality = 'linux', readFile = () => null }: PacketdrillOptions,
+): Stage => {
+  if (target === null) return new HostStage(newHost(seed, personality), true, configuration, readFile)
+  if (target instanceof Host) return new HostStage(target, false, configuration, readFile)
+  return new TargetStage(target, configuration)
 }
 
 /** @param line the one that was being played */

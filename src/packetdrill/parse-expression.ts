@@ -52,7 +52,7 @@ const parseField = (cursor: Cursor): Field => {
   const value = parseExpression(cursor)
   if (!cursor.takeSymbol('=')) return { name: null, size: null, value }
   if (value.kind === 'call') return { name: value.name, size: value.argument, value: parseExpression(cursor) }
-  if (value.kind !== 'word') throw cursor.error('expected a name before =')
+  if (value.kind !== 'word') throw cursor.error('a name expected before =')
   return { name: value.name, size: null, value: parseExpression(cursor) }
 }
 

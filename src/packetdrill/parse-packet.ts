@@ -70,7 +70,7 @@ const parseTcp = (cursor: Cursor, outbound: boolean): TcpSpec => {
   else {
     flags = cursor.take('word')?.text ?? ''
     if (cursor.takeSymbol('.')) flags += '.'
-    if (flags === '') throw cursor.error(`expected flags, not ${cursor.peek().text}`)
+    if (flags === '') throw cursor.error(`flags expected, ${cursor.here()} came`)
     if (/[0-7]/.test(flags)) throw new Unsupported('accurate ECN: counts in the flags')
     if (!/^[SFRPUEWA.]+$/.test(flags)) throw cursor.error(`${flags} are no flags`)
   }

@@ -27,7 +27,7 @@ export const parseScript = (text: string, definitions: Definitions = {}): Script
   const events: ScriptEvent[] = []
   while (!cursor.is('end') && !cursor.is('command')) events.push(parseEvent(cursor))
   const cleanup = cursor.take('command')?.text ?? null
-  if (!cursor.is('end')) throw cursor.error(`expected the end of the script, not ${cursor.peek().text}`)
+  if (!cursor.is('end')) throw cursor.error(`the end of the script expected, ${cursor.here()} came`)
   return { flags, init, initLine, cleanup, events }
 }
 

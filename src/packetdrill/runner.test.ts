@@ -14,7 +14,7 @@ const SERVER = `
 `
 
 const run = (text: string, options: PacketdrillOptions = {}): Promise<PacketdrillResult> =>
-  runPacketdrill(text, options)
+  runPacketdrill(text, null, options)
 
 const told = async (text: string, options: PacketdrillOptions = {}): Promise<string> => {
   const { outcome, line, reason } = await run(text, options)

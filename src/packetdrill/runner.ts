@@ -21,7 +21,6 @@ import {
   type ScriptEvent,
   type SyscallSpec,
 } from './script.ts'
-import type { Shell } from './shell.ts'
 import type { Stage } from './stage.ts'
 import { TCP_NAMES } from './tcp-names.ts'
 
@@ -65,7 +64,6 @@ export class Runner {
   private readonly script: Script
   private readonly configuration: Configuration
   private readonly stage: Stage
-  private readonly shell: Shell
   private readonly programs: Programs
   private readonly flows: Flow[] = []
   /** The flow that the script's packets belong to. */
@@ -79,16 +77,15 @@ export class Runner {
   /** The line that is being played; null before the first. */
   line: number | null = null
 
-  constructor(script: Script, configuration: Configuration, stage: Stage, shell: Shell) {
+  constructor(script: Script, configuration: Configuration, stage: Stage) {
     this.script = script
     this.configuration = configuration
     this.stage = stage
-    this.shell = shell
     this.programs = {
       sys: stage.sys,
       configuration,
       descriptors: new Map(),
-      start: stage.start,
+      epoch: stage.world.clock.epoch + stage.start,
       flowOpened: (protocol, fd) => this.flowOpened(protocol, fd),
       flowAt: (fd) => this.flows.find((flow) => flow.fd === fd) ?? null,
       flowAccepted: (fd, peer) => this.flowAccepted(fd, peer),
@@ -373,7 +370,7 @@ export class Runner {
 
   private command(text: string, line: number): void {
     this.note('command', () => text.trim().split('\n')[0]!)
-    const status = this.shell.run(text)
+    const status = this.stage.command(text)
     if (status !== 0) throw new Mismatch(line, `the command ends with status ${status}`, text.trim())
   }
 

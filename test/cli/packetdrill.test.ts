@@ -52,6 +52,21 @@ describe('netglass packetdrill', { timeout: 60_000 }, () => {
     ])
   })
 
+  it('takes definitions, for all versions or for one, and flags of packetdrill before those of the script', () => {
+    const named = join(folder, 'named.pkt')
+    writeFileSync(named, `--mtu=1200\n${RESET.replace('win 1000', 'win SIZE').replace('mss 1000', 'mss MSS')}`)
+    const define = ['-D', 'SIZE=1000', '-D', 'ipv6:MSS=1000']
+    const { out } = packetdrill(...define, '--tolerance_usecs=20', '--mtu=1300', '--send_omit_free', named)
+    expect(out.replaceAll(named, 'X')).toBe(
+      [
+        'FAILED  X:2 [ipv4]: a whole number expected, MSS came',
+        'FAILED  X:2 [ipv4-mapped-ipv6]: a whole number expected, MSS came',
+        '1 passed, 2 failed, 0 unsupported\n',
+      ].join('\n'),
+    )
+    rmSync(named)
+  })
+
   it('counts what it cannot run apart, and fails too', () => {
     const odd = join(folder, 'odd.pkt')
     writeFileSync(odd, '`reboot`\n0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n')
@@ -81,6 +96,8 @@ describe('netglass packetdrill', { timeout: 60_000 }, () => {
     [['--ip_version', 'ipx', '.'], '--ip_version ipx: choose ipv4, ipv4-mapped-ipv6, ipv6, or all'],
     [['--personality', 'vms', '.'], '--personality vms: choose linux or bsd'],
     [['-D', 'X', '.'], '-D X: write it as NAME=VALUE'],
+    [['--mtu', 'big', '.'], '--mtu big: give a number'],
+    [['--local_ip', 'here', '.'], '--local_ip here: give an IP address'],
   ])('says in one line what is wrong: %s', (args, line) => {
     const { status, err } = packetdrill(...args)
     expect(status).toBe(1)

@@ -15,7 +15,7 @@ describe.each(folders)('%s', (folder) => {
   it.each(scripts)('%s', async (script) => {
     const text = readFileSync(join(root, folder, script), 'utf8')
     for (const ipVersion of versionsOf(script)) {
-      const result = await runPacketdrill(text, { ipVersion })
+      const result = await runPacketdrill(text, null, { ipVersion })
       if (result.outcome !== 'passed') expect.fail(formatResult(script, result))
     }
   })
