@@ -1,0 +1,150 @@
+/**
+ * A TUN device against slirp4netns and passt (pasta), iperf3 on the kernel's side of each, turn by turn:
+ *
+ *     node --import tsx bench/tun.ts [ROUNDS] [SECONDS]
+ *
+ * Needs root, /dev/net/tun, iproute2, iputils-ping and iperf3; what there is of slirp4netns and pasta is compared with.
+ * Prints medians as a table for docs/PERFORMANCE.md. CPU is that of the process behind the device, not of iperf3.
+ */
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { machine, median } from '../src/cli/bench/report.ts'
+import { compileCommand, Namespace, type Running } from '../test/support/netns.ts'
+
+const ROUNDS = Number(process.argv[2] ?? 5)
+const SECONDS = Number(process.argv[3] ?? 2)
+const PINGS = 300
+
+/** One way from a kernel to an iperf3 server. */
+interface Way {
+  readonly name: string
+  /** Where iperf3's client runs, and what it connects to. */
+  readonly client: Namespace
+  readonly server: string
+  /** The process behind the device; null where there is only the kernel. */
+  readonly process: Running | null
+  readonly figures: {
+    up: number[]
+    down: number[]
+    cpuUp: number[]
+    cpuDown: number[]
+    ping: number[]
+    leastPing: number[]
+  }
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'netglass-tun-'))
+const spaces: Namespace[] = []
+const namespace = (name: string): Namespace => {
+  const made = new Namespace(`ngb${process.pid}${name}`, { XDG_RUNTIME_DIR: folder })
+  spaces.push(made)
+  return made
+}
+
+const way = (name: string, client: Namespace, server: string, process: Running | null): Way => ({
+  name,
+  client,
+  server,
+  process,
+  figures: { up: [], down: [], cpuUp: [], cpuDown: [], ping: [], leastPing: [] },
+})
+
+const isThere = (command: string): boolean => spawnSync('which', [command]).status === 0
+
+const netglass = async (command: string, mtu: number): Promise<Way> => {
+  const space = namespace(`n${mtu}`)
+  const addresses = ['--ip', '10.77.0.2/24', '--host-ip', '10.77.0.1/24']
+  const options = ['--tun', 'ng0', '--name', `mtu${mtu}`, '--mtu', String(mtu), ...addresses, '--serve', 'iperf3']
+  const running = space.start(process.execPath, command, 'up', ...options)
+  await running.printed(/ is up: /)
+  return way(`netglass, MTU ${mtu}`, space, '10.77.0.2', running)
+}
+
+/** A namespace with an iperf3 server that slirp4netns and pasta connect to, as that of a user's machine. */
+const outside = async (): Promise<Namespace> => {
+  const space = namespace('o')
+  // pasta copies the addresses and the route of an interface.
+  await space.run('ip', 'link', 'add', 'd0', 'type', 'veth', 'peer', 'name', 'd1')
+  for (const name of ['d0', 'd1']) await space.run('ip', 'link', 'set', name, 'up')
+  await space.run('ip', 'address', 'add', '10.9.9.2/24', 'dev', 'd0')
+  await space.run('ip', 'route', 'add', 'default', 'via', '10.9.9.1')
+  space.start('iperf3', '-s', '-p', '5201')
+  return space
+}
+
+const pathOf = ({ name }: Namespace): string => `/var/run/netns/${name}`
+
+const settled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1500))
+
+const others = async (outer: Namespace): Promise<Way[]> => {
+  const ways = [way("the kernel's loopback", outer, '127.0.0.1', null)]
+  if (isThere('slirp4netns')) {
+    const space = namespace('s')
+    const options = ['-c', '--mtu=65520', '--netns-type=path', pathOf(space), 'tap0']
+    ways.push(way('slirp4netns', space, '10.0.2.2', outer.start('slirp4netns', ...options)))
+  }
+  if (isThere('pasta')) {
+    const space = namespace('p')
+    const options = ['-f', '-m', '65520', '--config-net', '--runas', '0:0', '--netns', pathOf(space)]
+    ways.push(way('passt (pasta)', space, '10.9.9.1', outer.start('pasta', ...options)))
+  }
+  await settled()
+  return ways
+}
+
+/** @returns Gbit/s that arrived, and CPU seconds a GB of the process behind the device */
+const transfer = async ({ client, server, process }: Way, reverse: boolean): Promise<[rate: number, cpu: number]> => {
+  const before = process?.cpu() ?? 0
+  const out = await client.run('iperf3', '-c', server, '-t', String(SECONDS), '-J', ...(reverse ? ['-R'] : []))
+  const used = (process?.cpu() ?? 0) - before
+  const { end } = JSON.parse(out) as { end: { sum_received: { bits_per_second: number; bytes: number } } }
+  const { bits_per_second, bytes } = end.sum_received
+  return [bits_per_second / 1e9, used / (bytes / 1e9)]
+}
+
+/** @returns the least round trip and the median, microseconds; nothing where pings are not answered */
+const ping = async ({ client, server }: Way): Promise<number[]> => {
+  const { stdout } = await client.attempt('ping', '-c', String(PINGS), '-i', '0.002', server)
+  const times = [...stdout.matchAll(/time=([\d.]+)/g)].map(([, time]) => Number(time) * 1000)
+  return times.length === 0 ? [] : [Math.min(...times), median(times)]
+}
+
+const measure = async (one: Way): Promise<void> => {
+  const { figures } = one
+  const [up, cpuUp] = await transfer(one, false)
+  const [down, cpuDown] = await transfer(one, true)
+  const [least, middle] = await ping(one)
+  figures.up.push(up)
+  figures.down.push(down)
+  figures.cpuUp.push(cpuUp)
+  figures.cpuDown.push(cpuDown)
+  if (least !== undefined) figures.leastPing.push(least)
+  if (middle !== undefined) figures.ping.push(middle)
+}
+
+const row = ({ name, figures, process }: Way): string => {
+  const { up, down, cpuUp, cpuDown, leastPing, ping } = figures
+  const cpu = (values: number[]): string => (process === null ? '–' : median(values).toFixed(2))
+  const micros = (values: number[]): string => (values.length === 0 ? 'no answer' : median(values).toFixed(0))
+  const rate = (values: number[]): string => `${median(values).toFixed(1)} (${Math.max(...values).toFixed(1)})`
+  return `| ${name} | ${rate(up)} | ${cpu(cpuUp)} | ${rate(down)} | ${cpu(cpuDown)} | ${micros(leastPing)} | ${micros(ping)} |`
+}
+
+try {
+  const command = compileCommand(folder)
+  const ways = [await netglass(command, 1500), await netglass(command, 65_520), ...(await others(await outside()))]
+  // V8 compiles first.
+  for (const one of ways.slice(0, 2)) for (const reverse of [false, true]) await transfer(one, reverse)
+  for (let round = 0; round < ROUNDS; round++) for (const one of ways) await measure(one)
+  console.log(
+    `${machine()}, ${new Date().toISOString().slice(0, 10)}: medians of ${ROUNDS} runs of ${SECONDS} s (the best)`,
+  )
+  console.log('| | from the kernel, Gbit/s | CPU s/GB | to the kernel, Gbit/s | CPU s/GB | ping, least, µs | median |')
+  console.log('|---|---|---|---|---|---|---|')
+  for (const one of ways) console.log(row(one))
+} finally {
+  for (const space of spaces) await space.remove()
+  rmSync(folder, { recursive: true })
+}
