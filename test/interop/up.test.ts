@@ -1,7 +1,7 @@
 /**
  * `netglass up` and `netglass fetch` against the kernel and its programs, in network namespaces of their own. Needs root,
- * /dev/net/tun, iproute2, iputils-ping, curl, traceroute, netcat-openbsd, socat, nginx and tshark. What is measured is
- * printed.
+ * /dev/net/tun, iproute2, iputils-ping, curl, traceroute, netcat-openbsd, socat, nginx, iperf3 and tshark. What
+ * is measured is printed.
  */
 import { execFileSync } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
@@ -134,7 +134,7 @@ describe.each(['tap', 'tun'] as const)('%s', (kind) => {
 
   beforeAll(async () => {
     namespace = newNamespace()
-    const services = `http:${files},echo,discard,chargen,daytime,time`
+    const services = `http:${files},echo,discard,chargen,daytime,time,iperf3`
     stack = await up(`--${kind}`, 'ng0', ...addresses, '--serve', services)
   })
 
@@ -212,6 +212,19 @@ describe.each(['tap', 'tun'] as const)('%s', (kind) => {
     const seconds = Number.parseInt(await namespace.shell('nc -d -w 5 fd77::2 37 | od -An -tx1 | tr -d " \\n"'), 16)
     expect(Math.abs(seconds - 2_208_988_800 - Date.now() / 1000)).toBeLessThan(3)
     expect((await namespace.attempt('nc', '-zv', '-w', '5', '10.77.0.2', '81')).stderr).toContain('Connection refused')
+    await expectNoConnections()
+  })
+
+  test.each([[[]], [['-R']], [['--bidir', '-P', '2']], [['-6', '-R', '-O', '1']]])('iperf3 %j', async (options) => {
+    const server = options.includes('-6') ? 'fd77::2' : '10.77.0.2'
+    const out = await namespace.run('iperf3', '-c', server, '-t', '1', '-J', ...options)
+    const { end } = JSON.parse(out) as {
+      end: { sum_received: { bits_per_second: number; bytes: number }; streams: [] }
+    }
+    expect(end.streams).toHaveLength(options.includes('--bidir') ? 4 : 1)
+    expect(end.sum_received.bytes).toBeGreaterThan(10_000_000)
+    const rate = (end.sum_received.bits_per_second / 1e9).toFixed(2)
+    measured(`${kind}: iperf3 ${options.join(' ')}: ${rate} Gbit/s`)
     await expectNoConnections()
   })
 
@@ -525,7 +538,7 @@ describe('bad input: one line, exit code 1, nothing left', () => {
     [[...ip, '--set', 'net.ipv4.nonsense=1'], 'there is no setting net.ipv4.nonsense'],
     [
       [...ip, '--serve', 'gopher'],
-      '--serve gopher: there is no such service; choose from http:DIR, echo, discard, daytime, chargen, time',
+      '--serve gopher: there is no such service; choose from http:DIR, echo, discard, daytime, chargen, time, iperf3',
     ],
     [[...ip, '--serve', 'http:/nonexistent'], '--serve http:/nonexistent: /nonexistent is not a directory'],
     [[...ip, '--serve', 'echo:70000'], '--serve echo:70000: 70000 is no port'],
