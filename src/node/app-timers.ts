@@ -1,119 +1,222 @@
 import { AsyncResource } from 'node:async_hooks'
-import { syncBuiltinESMExports } from 'node:module'
-import net from 'node:net'
-import timers from 'node:timers'
-import FakeTimers from '@sinonjs/fake-timers'
+import { MILLISECOND, type Micros } from '../core/clock.ts'
 
-/** The timers and the clocks of an application, on virtual time, as long as it is installed. */
-export class AppTimers {
-  private readonly clock: ReturnType<ReturnType<typeof FakeTimers.withGlobal>['install']>
-  private readonly restore: (() => void)[] = []
+/** The platform's own, whatever is installed in their place later. */
+export const native = {
+  setTimeout: globalThis.setTimeout,
+  setInterval: globalThis.setInterval,
+  clearTimeout: globalThis.clearTimeout,
+}
 
-  /** @param now milliseconds since 1970 */
-  constructor(now: number) {
-    const native = { setTimeout: net.Socket.prototype.setTimeout, timeout: AbortSignal.timeout }
-    this.clock = FakeTimers.withGlobal(globalThis).install({
-      now,
-      toFake: [
-        ...(['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date', 'performance', 'hrtime'] as const),
-      ],
-      ignoreMissingTimers: true,
-    })
-    keepContext('setTimeout')
-    keepContext('setInterval')
-    net.Socket.prototype.setTimeout = socketTimeout(native.setTimeout)
-    AbortSignal.timeout = abortAfter
-    this.restore.push(() => {
-      net.Socket.prototype.setTimeout = native.setTimeout
-      AbortSignal.timeout = native.timeout
-    })
-    // Those who import from `node:timers` and the like by name are to have these, too.
-    syncBuiltinESMExports()
+/** The longest delay that Node's timers have, milliseconds; longer ones are 1. */
+const LONGEST = 2 ** 31 - 1
+
+type Callback = (...args: unknown[]) => unknown
+
+/** Milliseconds, as Node understands what it is given. */
+const delayOf = (delay: unknown): number => {
+  const number = Number(delay)
+  return number >= 1 && number <= LONGEST ? Math.trunc(number) : 1
+}
+
+/** A timer of an application, with the methods of Node's `Timeout`. It calls back in the asynchronous context in which it was set. */
+export class AppTimer {
+  /** Where it was set, when the queue keeps that. */
+  readonly origin: string | null
+  /** Milliseconds. */
+  readonly delay: number
+  /** World time at which it fires. */
+  at: Micros = 0
+  /** Of timers that fire at the same time the one that was set first comes first. */
+  order = 0
+  /** Its place in the queue; -1 when it is not set. */
+  place = -1
+  /** What stands for it where only a number can; 0 when nobody has asked. */
+  number = 0
+  private queue: TimerQueue
+  private readonly callback: Callback
+  private readonly args: readonly unknown[]
+  private readonly repeats: boolean
+  private readonly scope = new AsyncResource('Timeout', { requireManualDestroy: true })
+  private referenced = true
+  /** In the platform's time, when there is no virtual time any more. */
+  private real: NodeJS.Timeout | null = null
+
+  constructor(queue: TimerQueue, callback: Callback, delay: number, args: readonly unknown[], repeats: boolean) {
+    this.queue = queue
+    this.callback = callback
+    this.delay = delay
+    this.args = args
+    this.repeats = repeats
+    this.origin = queue.traces ? (new Error('set').stack ?? null) : null
+    queue.add(this)
   }
 
-  /** When the next timer fires, milliseconds since 1970; Infinity for none. */
-  get next(): number {
-    let next = Number.POSITIVE_INFINITY
-    const { timers } = this.clock as unknown as { timers?: Iterable<unknown> }
-    if (timers === undefined) return next
-    for (const entry of timers) {
-      const [, { callAt }] = entry as [unknown, { callAt: number }]
-      if (callAt < next) next = callAt
+  get isInterval(): boolean {
+    return this.repeats
+  }
+
+  ref(): this {
+    this.referenced = true
+    return this
+  }
+
+  unref(): this {
+    this.referenced = false
+    return this
+  }
+
+  hasRef(): boolean {
+    return this.referenced
+  }
+
+  /** Begins anew: in the virtual time that there is now, or in real time, when that in which it was set is over. */
+  refresh(): this {
+    this.close()
+    const queue = TimerQueue.installed
+    if (queue === null) {
+      this.real = native[this.repeats ? 'setInterval' : 'setTimeout'](() => this.fire(), this.delay)
+      if (!this.referenced) this.real.unref()
+      return this
     }
-    return next
+    this.queue = queue
+    queue.add(this)
+    return this
   }
 
-  /**
-   * Sets the clocks forward to `time`, milliseconds since 1970, and fires the first timer that is due, if one is.
-   * @returns whether one was
-   */
-  advanceTo(time: number): boolean {
-    if (this.next <= time) {
-      this.clock.next()
-      return true
+  close(): this {
+    this.queue.remove(this)
+    this.queue.forget(this)
+    if (this.real !== null) native.clearTimeout(this.real)
+    this.real = null
+    return this
+  }
+
+  /** Calls back. */
+  fire(): void {
+    try {
+      this.scope.runInAsyncScope(this.callback, this, ...this.args)
+    } finally {
+      if (!this.repeats) this.queue.forget(this)
+      else if (this.queue.current === this) this.queue.add(this)
     }
-    const whole = Math.floor(time)
-    if (whole > this.clock.now) this.clock.tick(whole - this.clock.now)
-    return false
   }
 
-  uninstall(): void {
-    for (const undo of this.restore.splice(0)) undo()
-    this.clock.uninstall()
-    syncBuiltinESMExports()
+  [Symbol.toPrimitive](): number {
+    return this.queue.nameByNumber(this)
   }
 }
 
-/** Timers call back in the asynchronous context in which they were set. */
-const keepContext = (name: 'setTimeout' | 'setInterval'): void => {
-  const set = globalThis[name] as (callback: (...args: unknown[]) => void, ...rest: unknown[]) => unknown
-  const bound = (callback: unknown, ...rest: unknown[]): unknown =>
-    set(typeof callback === 'function' ? AsyncResource.bind(callback as () => void) : (callback as never), ...rest)
-  Object.defineProperties(bound, Object.getOwnPropertyDescriptors(set))
-  Object.assign(globalThis, { [name]: bound })
-  Object.assign(timers, { [name]: bound })
-}
+/** The timers of an application in virtual time, by the time at which they fire and the order in which they were set. */
+export class TimerQueue {
+  /** The one whose timers the platform's functions set now. */
+  static installed: TimerQueue | null = null
+  /** Keep where each timer is set? */
+  traces = false
+  /** The timer that calls back now, unless it was stopped or set anew meanwhile. */
+  current: AppTimer | null = null
+  /** A binary heap. */
+  private readonly heap: AppTimer[] = []
+  private readonly now: () => Micros
+  private orders = 0
+  private numbers = 0
+  /** Those that were asked for their number. */
+  private readonly numbered = new Map<number, AppTimer>()
 
-/** `AbortSignal.timeout` with the timers that are there when it is called. */
-const abortAfter = (delay: number): AbortSignal => {
-  const controller = new AbortController()
-  const timer = setTimeout(() => {
-    controller.abort(new DOMException('The operation was aborted due to timeout', 'TimeoutError'))
-  }, delay)
-  timer.unref()
-  return controller.signal
-}
-
-type SetTimeout = net.Socket['setTimeout']
-
-/** Where sockets keep their timer, which every byte that moves begins anew. */
-const timerKey = (socket: net.Socket): symbol | undefined =>
-  Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'timeout')
-
-interface TimedSocket {
-  [key: symbol]: NodeJS.Timeout | null | undefined
-  _onTimeout(): void
-  timeout?: number
-}
-
-/** `socket.setTimeout` with a timer that can be virtual; Node's own has one that cannot. */
-const socketTimeout = (native: SetTimeout): SetTimeout =>
-  function (this: net.Socket, delay, callback) {
-    const socket = this as net.Socket & TimedSocket
-    const key = timerKey(socket)
-    // What is wrong with the arguments is Node's to say.
-    const isPlain = Number.isFinite(delay) && delay >= 0 && (callback === undefined || typeof callback === 'function')
-    if (key === undefined || !isPlain || socket.destroyed) return native.call(socket, delay, callback)
-    // Stops the one before, and keeps the callback.
-    native.call(socket, 0, callback)
-    const before = socket[key]
-    if (before !== null && before !== undefined) clearTimeout(before)
-    socket[key] = null
-    socket.timeout = delay
-    if (delay === 0) return socket
-    if (callback !== undefined) socket.once('timeout', callback)
-    socket[key] = setTimeout(() => {
-      if (!socket.destroyed) socket._onTimeout()
-    }, delay).unref()
-    return socket
+  constructor(now: () => Micros) {
+    this.now = now
   }
+
+  /** World time at which the next timer fires; Infinity for none. */
+  get next(): Micros {
+    return this.heap[0]?.at ?? Number.POSITIVE_INFINITY
+  }
+
+  get timers(): readonly AppTimer[] {
+    return this.heap
+  }
+
+  /** Sets a timer, as `setTimeout` or `setInterval` does. */
+  readonly set = (callback: Callback, delay: unknown, args: readonly unknown[], repeats: boolean): AppTimer =>
+    new AppTimer(this, callback, delayOf(delay), args, repeats)
+
+  /** Fires the first timer that is due, if one is. @returns whether one was */
+  fireNext(): boolean {
+    const timer = this.heap[0]
+    if (timer === undefined || timer.at > this.now()) return false
+    this.remove(timer)
+    this.current = timer
+    try {
+      timer.fire()
+    } finally {
+      this.current = null
+    }
+    return true
+  }
+
+  add(timer: AppTimer): void {
+    timer.at = this.now() + timer.delay * MILLISECOND
+    timer.order = ++this.orders
+    timer.place = this.heap.length
+    this.heap.push(timer)
+    this.rise(timer)
+  }
+
+  remove(timer: AppTimer): void {
+    if (this.current === timer) this.current = null
+    const { place } = timer
+    if (place < 0 || this.heap[place] !== timer) return
+    const last = this.heap.pop()!
+    timer.place = -1
+    if (last === timer) return
+    this.put(last, place)
+    this.sink(last)
+    this.rise(last)
+  }
+
+  /** A number that stands for a timer: browsers and some programs have no more than that. */
+  nameByNumber(timer: AppTimer): number {
+    timer.number ||= ++this.numbers
+    this.numbered.set(timer.number, timer)
+    return timer.number
+  }
+
+  /** Nobody will ask for its number any more. */
+  forget(timer: AppTimer): void {
+    if (timer.number > 0) this.numbered.delete(timer.number)
+  }
+
+  /** The timer of a number. */
+  byNumber(number: unknown): AppTimer | undefined {
+    return this.numbered.get(Number(number))
+  }
+
+  private put(timer: AppTimer, place: number): void {
+    this.heap[place] = timer
+    timer.place = place
+  }
+
+  private rise(timer: AppTimer): void {
+    while (timer.place > 0) {
+      const { place } = timer
+      const parent = this.heap[(place - 1) >> 1]!
+      if (!isBefore(timer, parent)) return
+      this.put(timer, parent.place)
+      this.put(parent, place)
+    }
+  }
+
+  private sink(timer: AppTimer): void {
+    for (;;) {
+      const { place } = timer
+      let child = this.heap[2 * place + 1]
+      const right = this.heap[2 * place + 2]
+      if (right !== undefined && isBefore(right, child!)) child = right
+      if (child === undefined || !isBefore(child, timer)) return
+      this.put(timer, child.place)
+      this.put(child, place)
+    }
+  }
+}
+
+const isBefore = (a: AppTimer, b: AppTimer): boolean => a.at < b.at || (a.at === b.at && a.order < b.order)

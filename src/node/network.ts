@@ -1,14 +1,15 @@
 import { once } from 'node:events'
 import net from 'node:net'
 import type { Micros } from '../core/clock.ts'
-import { MILLISECOND } from '../core/clock.ts'
 import type { Host } from '../host/host.ts'
 import type { NameTable } from '../net/lookup.ts'
 import type { Outside } from '../sim/driver.ts'
 import { Network, type NetworkOptions } from '../sim/network.ts'
 import { hostAddresses } from '../sim/network-file.ts'
-import { AppTimers } from './app-timers.ts'
+import { AppTime } from './app-time.ts'
+import { TimerQueue } from './app-timers.ts'
 import { Bridge } from './bridge.ts'
+import { separateFetch } from './http-overlay.ts'
 import { KernelList } from './kernel-list.ts'
 import { PendingWork } from './pending-work.ts'
 import { install } from './program.ts'
@@ -28,6 +29,8 @@ export interface NodeNetworkOptions extends NetworkOptions {
   readonly patience?: number
   /** How long a program may take, in milliseconds of the network's time; 30 days unless given. */
   readonly limit?: number
+  /** Global objects besides this module's, whose timers and clocks are to be the network's: of a test runner's sandbox. */
+  readonly sandboxes?: readonly object[]
 }
 
 /** Where a bridge leads in the kernel's stack: a port, with or without an address, or the path of a Unix socket. */
@@ -49,6 +52,8 @@ export class NodeNetwork extends Network {
   private readonly names: Map<string, string[]>
   private readonly patience: number
   private readonly limit: number
+  private readonly timers: TimerQueue
+  private readonly sandboxes: readonly object[]
   private readonly bridges: Bridge[] = []
   private fail: ((error: unknown) => void) | null = null
 
@@ -60,7 +65,10 @@ export class NodeNetwork extends Network {
     )
     this.patience = options.patience ?? DEFAULT_PATIENCE
     this.limit = options.limit ?? DEFAULT_LIMIT
+    this.timers = new TimerQueue(() => this.world.clock.now())
+    this.sandboxes = options.sandboxes ?? []
     install()
+    separateFetch()
   }
 
   /** Runs `body`, and everything that it causes, on a host: its sockets and names are that host's. */
@@ -77,10 +85,10 @@ export class NodeNetwork extends Network {
   override run<T>(body: () => T | Promise<T>): Promise<T>
   override async run<T>(what?: number | (() => T | Promise<T>)): Promise<T | 'stopped' | 'deadline' | 'idle'> {
     if (typeof what !== 'function') return super.run(what)
-    const timers = new AppTimers((this.world.clock.epoch + this.world.clock.now()) / MILLISECOND)
+    const time = new AppTime(this.world.clock, this.timers, this.sandboxes)
     const pending = new PendingWork()
     const driver = this.driver!
-    driver.outside = new Application(this.world.clock.epoch, timers, {
+    driver.outside = new Application(this.timers, {
       isPending: () => this.isPending,
       isBusy: () => !pending.isEmpty || this.bridges.some(({ isBusy }) => isBusy),
     })
@@ -92,7 +100,7 @@ export class NodeNetwork extends Network {
       if (captures) process.setUncaughtExceptionCaptureCallback(null)
       driver.outside = null
       this.fail = null
-      timers.uninstall()
+      time.uninstall()
       pending.close()
     }
   }
@@ -215,22 +223,20 @@ interface OutsideWork {
 
 /** The programs of a network, as its driver sees them. */
 class Application implements Outside {
-  private readonly epoch: Micros
-  private readonly timers: AppTimers
+  private readonly timers: TimerQueue
   private readonly work: OutsideWork
 
-  constructor(epoch: Micros, timers: AppTimers, work: OutsideWork) {
-    this.epoch = epoch
+  constructor(timers: TimerQueue, work: OutsideWork) {
     this.timers = timers
     this.work = work
   }
 
   nextTimer(): Micros {
-    return this.timers.next * MILLISECOND - this.epoch
+    return this.timers.next
   }
 
-  advanced(now: Micros): boolean {
-    return this.timers.advanceTo((this.epoch + now) / MILLISECOND)
+  advanced(): boolean {
+    return this.timers.fireNext()
   }
 
   async settle(): Promise<void> {

@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process'
 import { binding, type Methods } from './bindings.ts'
 
 /** Requests that libuv lists itself: files. */
-const LISTED: ReadonlySet<string> = new Set(['FSReqCallback', 'FSReqPromise'])
+const LISTED: ReadonlySet<string> = new Set(['FSReqCallback', 'FSReqPromise', 'CloseReq'])
 /** Jobs of Node's crypto on the thread pool. */
 const JOB =
   /^(RANDOMBYTES|PBKDF2|SCRYPT|KEYPAIRGEN|KEYGEN|KEYEXPORT|SIGN|VERIFY|CIPHER|DERIVEBITS|HASH|RANDOMPRIME|CHECKPRIME)REQUEST$/

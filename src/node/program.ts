@@ -2,6 +2,7 @@ import type { Host } from '../host/host.ts'
 import type { NameTable } from '../net/lookup.ts'
 import { noNames } from '../net/lookup.ts'
 import { overlayDns } from './dns-overlay.ts'
+import { overlayHttp } from './http-overlay.ts'
 import { KernelList } from './kernel-list.ts'
 import { NodeContext, programs } from './programs.ts'
 import { overlayTcp } from './tcp-overlay.ts'
@@ -31,6 +32,7 @@ export const install = (): void => {
   overlayUdp()
   overlayDns()
   overlayTls()
+  overlayHttp()
 }
 
 /** Makes a program of a host, for `runProgram` and `useHost`. */

@@ -8,6 +8,8 @@ import type { KernelList } from './kernel-list.ts'
 
 /** A program's view of the network, and what of it is the kernel's. */
 export class NodeContext extends NetContext {
+  /** Different for each program of the thread. */
+  readonly id = programs.nextId()
   readonly kernel: KernelList
   /** Who answers the queries of `dns.resolve` and its like. */
   readonly nameServers: readonly NameServer[]
@@ -42,11 +44,17 @@ export interface NodeContextOptions {
 /** Which program runs now: the one in whose context the call was made, or the thread's own. */
 class Programs {
   own: NodeContext | null = null
+  private count = 0
   private storage: AsyncLocalStorage<NodeContext | null> | null = null
 
   get current(): NodeContext | null {
     const store = this.storage?.getStore()
     return store === undefined ? this.own : store
+  }
+
+  /** A number for a new program. */
+  nextId(): number {
+    return ++this.count
   }
 
   /** Runs `body` with the kernel's view. */

@@ -4,6 +4,7 @@ import { SeededRandom } from '../core/random.ts'
 import { World } from '../core/world.ts'
 import { Host } from '../host/host.ts'
 import { buildNetwork, type NetworkFile } from '../sim/network-file.ts'
+import { separateFetch } from './http-overlay.ts'
 import { program, useProgram } from './program.ts'
 import type { NodeContext } from './programs.ts'
 import { RealClock, RealTimeDriver } from './realtime.ts'
@@ -70,6 +71,7 @@ export const startNetwork = (configuration: RunConfiguration): RunningNetwork =>
     const command = [run].flat()
     return [{ context: program(network.host(name), { name: command[0]!, names: built, kernel, onActive }), command }]
   })
+  if (others.length > 0) separateFetch()
   return { world: network.world, hosts: network.hosts, main, others }
 }
 
