@@ -156,7 +156,9 @@ export class StreamHandle extends SocketHandle {
   write(request: unknown, chunks: readonly Uint8Array[]): number {
     this.lastWriteWasAsync = false
     if (this.isClosing || this.socket === null) return -Errno.EBADF
-    const write: PendingWrite = { request, chunks, index: 0, offset: 0 }
+    // An empty one at the end would leave the others waiting for more.
+    const filled = chunks.length > 1 ? chunks.filter(({ length }) => length > 0) : chunks
+    const write: PendingWrite = { request, chunks: filled, index: 0, offset: 0 }
     if (!this.connecting && this.writes.length === 0) {
       this.enter()
       const result = this.advance(write)

@@ -37,6 +37,22 @@ describe('NodeNetwork', () => {
     expect(text).toBe('/x ::ffff:10.0.0.1')
   })
 
+  it('sends an answer at once, the empty chunk that HTTP ends it with notwithstanding', async () => {
+    twoHosts()
+    const times = await network.run(async () => {
+      const server = network.on('server', () => http.createServer((_, response) => response.end('body')).listen(80))
+      const seen = await network.on('client', async () => {
+        await (await fetch('http://server/')).text()
+        const begin = network.now
+        await (await fetch('http://server/')).text()
+        return network.now - begin
+      })
+      server.close()
+      return seen
+    })
+    expect(times).toBe(20)
+  })
+
   it('moves the clocks of the application with the network, and no faster than it is idle', async () => {
     twoHosts()
     const start = Date.now()
