@@ -13,6 +13,7 @@ import { stateIn, stateSet, TcpState } from '../tcp/state.ts'
 import { type IpAddress, type IpPrefix, parseIpAddress, parseIpPrefix } from '../wire/address.ts'
 import type { DeviceCommandOptions } from './device-options.ts'
 import { Failure } from './failure.ts'
+import { parseSettings } from './settings.ts'
 
 const FLUSHING = stateSet(TcpState.FinWait1, TcpState.Closing, TcpState.LastAck)
 
@@ -72,11 +73,7 @@ const plan = (options: DeviceCommandOptions): DevicePlan => {
     hostAddresses,
     gateway: gatewayOf(options.gateway),
     mtu: mtuOf(options.mtu, addresses.some(({ address }) => !address.isIpv4) ? LEAST_MTU6 : LEAST_MTU),
-    settings: options.set.map((text) => {
-      const equals = text.indexOf('=')
-      if (equals <= 0) throw new Failure(`--set ${text}: write it as net.ipv4.tcp_sack=0`)
-      return [text.slice(0, equals), text.slice(equals + 1)] as const
-    }),
+    settings: parseSettings(options.set),
   }
 }
 

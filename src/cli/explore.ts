@@ -1,4 +1,4 @@
-import { realpathSync } from 'node:fs'
+import { existsSync, realpathSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Command } from 'commander'
@@ -70,6 +70,7 @@ const load = async (file: string): Promise<Property> => {
   try {
     module = await import(pathToFileURL(resolve(file)).href)
   } catch (error) {
+    if (!existsSync(file)) throw new Failure(`${file}: there is no such file`)
     throw new Failure(`${file} cannot be loaded: ${error instanceof Error ? error.message : error}`)
   }
   if (typeof module.default !== 'function') {

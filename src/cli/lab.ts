@@ -10,6 +10,7 @@ import { ip } from '../wire/address.ts'
 import { Failure } from './failure.ts'
 import { PacketComments } from './packet-comments.ts'
 import { SeriesFiles } from './series-files.ts'
+import { parseSettings } from './settings.ts'
 
 /** `netglass lab`: the catalogue's scenarios, to be watched. */
 
@@ -75,16 +76,10 @@ const parseCommon = (options: LabCommandOptions): LabOptions => {
   const seed = Number(options.seed)
   if (options.seed?.trim() === '' || !Number.isSafeInteger(seed) || seed < 0)
     throw new Failure(`--seed ${options.seed}: a seed is a whole number from 0 on`)
-  const settings: Record<string, string> = {}
-  for (const text of options.set) {
-    const equals = text.indexOf('=')
-    if (equals <= 0) throw new Failure(`--set ${text}: write it as net.ipv4.tcp_sack=0`)
-    settings[text.slice(0, equals)] = text.slice(equals + 1)
-  }
   if (options.personality !== 'linux' && options.personality !== 'bsd') {
     throw new Failure(`--personality ${options.personality}: choose linux or bsd`)
   }
-  return { seed, settings, personality: options.personality }
+  return { seed, settings: Object.fromEntries(parseSettings(options.set)), personality: options.personality }
 }
 
 const runOne = async (scenario: Scenario, options: LabCommandOptions, common: LabOptions): Promise<LabReport> => {

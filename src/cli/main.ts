@@ -11,6 +11,7 @@ const usageLine = (text: string): string =>
   `${text
     .replace(/^error: /, '')
     .trim()
+    .replace(/\.$/, '')
     .replace(/\n/g, ' ')}: 'netglass --help' and 'netglass COMMAND --help' tell more`
 
 /** What adds commands, and the names of these. The modules of other commands need not be loaded. */

@@ -76,7 +76,7 @@ const dumpFile = (command: TcpdumpCommand, printer: TcpdumpPrinter, path: string
 const watch = async (command: TcpdumpCommand, printer: TcpdumpPrinter, stack: string | undefined): Promise<void> => {
   const client = await ControlClient.connect(stack)
   const signals = new SignalWatch()
-  const out = command.writeTo === null ? null : new OutputFile(command.writeTo)
+  let out: OutputFile | null = null
   const request: CaptureRequest = {
     snaplen: command.snaplen,
     ...(command.interface === null ? {} : { interface: command.interface }),
@@ -85,6 +85,7 @@ const watch = async (command: TcpdumpCommand, printer: TcpdumpPrinter, stack: st
   const packets = client.stream('capture', request)
   const interrupted = signals.came.then(() => null)
   try {
+    if (command.writeTo !== null) out = new OutputFile(command.writeTo)
     while (!printer.isDone) {
       const next = await Promise.race([packets.next(), interrupted])
       if (next === null || next.done === true) break

@@ -89,6 +89,7 @@ const runSysctl = async (args: readonly string[], stack: string | undefined): Pr
   const assignments = args.filter((word) => !word.startsWith('-'))
   const isWrite = args.includes('-w') || args.includes('--write') || assignments.some((word) => word.includes('='))
   if (!isWrite) return sysctl(await fetchSnapshot(stack), args)
+  if (assignments.length === 0) throw new Failure('sysctl: no variables specified: give NAME=VALUE')
   const isQuiet = args.includes('-q') || args.includes('--quiet')
   const client = await ControlClient.connect(stack)
   try {

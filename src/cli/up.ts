@@ -65,7 +65,9 @@ const httpService = (part: string, rest: string[]): Service => {
 
 const portOf = (part: string, text: string): number => {
   const port = Number(text)
-  if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new Failure(`--serve ${part}: ${text} is no port`)
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) {
+    throw new Failure(`--serve ${part}: ${text} is no port: give a number from 1 to 65535`)
+  }
   return port
 }
 

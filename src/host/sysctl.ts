@@ -117,9 +117,12 @@ export class Sysctl {
   }
 
   private find(name: string): Field {
-    const found = this.fields.get(name.replaceAll('/', '.'))
-    if (found === undefined) throw new TypeError(`there is no setting ${name}`)
-    return found
+    const wanted = name.replaceAll('/', '.')
+    const found = this.fields.get(wanted)
+    if (found !== undefined) return found
+    const last = `.${wanted.slice(wanted.lastIndexOf('.') + 1)}`
+    const like = this.names.find((other) => other.endsWith(last))
+    throw new TypeError(`there is no setting ${name}${like === undefined ? '' : `, but ${like}`}`)
   }
 }
 

@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
+import type { Clock } from '../core/clock.ts'
 import { SeededRandom } from '../core/random.ts'
 import { World } from '../core/world.ts'
 import { Host } from '../host/host.ts'
-import { buildNetwork, type NetworkFile } from '../sim/network-file.ts'
+import { type BuiltNetwork, buildNetwork, type NetworkFile } from '../sim/network-file.ts'
 import { separateFetch } from './http-overlay.ts'
 import { program, useProgram } from './program.ts'
 import type { NodeContext } from './programs.ts'
@@ -53,8 +54,7 @@ export const startNetwork = (configuration: RunConfiguration): RunningNetwork =>
     useProgram(main)
     return { world, hosts: new Map([[host.name, host]]), main, others: [] }
   }
-  const file = readNetworkFile(configuration.network)
-  const built = buildNetwork(file, { clock })
+  const { file, built } = readNetwork(configuration.network, clock)
   const { network } = built
   driver = new RealTimeDriver(network.world.loop)
   const first = configuration.host ?? [...network.hosts.keys()][0]
@@ -75,9 +75,10 @@ export const startNetwork = (configuration: RunConfiguration): RunningNetwork =>
   return { world: network.world, hosts: network.hosts, main, others }
 }
 
-const readNetworkFile = (path: string): NetworkFile => {
+const readNetwork = (path: string, clock: Clock): { file: NetworkFile; built: BuiltNetwork } => {
   try {
-    return JSON.parse(readFileSync(path, 'utf8')) as NetworkFile
+    const file = JSON.parse(readFileSync(path, 'utf8')) as NetworkFile
+    return { file, built: buildNetwork(file, { clock }) }
   } catch (error) {
     throw new Error(`${path}: ${(error as Error).message}`)
   }

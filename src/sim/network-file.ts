@@ -1,4 +1,5 @@
 import type { Host } from '../host/host.ts'
+import { parseIpAddress } from '../wire/address.ts'
 import { Network, type NetworkLinkOptions, type NetworkOptions } from './network.ts'
 
 /** A network as a JSON file describes it. */
@@ -47,11 +48,11 @@ export const buildNetwork = (file: NetworkFile, options: NetworkOptions = {}): B
   const network = new Network({ ...(file.seed === undefined ? {} : { seed: file.seed }), ...options })
   for (const [name, { sysctl, router }] of Object.entries(file.hosts)) {
     const options = sysctl === undefined ? {} : { sysctl }
-    if (router === true) network.router(name, options)
-    else network.host(name, options)
+    within(`the host ${name}`, () => (router === true ? network.router(name, options) : network.host(name, options)))
   }
   for (const { between, ...options } of file.links ?? []) {
-    network.link(network.host(between[0]), network.host(between[1]), options)
+    const [a, b] = between
+    within(linkName(between), () => network.link(network.host(a), network.host(b), options))
   }
   network.computeRoutes()
   const names = new Map(Object.entries(file.names ?? {}).map(([name, value]) => [name.toLowerCase(), [value].flat()]))
@@ -60,17 +61,44 @@ export const buildNetwork = (file: NetworkFile, options: NetworkOptions = {}): B
   return { network, addressesOf: (name) => names.get(name), nameOf: (address) => byAddress.get(address) }
 }
 
+/** Does something, and says of what goes wrong where in the file it is. */
+const within = (where: string, body: () => unknown): void => {
+  try {
+    body()
+  } catch (error) {
+    throw new TypeError(`${where}: ${(error as Error).message}`)
+  }
+}
+
+const linkName = ([a, b]: readonly [string, string]): string => `the link between ${a} and ${b}`
+
+const isObject = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
 /** Every part that it may have is named, so that what is misspelt is found. */
 const check = (file: NetworkFile): void => {
-  if (typeof file !== 'object' || file === null) fail('a network is a JSON object with "hosts" and "links"')
+  if (!isObject(file)) fail('a network is a JSON object with "hosts" and "links"')
   only(file, ['seed', 'hosts', 'links', 'names'], 'a network')
-  if (typeof file.hosts !== 'object' || file.hosts === null) fail('"hosts" is missing: {"hosts": {"a": {}, "b": {}}}')
-  for (const [name, host] of Object.entries(file.hosts)) only(host, ['sysctl', 'router', 'run'], `the host ${name}`)
-  for (const link of file.links ?? []) {
-    const { between } = link
+  const { seed = 1, hosts, links = [], names = {} } = file
+  if (!Number.isSafeInteger(seed) || seed < 0) fail('"seed" is a whole number from 0 on')
+  if (!isObject(hosts)) fail('"hosts" names them: {"hosts": {"a": {}, "b": {}}}')
+  for (const [name, host] of Object.entries(hosts)) {
+    if (!isObject(host)) fail(`the host ${name} is an object, like {} or {"router": true}`)
+    only(host, ['sysctl', 'router', 'run'], `the host ${name}`)
+  }
+  if (!Array.isArray(links)) fail('"links" is a list: {"links": [{"between": ["a", "b"]}]}')
+  for (const link of links) {
+    const between: unknown = isObject(link) ? (link as NetworkFileLink).between : null
     if (!Array.isArray(between) || between.length !== 2) fail('a link has two ends: {"between": ["a", "b"]}')
-    for (const end of between) if (file.hosts[end] === undefined) fail(`a link ends at ${end}, which is no host`)
-    only(link, LINK_PARTS, `the link between ${between[0]} and ${between[1]}`)
+    for (const end of link.between) if (hosts[end] === undefined) fail(`a link ends at ${end}, which is no host`)
+    only(link, LINK_PARTS, linkName(link.between))
+  }
+  if (!isObject(names)) fail('"names" is an object: {"names": {"db.example": "10.0.0.2"}}')
+  for (const [name, addresses] of Object.entries(names)) {
+    for (const address of [addresses].flat()) {
+      if (parseIpAddress(address) === undefined)
+        fail(`the name ${name} has no address ${address}: write one like 10.0.0.2`)
+    }
   }
 }
 

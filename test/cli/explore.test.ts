@@ -79,7 +79,7 @@ it('runs in a program that calls explore more than once', { timeout: 60_000 }, (
 })
 
 it.each([
-  [['nonexistent.mjs'], 'nonexistent.mjs cannot be loaded: '],
+  [['nonexistent.mjs'], 'nonexistent.mjs: there is no such file'],
   [['FILE', '--seeds', '0'], '--seeds 0: give a whole number from 1 on'],
   [['FILE', '--seed', 'x'], '--seed x: give a whole number from 0 on'],
 ])('refuses %j in one line', (args, message) => {

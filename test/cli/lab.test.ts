@@ -110,7 +110,7 @@ describe('netglass lab', { timeout: 60_000 }, () => {
     [['nosuch'], 'there is no row nosuch'],
     [['--seed', 'x'], '--seed x'],
     [['--personality', 'vms'], '--personality vms'],
-    [['--set', 'net.ipv4.nosuch=1'], 'there is no setting net.ipv4.nosuch'],
+    [['--set', 'net.ipv4.nosuch=1'], '--set net.ipv4.nosuch=1: there is no setting net.ipv4.nosuch'],
     [['--bogus'], "unknown option '--bogus'"],
     [['connect', '--pcap', '/nonexistent/x'], 'cannot write the capture to /nonexistent/x: no such file or directory'],
   ])('refuses %j in one line', (args, message) => {

@@ -79,7 +79,7 @@ describe('netglass run', { timeout: 60_000 }, () => {
     expect(run('--network', bad, '--', program)).toEqual({
       status: 1,
       out: '',
-      err: 'netglass: a link ends at b, which is no host\n',
+      err: `netglass: ${bad}: a link ends at b, which is no host\n`,
     })
   })
 })

@@ -527,7 +527,7 @@ describe('bad input: one line, exit code 1, nothing left', () => {
     [['--tap', 'ng0'], "give the stack's address with --ip, like --ip 10.77.0.2/24"],
     [['--tap'], `option '--tap <name>' argument missing: ${help}`],
     [['--nonsense'], `unknown option '--nonsense': ${help}`],
-    [[...ip, 'word'], `too many arguments for 'up'. Expected 0 arguments but got 1.: ${help}`],
+    [[...ip, 'word'], `too many arguments for 'up'. Expected 0 arguments but got 1: ${help}`],
     [['--tap', 'ng0', '--ip', '10.77.0.2'], `--ip 10.77.0.2: ${cidr}`],
     [['--tap', 'ng0', '--ip', '10.77.0.300/24'], `--ip 10.77.0.300/24: ${cidr}`],
     [['--tap', 'ng0', '--ip6', 'fd77::x/64'], `--ip6 fd77::x/64: ${cidr}`],
@@ -535,7 +535,7 @@ describe('bad input: one line, exit code 1, nothing left', () => {
     [[...ip, '--host-ip', '10.77.0.2/24'], '10.77.0.2 is given twice: every address has one owner'],
     [[...ip, '--gateway', '1.2.3.4'], '--gateway 1.2.3.4: no address given by --ip has it in its subnet'],
     [[...ip, '--mtu', '10'], '--mtu 10: the MTU is a number of bytes from 68 to 65535 here'],
-    [[...ip, '--set', 'net.ipv4.nonsense=1'], 'there is no setting net.ipv4.nonsense'],
+    [[...ip, '--set', 'net.ipv4.nonsense=1'], '--set net.ipv4.nonsense=1: there is no setting net.ipv4.nonsense'],
     [
       [...ip, '--serve', 'gopher'],
       '--serve gopher: there is no such service; choose from http:DIR, echo, discard, daytime, chargen, time, iperf3',
@@ -571,6 +571,11 @@ describe('bad input: one line, exit code 1, nothing left', () => {
       stdout: '',
       stderr: 'netglass: there is no setting net.ipv4.moon\n',
     })
+    expect(await netglass('sysctl', '-w')).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: 'netglass: sysctl: no variables specified: give NAME=VALUE\n',
+    })
     await tool('nstat')
     await namespace.run('ping', '-q', '-c', '3', '-i', '0.01', '10.77.0.2')
     expect(await tool('nstat', 'IcmpInEchos')).toBe(`#kernel\n${'IcmpInEchos'.padEnd(32)}${'3'.padEnd(16)}   0.0\n`)
@@ -601,6 +606,11 @@ describe('bad input: one line, exit code 1, nothing left', () => {
       code: 1,
       stdout: '',
       stderr: 'netglass: moon: No such device exists: there are lo, eth0\n',
+    })
+    expect(await netglass('tcpdump', '-w', join(directory, 'none', 'x'))).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: `netglass: ${join(directory, 'none', 'x')}: no such file or directory\n`,
     })
     await stack.end()
     rmSync(join(runtime, 'netglass'), { recursive: true })
