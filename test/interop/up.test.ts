@@ -541,7 +541,7 @@ describe('bad input: one line, exit code 1, nothing left', () => {
       '--serve gopher: there is no such service; choose from http:DIR, echo, discard, daytime, chargen, time, iperf3',
     ],
     [[...ip, '--serve', 'http:/nonexistent'], '--serve http:/nonexistent: /nonexistent is not a directory'],
-    [[...ip, '--serve', 'echo:70000'], '--serve echo:70000: 70000 is no port'],
+    [[...ip, '--serve', 'echo:70000'], '--serve echo:70000: 70000 is no port: give a number from 1 to 65535'],
     [
       [...ip, '--serve', 'http:/tmp:80,http:/usr:80'],
       '--serve: port 80 is in use by another service already: give http one of its own, like http:/usr:8080',
