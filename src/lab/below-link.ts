@@ -6,6 +6,7 @@ import { formatMac, ip } from '../wire/address.ts'
 import { DecodedFrame, decodeFrame } from '../wire/decode.ts'
 import { dropName } from '../wire/drop.ts'
 import { etherTypeName } from '../wire/ethernet.ts'
+import { datagramName } from '../wire/udp.ts'
 import type { Lab } from './lab.ts'
 import { outcome } from './programs.ts'
 import type { Scenario } from './scenario.ts'
@@ -32,10 +33,15 @@ const watch = (lab: Lab, link: NetworkLink, host: Host): Seen[] => {
         for (let i = 0; i < 6; i++) value = value * 256 + u8[at + i]!
         return formatMac(value)
       }
-      const { arp, layer, ethernet } = decoded
-      if (layer !== 'arp' && layer !== 'icmp') return
+      const { arp, udp, layer, ethernet } = decoded
+      if (layer !== 'arp' && layer !== 'icmp' && layer !== 'udp') return
       const tag = ethernet.tags > 0 ? `vlan ${ethernet.vlan.id}, ` : ''
-      const what = layer === 'arp' ? arpText(arp.operation, `${ip4(arp.senderIp)}`, `${ip4(arp.targetIp)}`) : layer
+      const what =
+        layer === 'arp'
+          ? arpText(arp.operation, `${ip4(arp.senderIp)}`, `${ip4(arp.targetIp)}`)
+          : layer === 'udp'
+            ? datagramName(udp)
+            : layer
       const ends = `${mac(frame.start + 6)} > ${mac(frame.start)}`
       seen.push({ at: lab.network.now, text: `${outgoing ? 'out' : 'in'} ${ends} ${tag}${what}` })
     },
@@ -149,6 +155,11 @@ const ethernet: Scenario = {
       seen.slice(from).filter(({ text }) => text.includes('vlan 5')).length,
       seen.length - from,
     )
+    const storage = lab.spawn(client, 'storage', async (sys) => {
+      const fd = sys.socket(C.AF_INET, C.SOCK_DGRAM)
+      await sys.sendto(fd, 'read', 4, 0, { address: '10.0.0.2', port: 4791 })
+    })
+    await lab.quietly(() => !storage.isAlive)
     link.cable.bToA.impair({ delay: 1, corrupt: 1 })
     from = client.ip.interfaceNamed('eth0')!.statistics.rxErrors
     await echo('10.0.0.2')
@@ -166,6 +177,7 @@ const ethernet: Scenario = {
       types.map(([, name]) => name),
       ['IPv4', 'ARP', '802.1Q', 'IPv6', 'FCoE', 'FIP', 'RoCE'],
     )
+    lab.check('a datagram to port 4791', seen.filter(({ text }) => text.endsWith(' RoCEv2')).length, 1)
   },
 }
 

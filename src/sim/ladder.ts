@@ -8,6 +8,7 @@ import { ArpOperation, type ArpPacket } from '../wire/arp.ts'
 import { DecodedFrame, decodeFrame } from '../wire/decode.ts'
 import { dropName } from '../wire/drop.ts'
 import { TcpFlag, type TcpHeader } from '../wire/tcp.ts'
+import { datagramName } from '../wire/udp.ts'
 import { icmpText, icmpv6Text, otherText } from './ladder-icmp.ts'
 
 /** What a TCP segment says, in numbers; sequence numbers count from the initial ones. */
@@ -115,7 +116,7 @@ export class Ladder {
         const { udp, ip } = decoded
         const bytes = decoded.payloadEnd - decoded.payloadStart
         const ends = `${ip.source}:${udp.sourcePort} > ${ip.destination}:${udp.destinationPort}`
-        return `UDP ${ends}, ${bytes} ${bytes === 1 ? 'byte' : 'bytes'}`
+        return `${datagramName(udp)} ${ends}, ${bytes} ${bytes === 1 ? 'byte' : 'bytes'}`
       }
       case 'icmp':
         return icmpText(decoded.icmp)

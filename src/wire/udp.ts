@@ -3,8 +3,13 @@ import { Drop } from './drop.ts'
 
 /** UDP (RFC 768). The checksum is the business of wire/transport.ts. */
 export const UDP_HEADER = 8
-/** The port by which a datagram is known to carry RoCE version 2. */
-export const UDP_PORT_ROCE = 4791
+
+/** The port of RoCE version 2, remote direct memory access over UDP. */
+const PORT_ROCE = 4791
+
+/** What a datagram is called: `'RoCEv2'` for one to that port, or `'UDP'`. */
+export const datagramName = ({ destinationPort }: UdpHeader): string =>
+  destinationPort === PORT_ROCE ? 'RoCEv2' : 'UDP'
 
 /** A UDP header as plain values. One object is filled for datagram after datagram. */
 export class UdpHeader {
