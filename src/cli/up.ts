@@ -37,7 +37,7 @@ const HTTP_PORT = 80
 type Closing = () => Promise<void> | void
 
 /** Reads `http:DIR,echo,chargen:1919`: names, with a directory for http, and a port where it is not the usual one. */
-export const parseServices = (text: string): Service[] =>
+const parseServices = (text: string): Service[] =>
   text
     .split(',')
     .filter((part) => part !== '')

@@ -5,9 +5,6 @@
  * never compared with `<`: the difference of two numbers, folded to 32 bits, is positive when the first is ahead.
  */
 
-/** `a + n`, modulo 2^32. */
-export const seqAdd = (a: number, n: number): number => (a + n) | 0
-
 /** `a - b` as a signed distance in bytes: negative when `a` lies before `b`. */
 export const seqDiff = (a: number, b: number): number => (a - b) | 0
 
@@ -22,16 +19,3 @@ export const seqGt = (a: number, b: number): boolean => ((a - b) | 0) > 0
 
 /** Is `a` after or at `b`? */
 export const seqGeq = (a: number, b: number): boolean => ((a - b) | 0) >= 0
-
-/** Is `low <= x < high`, going round? The interval must be shorter than 2^31. */
-export const seqBetween = (x: number, low: number, high: number): boolean =>
-  ((x - low) | 0) >= 0 && ((x - high) | 0) < 0
-
-/** The later of two sequence numbers. */
-export const seqMax = (a: number, b: number): number => (((a - b) | 0) >= 0 ? a : b)
-
-/** The earlier of two sequence numbers. */
-export const seqMin = (a: number, b: number): number => (((a - b) | 0) <= 0 ? a : b)
-
-/** The number as it is printed and as it stands on the wire: 0 to 2^32 - 1. */
-export const seqToUnsigned = (a: number): number => a >>> 0

@@ -77,7 +77,7 @@ const USAGE = [
  * Reads netstat's command line.
  * @throws UsageError with what it says to standard error
  */
-export const parseNetstat = (args: readonly string[]): NetstatOptions => {
+const parseNetstat = (args: readonly string[]): NetstatOptions => {
   const options: NetstatOptions = {
     all: false,
     listening: false,

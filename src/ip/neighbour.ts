@@ -33,7 +33,7 @@ const IN_TIMER = Nud.Incomplete | Nud.Reachable | Nud.Delay | Nud.Probe
 const VALID = Nud.Permanent | Nud.NoArp | Nud.Reachable | Nud.Probe | Nud.Stale | Nud.Delay
 
 /** The name of a state, as `ip neigh` prints it. */
-export const nudName = (state: number): string => {
+const nudName = (state: number): string => {
   if (state === Nud.Incomplete) return 'INCOMPLETE'
   if (state === Nud.Reachable) return 'REACHABLE'
   if (state === Nud.Stale) return 'STALE'

@@ -113,7 +113,7 @@ export class Route {
 }
 
 /** Metric of an IPv6 route that names none, and of those that the kernel makes for its own addresses. */
-export const DEFAULT_METRIC6 = 1024
+const DEFAULT_METRIC6 = 1024
 export const KERNEL_METRIC6 = 256
 
 const isLocalType = (type: RouteType): boolean => type === 'local' || type === 'broadcast' || type === 'multicast'

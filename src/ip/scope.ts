@@ -1,6 +1,5 @@
-/** Scopes of IPv6 multicast addresses (RFC 4291 section 2.7, RFC 7346). */
+/** The interface-local scope of IPv6 multicast addresses (RFC 4291 section 2.7, RFC 7346). */
 export const SCOPE_INTERFACE = 1
-export const SCOPE_LINK = 2
 
 /** The scope of a multicast address, by its first word. */
 export const multicastScope = (w0: number): number => (w0 >>> 16) & 0xf

@@ -3,7 +3,7 @@ import { prefixMask } from '../wire/address.ts'
 /**
  * One prefix in a trie: the bits all addresses below it share. Nodes where two branches part hold no value.
  */
-export class TrieNode<V> {
+class TrieNode<V> {
   readonly w0: number
   readonly w1: number
   readonly w2: number

@@ -62,7 +62,7 @@ export class SwitchPortStatistics {
 }
 
 /** The sum of counters by drop reason. */
-export const sumDrops = (drops: Float64Array): number => {
+const sumDrops = (drops: Float64Array): number => {
   let sum = 0
   for (let i = 0; i < drops.length; i++) sum += drops[i]!
   return sum

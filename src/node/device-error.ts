@@ -29,7 +29,7 @@ export interface Surroundings {
 }
 
 /** Longest name of an interface, bytes (IFNAMSIZ - 1). */
-export const MAX_DEVICE_NAME = 15
+const MAX_DEVICE_NAME = 15
 
 const CONTAINER = 'in a container, start it with --device /dev/net/tun --cap-add NET_ADMIN'
 

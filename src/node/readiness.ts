@@ -25,7 +25,7 @@ import {
  *
  * In a worker, and should koffi not have poll handles any more, poll(2) waits in a thread of libuv's pool.
  */
-export const watchDescriptor = (native: NativeCalls, fd: number, ready: () => void): DescriptorWatch =>
+const watchDescriptor = (native: NativeCalls, fd: number, ready: () => void): DescriptorWatch =>
   isMainThread && typeof native.koffi.node?.poll === 'function'
     ? new PollWatch(native, fd, ready)
     : new ThreadWatch(native, fd, ready)

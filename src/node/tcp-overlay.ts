@@ -163,7 +163,7 @@ const accept = (server: VirtualTcp, status: number, socket: Socket | null): void
 export const newVirtualTcp = (): VirtualTcp | null => decide(new TCP(constants.SOCKET))
 
 /** What a handle is; null for Node's own, and for one that is nothing yet. */
-export const virtualTcp = (handle: object): VirtualTcp | null => (handle as Marked)[OWN] ?? null
+const virtualTcp = (handle: object): VirtualTcp | null => (handle as Marked)[OWN] ?? null
 
 /** What a handle is, made ours now if a program of ours has it. */
 export const decide = (handle: object): VirtualTcp | null => {

@@ -84,7 +84,7 @@ export const httpServer = (store: FileStore, port = 80, log: (entry: HttpLogEntr
   threadedServer(port, httpHandler(store, log))
 
 /** Serves one connection: request after request, until the client or an error ends it. */
-export const httpHandler =
+const httpHandler =
   (store: FileStore, log: (entry: HttpLogEntry) => void): ConnectionHandler =>
   async (sys, fd, peer) => {
     const exchange = new Exchange(sys, fd, store)

@@ -1,4 +1,3 @@
-import { Errno } from '../core/errno.ts'
 import type { Sockaddr } from './address.ts'
 import type { OpenFile } from './open-file.ts'
 import type { Timeval } from './socket-options.ts'
@@ -87,7 +86,7 @@ const HEADER = 16
 const align = (bytes: number): number => (bytes + 7) & ~7
 
 /** Bytes that a message takes in the program's buffer: CMSG_SPACE of its data. */
-export const controlSpace = ({ data }: ControlMessage): number => HEADER + align(dataLength(data))
+const controlSpace = ({ data }: ControlMessage): number => HEADER + align(dataLength(data))
 
 const dataLength = (data: ControlData): number => {
   if (typeof data === 'number') return 4
@@ -131,6 +130,3 @@ export const descriptorRoom = (messages: readonly ControlMessage[], space: numbe
 /** A number out of a control message; NaN for something else. */
 export const controlNumber = (message: ControlMessage): number =>
   typeof message.data === 'number' ? message.data : Number.NaN
-
-/** -EINVAL, which wrong control messages give. */
-export const BAD_CONTROL = -Errno.EINVAL

@@ -18,7 +18,7 @@ const MIN_SEND_BUFFER = 4608
 const MIN_RECEIVE_BUFFER = 2304
 
 /** Where a datagram goes: filled anew for each. */
-export class Target {
+class Target {
   address: IpAddress = IPV4_ANY
   port = 0
   interface: NetworkInterface | null = null

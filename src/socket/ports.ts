@@ -92,7 +92,7 @@ export class PortOwner implements PortHold {
 }
 
 /** Everybody who holds one port. */
-export class PortBucket {
+class PortBucket {
   readonly port: number
   owners: PortOwner[] = []
   /**
@@ -145,7 +145,7 @@ const sameTerms = (a: PortClaim, b: PortClaim): boolean =>
   a.local.equals(b.local)
 
 /** Do two claims speak of a common local address? */
-export const addressesOverlap = (a: PortClaim, b: PortClaim): boolean => {
+const addressesOverlap = (a: PortClaim, b: PortClaim): boolean => {
   const anyA = a.local.isUnspecified
   const anyB = b.local.isUnspecified
   if (!anyA && !anyB) return a.local.equals(b.local)

@@ -349,7 +349,7 @@ const NO_CREDENTIALS: Credentials = { pid: 0, uid: 0xffff_ffff, gid: 0xffff_ffff
 const isCredentialsMessage = ({ cmsg_type }: ControlMessage): boolean => cmsg_type === C.SCM_CREDENTIALS
 
 /** A name as programs read it. */
-export const formatUnix = (name: string | null): KnownSockaddr => ({
+const formatUnix = (name: string | null): KnownSockaddr => ({
   family: C.AF_UNIX,
   address: '',
   port: 0,

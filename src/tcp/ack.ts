@@ -161,7 +161,7 @@ const adoptProbeByte = (c: TcpConnection): void => {
 }
 
 /** TS.Recent follows segments at the left edge of the window (RFC 7323 section 4.3). */
-export const replaceTimestamp = (c: TcpConnection, segment: Segment): void => {
+const replaceTimestamp = (c: TcpConnection, segment: Segment): void => {
   const { rcv } = c
   if (!segment.hasTimestamps || !c.has(Feature.Timestamps) || seqGt(segment.seq, rcv.wup)) return
   // Not older than what is there, unless that is so old that the clock may have gone round (section 5.5). A peer may

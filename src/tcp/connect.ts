@@ -30,16 +30,10 @@ export const prepareEndpoints = (c: TcpConnection, destination: Destination): vo
 }
 
 /**
- * Opens the connection, which is in the table, with its endpoints and options set.
+ * Takes a connection that is in the table, with its endpoints and options set, to SYN_SENT: all but the SYN (`sendSyn`).
  * @param reopenSequence where sequence numbers must begin, when the pair of endpoints was in TIME_WAIT; 0 otherwise
  */
-export const startConnect = (c: TcpConnection, destination: Destination, reopenSequence = 0): void => {
-  prepareConnect(c, destination, reopenSequence)
-  sendSyn(c)
-}
-
-/** Does all of it but sending the SYN: SYN_SENT. */
-export const prepareConnect = (c: TcpConnection, destination: Destination, reopenSequence: number): void => {
+export const prepareConnect = (c: TcpConnection, destination: Destination, reopenSequence = 0): void => {
   const { layer, snd } = c
   const { settings } = layer
   prepareEndpoints(c, destination)

@@ -33,7 +33,7 @@ export interface FastOpenKeys {
   readonly backup: FastOpenKey | null
 }
 
-export const FAST_OPEN_KEY_LENGTH = 16
+const FAST_OPEN_KEY_LENGTH = 16
 /** Bytes of a cookie of ours, and of the shortest and longest that any server may give (RFC 7413 section 4.1.1). */
 const COOKIE_LENGTH = 8
 const SHORTEST_COOKIE = 4

@@ -31,7 +31,7 @@ export const stopRetransmit = (c: TcpConnection): void => {
 }
 
 /** How long it is until the oldest segment in flight times out, microseconds; negative when that is past. */
-export const untilRto = (c: TcpConnection): number => {
+const untilRto = (c: TcpConnection): number => {
   const first = c.queue!.firstSent!
   return (first.sentAt + c.rtt.rto - c.layer.loop.now32) | 0
 }

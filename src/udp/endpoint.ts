@@ -36,7 +36,7 @@ export interface DatagramOptions {
 }
 
 /** The most data that a datagram can hold: an IPv4 packet's 65,535 bytes without its headers. */
-export const UDP_MAX_PAYLOAD = 65_507
+const UDP_MAX_PAYLOAD = 65_507
 /** Over IPv6 the fixed header does not count. */
 const UDP_MAX_PAYLOAD6 = 65_527
 

@@ -72,7 +72,6 @@ export const ipv4 = (bits: number): IpAddress => new IpAddress(0, 0, MAPPED, bit
 
 export const IPV4_ANY = ipv4(0)
 export const IPV4_LOOPBACK = ipv4(0x7f00_0001)
-export const IPV4_BROADCAST = ipv4(0xffff_ffff)
 export const IPV6_ANY = new IpAddress(0, 0, 0, 0)
 export const IPV6_LOOPBACK = new IpAddress(0, 0, 0, 1)
 

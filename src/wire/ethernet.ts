@@ -38,7 +38,7 @@ export const EtherType = {
 } as const
 
 /** The least value that is an EtherType and no length. */
-export const ETHERTYPE_MIN = 0x600
+const ETHERTYPE_MIN = 0x600
 
 const NAMES: ReadonlyMap<number, string> = new Map([
   [EtherType.Ipv4, 'IPv4'],

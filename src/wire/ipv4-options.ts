@@ -20,7 +20,7 @@ export const Ipv4OptionType = {
 } as const
 
 /** What a timestamp option collects. */
-export const Ipv4TimestampFlag = { TimeOnly: 0, WithAddress: 1, Prespecified: 3 } as const
+const Ipv4TimestampFlag = { TimeOnly: 0, WithAddress: 1, Prespecified: 3 } as const
 
 /** Is the option carried by every fragment, not the first only? */
 export const isCopiedOption = (type: number): boolean => (type & 0x80) !== 0

@@ -5,9 +5,6 @@ import type { IpHeader } from './ip.ts'
 
 /** IPv4 (RFC 791). */
 export const IPV4_MIN_HEADER = 20
-export const IPV4_MAX_HEADER = 60
-/** The MTU that every IPv4 link must carry without fragmenting further (RFC 791 section 3.2). */
-export const IPV4_MIN_MTU = 68
 
 const MAPPED = 0xffff
 const DONT_FRAGMENT = 0x4000

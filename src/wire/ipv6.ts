@@ -14,7 +14,7 @@ export const IPV6_ROUTER_ALERT = 8
 const MAX_EXTENSIONS = 8
 
 /** Types of options in hop-by-hop and destination headers (IANA "IPv6 Parameters"). */
-export const Ipv6OptionType = { Pad1: 0, PadN: 1, RouterAlert: 5, Jumbo: 0xc2 } as const
+const Ipv6OptionType = { Pad1: 0, PadN: 1, RouterAlert: 5, Jumbo: 0xc2 } as const
 
 /** Values of the router alert (RFC 2711 section 2.1). */
 export const Ipv6RouterAlert = { Mld: 0, Rsvp: 1, ActiveNetworks: 2 } as const

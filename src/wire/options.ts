@@ -1,8 +1,5 @@
 /** What the option lists of IPv4 and TCP have in common: kind, length, value; two kinds of one byte; 40 bytes at the most. */
 
-/** Bytes that options may take in an IPv4 or TCP header. */
-export const MAX_OPTIONS = 40
-
 /** One option, or what is left where there are no more, as it lies in the bytes. */
 export interface RawOption {
   /** The option's kind (IPv4: type). */

@@ -5,7 +5,7 @@ import { readIpv4 } from './ipv4.ts'
 import { readIpv6 } from './ipv6.ts'
 
 /** Bytes of the transport header that an ICMP error must quote to be of use: ports, and TCP's sequence number. */
-export const QUOTE_TRANSPORT = 8
+const QUOTE_TRANSPORT = 8
 
 /** Extension headers that are looked through at the most. */
 const MAX_EXTENSIONS = 8

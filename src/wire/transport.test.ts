@@ -10,7 +10,6 @@ import { IpHeader } from './ip.ts'
 import {
   fillPartialChecksum,
   fillTransportChecksum,
-  finishPartialChecksum,
   transportChecksumOffset,
   verifyTransportChecksum,
 } from './transport.ts'
@@ -127,15 +126,8 @@ test('a UDP checksum that comes out as zero is sent as 0xffff, and verifies', ()
     fillTransportChecksum(of, 17, bytes, 0, end)
     expect(bytes.view.getUint16(6)).toBe(0xffff)
     expect(verify(of, bytes)).toBe('none')
-    finishUdp(of, bytes, end)
-    expect(bytes.view.getUint16(6)).toBe(0xffff)
   }
 })
-
-const finishUdp = (of: IpHeader, bytes: Bytes, end: number): void => {
-  fillPartialChecksum(of, 17, bytes, 0, end)
-  finishPartialChecksum(17, bytes, 0, end)
-}
 
 test('a TCP checksum that comes out as zero stays zero', () => {
   const bytes = bytesOf(new Uint8Array(24))
@@ -159,8 +151,7 @@ test('a partial checksum, completed later, is the whole one', () => {
     if (whole === 0) continue
     fillPartialChecksum(frame.ip, protocol, bytes, start, end)
     expect(bytes.view.getUint16(at)).toBe(frame.ip.pseudoSum(protocol, end - start))
-    finishPartialChecksum(protocol, bytes, start, end)
-    expect(bytes.view.getUint16(at), name).toBe(whole)
+    expect(checksumOf(sumBytes(bytes, start, end)), name).toBe(whole)
     compared++
   }
   expect(compared).toBeGreaterThan(15)

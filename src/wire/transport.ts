@@ -86,11 +86,6 @@ export const fillPartialChecksum = (ip: IpHeader, protocol: number, bytes: Bytes
   bytes.view.setUint16(start + transportChecksumOffset(ip.version, protocol), ip.pseudoSum(protocol, end - start))
 }
 
-/** Completes the checksum of a TCP segment or UDP datagram whose field holds the sum of the pseudo-header. */
-export const finishPartialChecksum = (protocol: number, bytes: Bytes, start: number, end: number): void =>
-  // The pseudo-header's sum is in the field and so among the bytes.
-  completeChecksum(bytes, start, end, start + transportChecksumOffset(4, protocol), 0, protocol)
-
 const completeChecksum = (
   bytes: Bytes,
   start: number,

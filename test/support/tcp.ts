@@ -10,7 +10,7 @@ import type { FrameTap, LinkFeatures, LinkPort, LinkUser } from '../../src/link/
 import { SocketSettings } from '../../src/socket/layer.ts'
 import { TcpDemux } from '../../src/socket/tcp-demux.ts'
 import { closeConnection, shutdownSend } from '../../src/tcp/close.ts'
-import { prepareConnect, sendSyn, startConnect } from '../../src/tcp/connect.ts'
+import { prepareConnect, sendSyn } from '../../src/tcp/connect.ts'
 import { Nagle, TcpConnection, type TcpObserver, TcpOptions } from '../../src/tcp/connection.ts'
 import { FastOpenAttempt } from '../../src/tcp/fast-open.ts'
 import { TcpListener } from '../../src/tcp/listener.ts'
@@ -274,7 +274,8 @@ export class TcpBench {
     this.hold(c)
     configure?.(c)
     this.demux.table.insert(c)
-    startConnect(c, this.ip.resolve(this.peer, this.local) as Destination)
+    prepareConnect(c, this.ip.resolve(this.peer, this.local) as Destination)
+    sendSyn(c)
   }
 
   /** Opens fast, with `data` for the SYN. @returns how many bytes of it the SYN took */
