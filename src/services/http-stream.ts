@@ -91,8 +91,9 @@ export class HttpStream {
   async chunked(take: (bytes: Uint8Array) => Promise<void> | void): Promise<void> {
     for (;;) {
       const line = await this.line(MAX_HEAD)
-      const size = line === null ? Number.NaN : Number.parseInt(line, 16)
-      if (!Number.isSafeInteger(size) || size < 0) throw new HttpError(400, 'a chunk has no size')
+      const [, digits] = /^([0-9a-fA-F]{1,12})[ \t]*(?:;.*)?$/.exec(line ?? '') ?? []
+      if (digits === undefined) throw new HttpError(400, 'a chunk has no size')
+      const size = Number.parseInt(digits, 16)
       if (size === 0) break
       await this.body(size, take)
       if ((await this.line(2)) !== '') throw new HttpError(400, 'a chunk is longer than it says')

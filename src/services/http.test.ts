@@ -57,16 +57,17 @@ it('serves files, directories and errors', async () => {
     expect(answer.status).toBe(200)
     expect(size).toBe(300_000)
     await sys.close(fd)
-    const keepAlive = 'GET /index.txt HTTP/1.1\r\nHost: x\r\n\r\nHEAD /index.txt HTTP/1.1\r\nConnection: close\r\n\r\n'
+    const keepAlive =
+      'GET /index.txt HTTP/1.1\r\nHost: x\r\n\r\nHEAD /index.txt HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'
     const both = await raw(sys, keepAlive)
     expect(both.match(/HTTP\/1\.1 200 OK/g)).toHaveLength(2)
     expect(both).toContain('hello\n')
     expect(await raw(sys, 'GET /none HTTP/1.0\r\n\r\n')).toContain('404 Not Found: there is no /none')
     expect(await raw(sys, 'GET /../../a/ HTTP/1.0\r\n\r\n')).toMatch(/\r\n\r\nb\.bin\n$/)
-    expect(await raw(sys, 'GET /index.txt HTTP/1.1\r\nRange: bytes=1-3\r\nConnection: close\r\n\r\n')).toMatch(
-      /206 Partial Content.*Content-Range: bytes 1-3\/6.*\r\n\r\nell$/s,
-    )
-    expect(await raw(sys, 'BREW /pot HTTP/1.1\r\n\r\n')).toContain('501 Not Implemented')
+    expect(
+      await raw(sys, 'GET /index.txt HTTP/1.1\r\nHost: x\r\nRange: bytes=1-3\r\nConnection: close\r\n\r\n'),
+    ).toMatch(/206 Partial Content.*Content-Range: bytes 1-3\/6.*\r\n\r\nell$/s)
+    expect(await raw(sys, 'BREW /pot HTTP/1.1\r\nHost: x\r\n\r\n')).toContain('501 Not Implemented')
     expect(await raw(sys, 'nonsense\r\n\r\n')).toContain('400 Bad Request')
     expect(await raw(sys, `GET /${'x'.repeat(20_000)} HTTP/1.1\r\n\r\n`)).toContain('431')
   })
@@ -75,21 +76,47 @@ it('serves files, directories and errors', async () => {
 
 it('takes uploads, with a length and in chunks, and keeps nothing of one that breaks off', async () => {
   const { files } = await run(async (sys) => {
-    expect(await raw(sys, 'PUT /up HTTP/1.1\r\nContent-Length: 5\r\nConnection: close\r\n\r\n12345')).toContain('201')
+    expect(
+      await raw(sys, 'PUT /up HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nConnection: close\r\n\r\n12345'),
+    ).toContain('201')
     expect(
       await raw(
         sys,
-        'PUT /chunks HTTP/1.1\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n',
+        'PUT /chunks HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n',
       ),
     ).toContain('201')
     const fd = await open(sys, 80)
-    await sys.send(fd, 'PUT /broken HTTP/1.1\r\nContent-Length: 500\r\n\r\nshort')
+    await sys.send(fd, 'PUT /broken HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\nshort')
     await sys.close(fd)
     await sys.sleep(1)
   })
   expect(new TextDecoder().decode(files.get('/up'))).toBe('12345')
   expect(new TextDecoder().decode(files.get('/chunks'))).toBe('abcde')
   expect(files.get('/broken')).toBeUndefined()
+})
+
+it('reads bodies that it has no use for, and tells what becomes of the connection', async () => {
+  const { files, log } = await run(async (sys) => {
+    const get = 'GET /index.txt HTTP/1.1\r\nHost: x\r\n'
+    const chunked = 'Transfer-Encoding: chunked\r\n\r\n3;why\r\nGET\r\n0\r\n\r\n'
+    const close = `${get}Connection: close\r\n\r\n`
+    const three = await raw(sys, `${get}Content-Length: 6\r\n\r\nGET / ${get}${chunked}${close}`)
+    expect(three.match(/HTTP\/1\.1 \d+ \w+/g)).toEqual(['HTTP/1.1 200 OK', 'HTTP/1.1 200 OK', 'HTTP/1.1 200 OK'])
+    expect(three.match(/Connection: .*/g)).toEqual([
+      'Connection: keep-alive',
+      'Connection: keep-alive',
+      'Connection: close',
+    ])
+    expect(await raw(sys, 'HEAD /none HTTP/1.1\r\nHost: x\r\n\r\n')).toMatch(/^HTTP\/1\.1 404 [\s\S]*\r\n\r\n$/)
+    const coded = 'PUT /up HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n'
+    expect(await raw(sys, coded)).toContain('501 Not Implemented: there is no coding gzip, chunked here')
+    expect(await raw(sys, `${get}Transfer-Encoding: chunked\r\n\r\n0x3\r\nabc\r\n0\r\n\r\n`)).toContain(
+      '400 Bad Request',
+    )
+    expect(await raw(sys, 'GET / HTTP/1.1\r\n\r\n')).toContain('400 Bad Request: a Host field is missing')
+  })
+  expect(log.map(({ status }) => status)).toEqual([200, 200, 200, 404, 501, 400, 400])
+  expect(files.get('/up')).toBeUndefined()
 })
 
 it('runs the small services', async () => {

@@ -52,6 +52,7 @@ const parseRequest = (lines: string[]): Request => {
   if (match === null) throw new HttpError(400, 'the request line is malformed')
   const [, method = '', target = '', minor] = match
   const fields = parseFields(rest)
+  if (minor === '1' && !fields.has('host')) throw new HttpError(400, 'a Host field is missing')
   const connection = (fields.get('connection') ?? '').toLowerCase()
   return {
     line,
@@ -152,6 +153,7 @@ class Exchange {
     switch (request.method) {
       case 'GET':
       case 'HEAD':
+        await this.readBody(request, () => {})
         await this.get(request)
         return request.keepAlive
       case 'PUT':
@@ -165,7 +167,8 @@ class Exchange {
 
   async refuse(problem: HttpError): Promise<void> {
     const text = `${problem.status} ${REASONS[problem.status] ?? ''}: ${problem.message}\n`
-    await this.answer(problem.status, { 'Content-Type': 'text/plain', Connection: 'close' }, text)
+    const isHead = this.request?.method === 'HEAD'
+    await this.answer(problem.status, { 'Content-Type': 'text/plain', Connection: 'close' }, text, isHead)
   }
 
   private async get(request: Request): Promise<void> {
@@ -203,9 +206,6 @@ class Exchange {
   }
 
   private async put(request: Request): Promise<void> {
-    const length = request.fields.get('content-length')
-    const chunked = (request.fields.get('transfer-encoding') ?? '').toLowerCase() === 'chunked'
-    if (length !== undefined && !/^[0-9]{1,15}$/.test(length)) throw new HttpError(400, 'the length is malformed')
     if (request.path === '/') throw new HttpError(403, 'a name is missing')
     const file = await this.store.create(request.path).catch((error: unknown) => {
       throw new HttpError(403, `cannot store ${request.path}: ${reasonOf(error)}`)
@@ -214,9 +214,7 @@ class Exchange {
       if (request.fields.get('expect')?.toLowerCase() === '100-continue') {
         await this.sys.send(this.fd, 'HTTP/1.1 100 Continue\r\n\r\n')
       }
-      const take = (bytes: Uint8Array): Promise<void> => file.write(bytes)
-      if (chunked) await this.stream.chunked(take)
-      else await this.stream.body(Number(length ?? 0), take)
+      await this.readBody(request, (bytes) => file.write(bytes))
     } catch (error) {
       await file.abandon()
       throw error
@@ -225,9 +223,20 @@ class Exchange {
     await this.answer(201, { 'Content-Type': 'text/plain' }, 'stored\n')
   }
 
+  /** Reads a request's body, however its length is told (RFC 9112 section 6.3). */
+  private async readBody({ fields }: Request, take: (bytes: Uint8Array) => Promise<void> | void): Promise<void> {
+    const coding = fields.get('transfer-encoding')?.toLowerCase()
+    const length = fields.get('content-length') ?? '0'
+    if (coding !== undefined && coding !== 'chunked') throw new HttpError(501, `there is no coding ${coding} here`)
+    if (!/^[0-9]{1,15}$/.test(length)) throw new HttpError(400, 'the length is malformed')
+    if (coding !== undefined) await this.stream.chunked(take)
+    else await this.stream.body(Number(length), take)
+  }
+
   private async head(status: number, fields: Record<string, string>): Promise<void> {
     this.status = status
-    const all = { Date: httpDate(this.sys.clock()), Server: 'netglass', ...fields }
+    const connection = this.request?.keepAlive === true ? 'keep-alive' : 'close'
+    const all = { Date: httpDate(this.sys.clock()), Server: 'netglass', Connection: connection, ...fields }
     const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`)
     await this.sys.send(this.fd, `HTTP/1.1 ${status} ${REASONS[status] ?? ''}\r\n${lines.join('')}\r\n`)
   }
