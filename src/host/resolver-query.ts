@@ -52,12 +52,12 @@ export const queryDns = async (sys: Sys, name: string, type: number): Promise<Dn
   if (response === null) return { kind: 'again' }
   if (response.code === DnsCode.NxDomain) return { kind: 'no name' }
   if (response.code !== DnsCode.NoError) return { kind: 'failed' }
-  const { owner, records } = follow(response.answers, name, type)
+  const { owner, records } = followAliases(response.answers, name, type)
   return records.length > 0 ? { kind: 'found', records, name: owner } : { kind: 'no data' }
 }
 
 /** What an answer says of a name, through its aliases. */
-const follow = (answers: readonly DnsRecord[], name: string, type: number): { owner: string; records: DnsRecord[] } => {
+export const followAliases = (answers: readonly DnsRecord[], name: string, type: number): { owner: string; records: DnsRecord[] } => {
   let owner = name
   for (let left = answers.length; left > 0; left--) {
     const alias = answers.find((record) => record.type === DnsType.CNAME && sameName(record.name, owner))
@@ -95,17 +95,34 @@ const ask = async (
 ): Promise<DnsMessage | null> => {
   const query = dnsQuery(sys.process.host.random.below(0x1_0000), name, type)
   try {
-    const response = await askByUdp(sys, server, query, seconds)
-    return response?.isTruncated === true ? await askByTcp(sys, server, query, seconds) : response
+    return await exchange(sys, server, query, seconds)
   } catch (error) {
     if (error instanceof SystemError && error.errno !== -Errno.EINTR && error.errno !== -Errno.EMFILE) return null
     throw error
   }
 }
 
-const open = async (sys: Sys, server: NameServer, type: number): Promise<number> => {
+/**
+ * Asks one server over UDP, and over TCP what does not fit.
+ * @param from the address to ask from; null for any
+ * @returns null when it does not answer in time
+ * @throws SystemError when it cannot be reached
+ */
+export const exchange = async (
+  sys: Sys,
+  server: NameServer,
+  query: DnsMessage,
+  seconds: number,
+  from: string | null = null,
+): Promise<DnsMessage | null> => {
+  const response = await askByUdp(sys, server, query, seconds, from)
+  return response?.isTruncated === true ? await askByTcp(sys, server, query, seconds, from) : response
+}
+
+const open = async (sys: Sys, server: NameServer, type: number, from: string | null): Promise<number> => {
   const fd = sys.socket(server.address.includes(':') ? C.AF_INET6 : C.AF_INET, type | C.SOCK_CLOEXEC)
   try {
+    if (from !== null) sys.bind(fd, { address: from, port: 0 })
     await sys.connect(fd, server)
   } catch (error) {
     await sys.close(fd)
@@ -119,9 +136,10 @@ const askByUdp = async (
   server: NameServer,
   query: DnsMessage,
   seconds: number,
+  from: string | null,
 ): Promise<DnsMessage | null> => {
   // A connected socket hears of nobody else, and of ICMP errors.
-  const fd = await open(sys, server, C.SOCK_DGRAM)
+  const fd = await open(sys, server, C.SOCK_DGRAM, from)
   try {
     await sys.send(fd, writeDns(query))
     const deadline = sys.now + seconds * 1e6
@@ -143,10 +161,14 @@ const askByTcp = async (
   server: NameServer,
   query: DnsMessage,
   seconds: number,
+  from: string | null,
 ): Promise<DnsMessage | null> => {
-  const fd = await open(sys, server, C.SOCK_STREAM)
+  const fd = await open(sys, server, C.SOCK_STREAM, from)
   try {
-    sys.setsockopt(fd, C.SOL_SOCKET, C.SO_RCVTIMEO, { tv_sec: seconds, tv_usec: 0 })
+    sys.setsockopt(fd, C.SOL_SOCKET, C.SO_RCVTIMEO, {
+      tv_sec: Math.floor(seconds),
+      tv_usec: Math.round((seconds % 1) * 1e6),
+    })
     const bytes = writeDns(query)
     await sys.writev(fd, [Uint8Array.of(bytes.length >>> 8, bytes.length & 0xff), bytes])
     const prefix = new Uint8Array(2)

@@ -1,5 +1,5 @@
 import type { Host } from '../host/host.ts'
-import type { Process } from '../host/process.ts'
+import type { Process, Program } from '../host/process.ts'
 import { type EventPlatform, EventQueue } from './events.ts'
 import { type NameTable, noNames } from './lookup.ts'
 import type { SocketHandle } from './socket-handle.ts'
@@ -17,6 +17,8 @@ export class NetContext {
   /** Those with a socket. */
   readonly handles = new Set<SocketHandle>()
 
+  private readonly helpers = new Set<Process>()
+
   /** @param name of the program, for netstat -p and the like */
   constructor(host: Host, name: string, platform: EventPlatform, names: NameTable = noNames) {
     this.host = host
@@ -27,9 +29,18 @@ export class NetContext {
     this.process.files.limit = FILE_LIMIT
   }
 
+  /** Starts a process that does something for the program, and ends with it. */
+  spawnHelper(program: Program): Process {
+    const helper = this.host.spawn(this.process.name, program)
+    this.helpers.add(helper)
+    void helper.ended.then(() => this.helpers.delete(helper))
+    return helper
+  }
+
   /** Ends the process: what it has open is closed, and streams that are read come to their end. */
   close(): void {
     this.process.exit(0)
+    for (const helper of this.helpers) helper.exit(0)
     for (const handle of [...this.handles]) handle.hangUp()
   }
 }

@@ -6,7 +6,7 @@ import { Received } from '../socket/socket.ts'
 import { isFailure } from '../socket/socket-options.ts'
 import type { NetContext } from './context.ts'
 import { type AddressInfo, SocketHandle } from './socket-handle.ts'
-import { UV_UDP_IPV6ONLY, UV_UDP_REUSEADDR } from './uv.ts'
+import { UV_UDP_IPV6ONLY, UV_UDP_REUSEADDR, UV_UDP_REUSEPORT } from './uv.ts'
 
 /** Whom a datagram handle tells what has happened. */
 export interface DatagramOwner {
@@ -37,6 +37,7 @@ export class DatagramHandle extends SocketHandle {
     }
     const socket = this.socket!
     if ((flags & UV_UDP_REUSEADDR) !== 0) socket.setOption(C.SOL_SOCKET, C.SO_REUSEADDR, 1)
+    if ((flags & UV_UDP_REUSEPORT) !== 0) socket.setOption(C.SOL_SOCKET, C.SO_REUSEPORT, 1)
     if (family === 6 && (flags & UV_UDP_IPV6ONLY) !== 0) socket.setOption(C.SOL_IPV6, C.IPV6_V6ONLY, 1)
     const result = socket.bind(address)
     return result === -Errno.EAFNOSUPPORT ? -Errno.EINVAL : result

@@ -129,6 +129,11 @@ export class StreamHandle extends SocketHandle {
     return 0
   }
 
+  /** Has `readStart` been called, and `readStop` not since? */
+  get isReading(): boolean {
+    return this.reading
+  }
+
   readStart(): number {
     if (this.isClosing) return -Errno.EINVAL
     if (this.socket === null) return -Errno.ENOTCONN
@@ -210,6 +215,10 @@ export class StreamHandle extends SocketHandle {
 
   setNoDelay(on: boolean): number {
     return this.setOption(C.SOL_TCP, C.TCP_NODELAY, Number(on))
+  }
+
+  setReusePort(): number {
+    return this.setOption(C.SOL_SOCKET, C.SO_REUSEPORT, 1)
   }
 
   /** Sets the type of service, or traffic class, of what is sent. @returns 0 or a negative `Errno` */

@@ -8,5 +8,8 @@ export const UV_EAI_NONAME = -3008
 export const UV_TCP_IPV6ONLY = 1
 export const UV_UDP_IPV6ONLY = 1
 export const UV_UDP_REUSEADDR = 4
+export const UV_UDP_REUSEPORT = 8
 
 export const ECANCELED = -Errno.ECANCELED
+export const ENOTCONN = -Errno.ENOTCONN
+export const ETIMEDOUT = -Errno.ETIMEDOUT

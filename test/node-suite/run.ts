@@ -6,7 +6,8 @@ import { parseArgs } from 'node:util'
 
 /**
  * Node's own tests over this stack: `npm run build && node --import tsx test/node-suite/run.ts [pattern]`. The tests come from
- * Debian's source package, and stay in a folder outside the repository. `--kernel` runs them over the kernel's stack.
+ * Debian's source package, and stay in a folder outside the repository. `--kernel` runs them over the kernel's stack,
+ * `--modules` with this package's modules in place of `net`, `dgram` and `dns`.
  * `--expected FILE` compares with a list of those that are known to fail, with the reason for each: it is an error when another
  * fails, when one of them passes, and when fewer run than the file says.
  */
@@ -22,6 +23,7 @@ const { values, positionals } = parseArgs({
   options: {
     folder: { type: 'string', default: join(tmpdir(), 'netglass-node-suite') },
     kernel: { type: 'boolean', default: false },
+    modules: { type: 'boolean', default: false },
     jobs: { type: 'string', default: '2' },
     expected: { type: 'string' },
     json: { type: 'string' },
@@ -33,6 +35,8 @@ const expected = values.expected === undefined ? null : (JSON.parse(readFileSync
 /** Seconds for a test that will fail. */
 const SHORT = 10
 const main = resolve(import.meta.dirname, '../../dist/cli/main.js')
+
+const modules = resolve(import.meta.dirname, 'modules.cjs')
 
 interface Result {
   readonly name: string
@@ -77,7 +81,8 @@ const flagsOf = (path: string): string[] =>
 const runTest = (source: string, name: string): Promise<Result> =>
   new Promise((done) => {
     const path = join(source, 'test/parallel', name)
-    const words = values.kernel ? [...flagsOf(path), path] : [main, 'run', '--', ...flagsOf(path), path]
+    const hook = values.modules ? ['--disable-warning=ExperimentalWarning', '-r', modules] : []
+    const words = values.kernel ? [...flagsOf(path), path] : [main, 'run', '--', ...hook, ...flagsOf(path), path]
     const start = Date.now()
     const child = spawn(process.execPath, words, {
       cwd: join(source, 'test/parallel'),

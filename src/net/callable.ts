@@ -1,0 +1,39 @@
+type Constructor<A extends unknown[], T> = new (...args: A) => T
+
+/**
+ * A class in the old way, as Node's are: it may be called without `new`, and on an object that a constructor of the old way is
+ * making. Several may share one prototype: what one makes is an instance of the others, too.
+ * @param setUp does what a constructor does
+ */
+export const callable = <A extends unknown[], T extends object>(
+  name: string,
+  prototype: T,
+  parent: object,
+  setUp: (self: T, args: A) => void,
+): Constructor<A, T> => {
+  const construct = function (this: T | undefined, ...args: A): T | undefined {
+    if (new.target === undefined && !isInstance(prototype, this)) return new Class(...args)
+    setUp(this as T, args)
+    return undefined
+  }
+  const Class = construct as unknown as Constructor<A, T>
+  Object.setPrototypeOf(Class, parent)
+  Object.defineProperty(Class, 'name', { value: name })
+  Object.defineProperty(Class, 'prototype', { value: prototype, writable: false })
+  if (!Object.hasOwn(prototype, 'constructor')) {
+    Object.defineProperty(prototype, 'constructor', { value: Class, writable: true, configurable: true })
+  }
+  return Class
+}
+
+const isInstance = (prototype: object, value: unknown): boolean =>
+  typeof value === 'object' && value !== null && Object.prototype.isPrototypeOf.call(prototype, value)
+
+/** A prototype with the methods of `shape`, a class without constructor and fields, on top of that of `parent`. */
+export const prototypeOf = <T extends object>(shape: { readonly prototype: T }, parent: { prototype: object }): T => {
+  const { constructor: _constructor, ...methods } = Object.getOwnPropertyDescriptors(shape.prototype) as Record<
+    string,
+    PropertyDescriptor
+  >
+  return Object.create(parent.prototype, methods) as T
+}

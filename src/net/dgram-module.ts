@@ -1,0 +1,23 @@
+import { callable } from './callable.ts'
+import { type DgramSocket, setUpDgram } from './dgram-socket.ts'
+import type { Surroundings } from './platform.ts'
+
+type Listener = (...args: unknown[]) => void
+
+/** The module `dgram` of a program. @param prototype what sockets of all programs share */
+export const dgramModule = (surroundings: Surroundings, prototype: DgramSocket) => {
+  const { EventEmitter } = surroundings.platform
+  const Socket = callable<[type: unknown, listener?: Listener], DgramSocket>(
+    'Socket',
+    prototype,
+    EventEmitter,
+    (self, [type, listener]) => {
+      ;(EventEmitter as unknown as () => void).call(self)
+      setUpDgram(self, surroundings, type, listener)
+    },
+  )
+  return {
+    createSocket: (type: unknown, listener?: Listener): DgramSocket => new Socket(type, listener),
+    Socket,
+  }
+}

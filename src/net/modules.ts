@@ -1,0 +1,48 @@
+import { prototypeOf } from './callable.ts'
+import type { NetContext } from './context.ts'
+import { dgramModule } from './dgram-module.ts'
+import { DgramSocket } from './dgram-socket.ts'
+import { dnsModule } from './dns-module.ts'
+import type { LookupFunction } from './dns-types.ts'
+import { netModule } from './net-module.ts'
+import { NetServer } from './net-server.ts'
+import { NetSocket } from './net-socket.ts'
+import type { Platform, Surroundings } from './platform.ts'
+
+/** The modules as a program has them, with the types of Node's. */
+export interface Modules {
+  readonly net: typeof import('node:net')
+  readonly dgram: typeof import('node:dgram')
+  readonly dns: typeof import('node:dns')
+}
+
+/** A maker of modules: what it makes shares its classes' prototypes, so that `instanceof` holds between programs. */
+export type ModuleMaker = (current: () => NetContext) => Modules
+
+/** Milliseconds that Node gives one address before it tries the next. */
+const ATTEMPT_TIMEOUT = 250
+
+/** @param platform what streams and events come from */
+export const moduleMaker = (platform: Platform): ModuleMaker => {
+  const prototypes = {
+    socket: prototypeOf(NetSocket, platform.Duplex),
+    server: prototypeOf(NetServer, platform.EventEmitter),
+  }
+  const dgramPrototype = prototypeOf(DgramSocket, platform.EventEmitter)
+  return (current) => {
+    const dns: { lookup: LookupFunction } & Record<string, unknown> = Object.create(null)
+    const surroundings: Surroundings = {
+      platform,
+      current,
+      dns,
+      autoSelectFamily: { enabled: true, timeout: ATTEMPT_TIMEOUT },
+    }
+    Object.setPrototypeOf(dns, Object.prototype)
+    Object.assign(dns, dnsModule(surroundings))
+    return {
+      net: netModule(surroundings, prototypes) as unknown as Modules['net'],
+      dgram: dgramModule(surroundings, dgramPrototype) as unknown as Modules['dgram'],
+      dns: dns as unknown as Modules['dns'],
+    }
+  }
+}

@@ -1,0 +1,32 @@
+import type { Buffer } from 'node:buffer'
+import type { EventEmitter } from 'node:events'
+import type { Duplex } from 'node:stream'
+import type { NetContext } from './context.ts'
+import type { LookupFunction } from './dns-types.ts'
+
+/** Where a callback of a program's runs: in the asynchronous context in which what it belongs to was begun. */
+export interface Scope {
+  run<A extends unknown[]>(body: (...args: A) => void, ...args: A): void
+}
+
+/** What the modules stand on that the language does not have: Node's own, or libraries that do the same in a browser. */
+export interface Platform {
+  readonly EventEmitter: typeof EventEmitter
+  readonly Duplex: typeof Duplex
+  readonly Buffer: typeof Buffer
+  nextTick<A extends unknown[]>(callback: (...args: A) => void, ...args: A): void
+  /** The context of the caller. @param name of what begins, for those who watch */
+  scope(name: string): Scope
+  emitWarning(text: string, name: string, code?: string): void
+}
+
+/** What objects of the modules know of their surroundings. */
+export interface Surroundings {
+  readonly platform: Platform
+  /** The program that calls now. @throws Error when no host was chosen */
+  current(): NetContext
+  /** The module `dns`, whose `lookup` may be another one than ours. */
+  readonly dns: { lookup: LookupFunction }
+  /** Are several addresses of a name tried one after the other, and for how many milliseconds each? */
+  readonly autoSelectFamily: { enabled: boolean; timeout: number }
+}
