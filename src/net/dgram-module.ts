@@ -17,7 +17,10 @@ export const dgramModule = (surroundings: Surroundings, prototype: DgramSocket) 
     },
   )
   return {
-    createSocket: (type: unknown, listener?: Listener): DgramSocket => new Socket(type, listener),
+    // With or without `new`.
+    createSocket: function createSocket(type: unknown, listener?: Listener): DgramSocket {
+      return new Socket(type, listener)
+    },
     Socket,
   }
 }

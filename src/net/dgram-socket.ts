@@ -449,17 +449,16 @@ const readSend = (state: DgramState, given: unknown, rest: readonly unknown[]): 
     }
   } else if (typeof rest[1] === 'number') {
     data = sliceOf(platform, data, rest[0], rest[1])
-    callback = rest[2]
-    if (typeof callback !== 'function' && callback !== undefined && callback !== null) throw dgramConnected()
-    port = undefined
-    address = undefined
+    port = typeof rest[2] === 'function' ? null : rest[2]
+    address = rest[3]
+    callback = typeof rest[2] === 'function' ? rest[2] : rest[4]
   } else {
-    if (typeof port !== 'function' && port !== undefined && port !== null) throw dgramConnected()
-    callback = port
-    port = undefined
-    address = undefined
+    callback = rest[0]
+    port = rest[2]
+    address = rest[3]
   }
   const list = listOf(platform, data)
+  if (isConnected && (port || address)) throw dgramConnected()
   const number = isConnected ? undefined : validatePort(port, 'Port', false)
   let done = typeof callback === 'function' ? callback : undefined
   if (typeof address === 'function') {

@@ -1,4 +1,4 @@
-import { AddressInfoError, type EaiCode, getaddrinfo } from '../host/resolver.ts'
+import { AddressInfoError, type EaiCode, getaddrinfo, getnameinfo, NI_NAMEREQD } from '../host/resolver.ts'
 import { AF_INET, AF_INET6, AF_UNSPEC, SOCK_STREAM } from '../socket/constants.ts'
 import { PendingAnswer } from './dns-pending.ts'
 import type { LookupAddress, LookupOptions } from './dns-types.ts'
@@ -115,13 +115,16 @@ export const askLookup = (
         ),
       }
     } catch (error) {
-      const code = error instanceof AddressInfoError ? error.code : 'EAI_FAIL'
-      const failure = dnsException(EAI[code], 'getaddrinfo', name)
-      failure.code = code === 'EAI_NONAME' || code === 'EAI_NODATA' ? 'ENOTFOUND' : code
-      failure.message = `getaddrinfo ${failure.code} ${name}`
-      return { error: failure }
+      return { error: failureOf(error, 'getaddrinfo', name) }
     }
   })
+}
+
+/** What the resolver's exceptions are in Node's words. */
+const failureOf = (error: unknown, syscall: string, what: string): CodedError => {
+  const code = error instanceof AddressInfoError ? error.code : 'EAI_FAIL'
+  const isUnknown = code === 'EAI_NONAME' || code === 'EAI_NODATA'
+  return Object.assign(dnsException(isUnknown ? 'ENOTFOUND' : code, syscall, what), { errno: EAI[code] })
 }
 
 const inOrder = (addresses: readonly LookupAddress[], order: ResultOrder): readonly LookupAddress[] => {
@@ -180,25 +183,40 @@ export const lookupPromise =
     })
   }
 
-export interface ServiceAnswer {
+export interface ServiceNames {
   readonly hostname: string
   readonly service: string
 }
+
+type ServiceAnswer = { readonly error: CodedError } | ServiceNames
 
 const readService = (address: unknown, port: unknown): [address: string, port: number] => {
   if (isIP(address) === 0) throw invalidArgValue('address', address)
   return [address as string, validatePort(port)]
 }
 
+/** getnameinfo(3) with NI_NAMEREQD. */
 const askService = (
   surroundings: Surroundings,
   address: string,
   port: number,
-  done: (found: ServiceAnswer) => void,
-) => {
+  done: (answer: ServiceAnswer) => void,
+): void => {
   const { host, names } = surroundings.current()
+  const pending = new PendingAnswer(surroundings, done)
   const { name, service } = reverseLookup(host, names, address, port)
-  new PendingAnswer(surroundings, done).settle({ hostname: name, service })
+  if (name !== address) {
+    pending.settle({ hostname: name, service })
+    return
+  }
+  pending.find(surroundings, async (sys) => {
+    try {
+      const found = await getnameinfo(sys, { address, port }, NI_NAMEREQD)
+      return { hostname: found.host, service: found.service }
+    } catch (error) {
+      return { error: failureOf(error, 'getnameinfo', address) }
+    }
+  })
 }
 
 /** `dns.lookupService` of a program. */
@@ -209,18 +227,24 @@ export const lookupServiceFunction =
     const [address, port] = readService(args[0], args[1])
     const [, , callback] = args
     validateFunction(callback, 'callback')
-    const done = callback as (error: null, hostname: string, service: string) => void
-    askService(surroundings, address, port, ({ hostname, service }) => done(null, hostname, service))
+    const done = callback as (error: CodedError | null, hostname?: string, service?: string) => void
+    askService(surroundings, address, port, (answer) => {
+      if ('error' in answer) done(answer.error)
+      else done(null, answer.hostname, answer.service)
+    })
     return {}
   }
 
 /** `dns.promises.lookupService` of a program. */
 export const lookupServicePromise =
   (surroundings: Surroundings) =>
-  (...args: unknown[]): Promise<ServiceAnswer> => {
+  (...args: unknown[]): Promise<ServiceNames> => {
     if (args.length !== 2) throw missingArgs('address', 'port')
     const [address, port] = readService(args[0], args[1])
-    return new Promise((resolve) => {
-      askService(surroundings, address, port, resolve)
+    return new Promise((resolve, reject) => {
+      askService(surroundings, address, port, (answer) => {
+        if ('error' in answer) reject(answer.error)
+        else resolve(answer)
+      })
     })
   }

@@ -1,16 +1,18 @@
 import { parseIpAddress } from '../wire/address.ts'
-import { type DnsRecord, DnsType, reverseName } from '../wire/dns.ts'
+import { DNS_PORT, type DnsRecord, DnsType, reverseName } from '../wire/dns.ts'
 import { PendingAnswer } from './dns-pending.ts'
 import { type QueryPlan, resolveQuery } from './dns-query.ts'
 import { CAA, NAPTR, readAny, readRecords } from './dns-records.ts'
 import { type DnsServer, formatServer, parseServers } from './dns-servers.ts'
-import { type CodedError, dnsException, invalidArgType, invalidArgValue } from './errors.ts'
+import { type CodedError, dnsException, dnsSetServersFailed, invalidArgType, invalidArgValue } from './errors.ts'
 import type { Surroundings } from './platform.ts'
 import { isIPv4, isIPv6, validateFunction, validateInt32, validateString } from './validate.ts'
 
 /** What c-ares does unless told otherwise: milliseconds, and rounds. */
 const TIMEOUT = 2000
 const TRIES = 4
+/** Who is asked when a host knows nobody: somebody on it. */
+const NOBODY: readonly DnsServer[] = [{ address: '127.0.0.1', port: DNS_PORT }]
 
 type Answer = readonly DnsRecord[] | string
 
@@ -73,7 +75,11 @@ export class ResolverCore {
   }
 
   setServers(servers: unknown): void {
-    this.servers = parseServers(servers)
+    const parsed = parseServers(servers)
+    if (this.pending.size > 0) {
+      throw dnsSetServersFailed('There are pending queries.', parsed.map(formatServer).join(','))
+    }
+    this.servers = parsed
   }
 
   setLocalAddress(ipv4: unknown, ipv6?: unknown): void {
@@ -91,7 +97,9 @@ export class ResolverCore {
   }
 
   private get currentServers(): readonly DnsServer[] {
-    return this.servers ?? this.surroundings.current().host.resolver.servers
+    if (this.servers !== null) return this.servers
+    const { servers } = this.surroundings.current().host.resolver
+    return servers.length > 0 ? servers : NOBODY
   }
 
   /** Asks. @param done told in a turn of its own: the error, or the records as the caller wants them */

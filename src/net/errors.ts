@@ -294,7 +294,21 @@ export const bufferSizeException = (status: number, syscall: string): CodedError
     'ERR_SOCKET_BUFFER_SIZE',
   )(`Could not get or set buffer size: ${syscall} returned ${code} (${message})`)
   Object.defineProperty(error, 'name', { value: 'SystemError', configurable: true, writable: true })
-  return Object.assign(error, { info: { errno: status, code, message, syscall }, errno: status, syscall })
+  if (error.stack !== undefined) error.stack = error.stack.replace(/^Error/, 'SystemError')
+  const info: Record<string, unknown> = { errno: status, code, message, syscall }
+  const from = (key: 'errno' | 'syscall') => ({
+    get: () => info[key],
+    set: (value: unknown) => {
+      info[key] = value
+    },
+    enumerable: true,
+    configurable: true,
+  })
+  return Object.defineProperties(error, {
+    info: { value: info, enumerable: true, configurable: true },
+    errno: from('errno'),
+    syscall: from('syscall'),
+  })
 }
 
 /** What became of a question for a name. @param status one of libuv's numbers, or a code of c-ares such as `ENODATA` */

@@ -37,7 +37,7 @@ export class Attempts {
   next(): void {
     const { socket } = this
     this.alarm.stop()
-    if (stateOf(socket).aborted) return
+    if (socket.destroyed) return
     const index = this.current++
     const to = this.destinations[index]
     if (to === undefined) {

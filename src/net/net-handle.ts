@@ -13,7 +13,6 @@ export type AddressKind = 4 | 6 | 'path'
 /** Whom a `NetHandle` tells what has come. */
 export interface NetHandleUser {
   onRead(count: number, data: ArrayBuffer | null): void
-  onConnection(status: number, handle: NetHandle | null): void
 }
 
 const DOMAINS = { 4: AF_INET, 6: AF_INET6, path: AF_UNIX } as const
@@ -29,6 +28,8 @@ export class NetHandle implements StreamOwner {
   readonly context: NetContext
   readonly scope: Scope
   user: NetHandleUser | null = null
+  /** Told of each connection, which is its own then. */
+  onconnection: ((this: NetHandle, status: number, handle: NetHandle | null) => void) | null = null
   isPath = false
   private readonly stream: StreamHandle
   private connected: Done | null = null
@@ -198,7 +199,7 @@ export class NetHandle implements StreamOwner {
         handle.isPath = this.isPath
         handle.stream.adopt(socket)
       }
-      if (this.user !== null) this.user.onConnection(status, handle)
+      if (this.onconnection !== null) this.onconnection(status, handle)
       else handle?.close()
     })
   }

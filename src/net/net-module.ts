@@ -4,7 +4,7 @@ import { invalidArgType, invalidArgValue, invalidFdType } from './errors.ts'
 import { LEAST_ATTEMPT, type Listener, normalizeArgs } from './net-connect.ts'
 import type { NetHandle } from './net-handle.ts'
 import { type NetServer, setUpServer } from './net-server.ts'
-import { attach, followEnd, type NetSocket, setUpSocket } from './net-socket.ts'
+import { attach, followEnd, type NetSocket, setUpSocket, stateOf } from './net-socket.ts'
 import type { Surroundings } from './platform.ts'
 import { SocketAddress } from './socket-address.ts'
 import {
@@ -59,9 +59,6 @@ const construct = (self: NetSocket, surroundings: Surroundings, given: unknown):
     autoDestroy: true,
     decodeStrings: false,
   })
-  options.signal?.addEventListener('abort', () => {
-    state.aborted = true
-  })
   state.noDelay = Boolean(options.noDelay)
   state.keepAlive = Boolean(options.keepAlive)
   state.keepAliveDelay = Math.max(0, Math.trunc((delay ?? 0) / 1000))
@@ -71,7 +68,7 @@ const construct = (self: NetSocket, surroundings: Surroundings, given: unknown):
     const first = typeof buffer === 'function' ? (buffer as () => unknown)() : buffer
     if (first instanceof Uint8Array) {
       state.buffer = first
-      state.bufferCallback = onread.callback as (count: number, buffer: Uint8Array) => unknown
+      state.bufferCallback = onread.callback as (this: NetSocket, count: number, buffer: Uint8Array) => unknown
       state.nextBuffer = typeof buffer === 'function' ? (buffer as () => unknown) : null
     }
   }
@@ -105,7 +102,12 @@ const acceptWith =
         : { readableHighWaterMark: highWaterMark, writableHighWaterMark: highWaterMark }),
     })
     if (noDelay) socket.setNoDelay(true)
-    if (keepAlive) socket.setKeepAlive(true, keepAliveInitialDelay * 1000)
+    if (keepAlive) {
+      const state = stateOf(socket)
+      state.keepAlive = true
+      state.keepAliveDelay = keepAliveInitialDelay
+      handle.setKeepAlive(true, keepAliveInitialDelay)
+    }
     socket.server = server
     socket._server = server
     return socket

@@ -9,7 +9,7 @@ import {
   serverNotRunning,
 } from './errors.ts'
 import { isPipeName, normalizeArgs, toNumber } from './net-connect.ts'
-import { type AddressKind, NetHandle, type NetHandleUser } from './net-handle.ts'
+import { type AddressKind, NetHandle } from './net-handle.ts'
 import type { NetSocket } from './net-socket.ts'
 import type { Surroundings } from './platform.ts'
 import type { AddressInfo } from './socket-handle.ts'
@@ -236,7 +236,7 @@ const startListening = (
     }
     server._handle = handle
   }
-  server._handle.user = new ServerUser(server)
+  server._handle.onconnection = (status, handle) => connectionMade(server, status, handle)
   const result = server._handle.listen(backlog || DEFAULT_BACKLOG)
   if (result !== 0) {
     server._handle.close()
@@ -251,37 +251,26 @@ const startListening = (
   })
 }
 
-/** What a server's connections become: sockets. */
-class ServerUser implements NetHandleUser {
-  private readonly server: NetServer
-
-  constructor(server: NetServer) {
-    this.server = server
+/** A server's connection becomes a socket. */
+const connectionMade = (server: NetServer, status: number, handle: NetHandle | null): void => {
+  if (handle === null) {
+    server.emit('error', errnoException(status, 'accept'))
+    return
   }
-
-  onRead(): void {}
-
-  onConnection(status: number, handle: NetHandle | null): void {
-    const { server } = this
-    if (handle === null) {
-      server.emit('error', errnoException(status, 'accept'))
-      return
-    }
-    if (server.maxConnections && server._connections >= server.maxConnections) {
-      server.emit('drop', endpointsOf(handle))
+  if (server.maxConnections && server._connections >= server.maxConnections) {
+    server.emit('drop', endpointsOf(handle))
+    handle.close()
+    return
+  }
+  const peer: Partial<AddressInfo> = {}
+  if (server.blockList !== undefined && handle.getpeername(peer) === 0) {
+    if (server.blockList.check(peer.address!, peer.family === 'IPv6' ? 'ipv6' : 'ipv4')) {
       handle.close()
       return
     }
-    const peer: Partial<AddressInfo> = {}
-    if (server.blockList !== undefined && handle.getpeername(peer) === 0) {
-      if (server.blockList.check(peer.address!, peer.family === 'IPv6' ? 'ipv6' : 'ipv4')) {
-        handle.close()
-        return
-      }
-    }
-    server._connections++
-    server.emit('connection', server[STATE].accept(server, handle))
   }
+  server._connections++
+  server.emit('connection', server[STATE].accept(server, handle))
 }
 
 const endpointsOf = (handle: NetHandle): Record<string, unknown> | undefined => {

@@ -34,13 +34,9 @@ export class SocketState {
   lastWriteQueueSize = 0
   /** Where the option `onread` has reads go, who is told of them, and who gives the next buffer. */
   buffer: Uint8Array | null = null
-  bufferCallback: ((count: number, buffer: Uint8Array) => unknown) | null = null
+  bufferCallback: ((this: NetSocket, count: number, buffer: Uint8Array) => unknown) | null = null
   nextBuffer: (() => unknown) | null = null
   resets = false
-  /** Was the attempt to connect given up by an AbortSignal? */
-  aborted = false
-  /** Bytes of a write that waits for the connection. */
-  pendingBytes = 0
 
   constructor(surroundings: Surroundings) {
     this.surroundings = surroundings
@@ -127,7 +123,8 @@ export class NetSocket extends Parent {
   setNoDelay(enable?: boolean): this {
     const on = enable === undefined ? true : Boolean(enable)
     const state = this[STATE]
-    if (this._handle !== null && on !== state.noDelay) this._handle.setNoDelay(on)
+    // Handles that programs bring with them may have less.
+    if (on !== state.noDelay) this._handle?.setNoDelay?.(on)
     state.noDelay = on
     return this
   }
@@ -137,7 +134,7 @@ export class NetSocket extends Parent {
     const delay = Math.trunc(Number(initialDelay ?? 0) / 1000) || 0
     const state = this[STATE]
     const changes = on !== state.keepAlive || delay !== state.keepAliveDelay
-    if (this._handle !== null && changes) this._handle.setKeepAlive(on, delay)
+    if (changes) this._handle?.setKeepAlive?.(on, delay)
     state.keepAlive = on
     state.keepAliveDelay = delay
     return this
@@ -472,8 +469,6 @@ class SocketUser implements NetHandleUser {
     socket.push(null)
     socket.read(0)
   }
-
-  onConnection(): void {}
 }
 
 const bufferOf = (socket: NetSocket, data: ArrayBuffer): Buffer => socket[STATE].surroundings.platform.Buffer.from(data)
@@ -481,7 +476,7 @@ const bufferOf = (socket: NetSocket, data: ArrayBuffer): Buffer => socket[STATE]
 /** Tells of a read into the program's own buffer. @returns whether it is to go on */
 const tellBuffer = (socket: NetSocket, handle: NetHandle, count: number): boolean => {
   const state = socket[STATE]
-  const wantsMore = state.bufferCallback!(count, state.buffer!) !== false
+  const wantsMore = state.bufferCallback!.call(socket, count, state.buffer!) !== false
   if (state.nextBuffer !== null) {
     const next = state.nextBuffer()
     if (next instanceof Uint8Array) {
