@@ -3,27 +3,30 @@ type Constructor<A extends unknown[], T> = new (...args: A) => T
 /**
  * A class in the old way, as Node's are: it may be called without `new`, and on an object that a constructor of the old way is
  * making. Several may share one prototype: what one makes is an instance of the others, too.
+ * @param parent whose functions the class has, too
  * @param setUp does what a constructor does
  */
-export const callable = <A extends unknown[], T extends object>(
+export const callable = <A extends unknown[], T extends object, P extends object>(
   name: string,
   prototype: T,
-  parent: object,
+  parent: P,
   setUp: (self: T, args: A) => void,
-): Constructor<A, T> => {
-  const construct = function (this: T | undefined, ...args: A): T | undefined {
-    if (new.target === undefined && !isInstance(prototype, this)) return new Class(...args)
-    setUp(this as T, args)
-    return undefined
+): Constructor<A, T> & Omit<P, 'prototype'> => {
+  // So that it has its name in stack traces, too.
+  const named = {
+    [name]: function (this: T | undefined, ...args: A): T | undefined {
+      if (new.target === undefined && !isInstance(prototype, this)) return new Class(...args)
+      setUp(this as T, args)
+      return undefined
+    },
   }
-  const Class = construct as unknown as Constructor<A, T>
+  const Class = named[name] as unknown as Constructor<A, T>
   Object.setPrototypeOf(Class, parent)
-  Object.defineProperty(Class, 'name', { value: name })
   Object.defineProperty(Class, 'prototype', { value: prototype, writable: false })
   if (!Object.hasOwn(prototype, 'constructor')) {
     Object.defineProperty(prototype, 'constructor', { value: Class, writable: true, configurable: true })
   }
-  return Class
+  return Class as Constructor<A, T> & Omit<P, 'prototype'>
 }
 
 const isInstance = (prototype: object, value: unknown): boolean =>

@@ -2,12 +2,12 @@ import { callable } from './callable.ts'
 import { type DgramSocket, setUpDgram } from './dgram-socket.ts'
 import type { Surroundings } from './platform.ts'
 
-type Listener = (...args: unknown[]) => void
+type Listener = (...args: never[]) => void
 
 /** The module `dgram` of a program. @param prototype what sockets of all programs share */
 export const dgramModule = (surroundings: Surroundings, prototype: DgramSocket) => {
   const { EventEmitter } = surroundings.platform
-  const Socket = callable<[type: unknown, listener?: Listener], DgramSocket>(
+  const Socket = callable<[type: unknown, listener?: Listener], DgramSocket, typeof EventEmitter>(
     'Socket',
     prototype,
     EventEmitter,

@@ -533,7 +533,7 @@ export const setUpDgram = (
   socket: DgramSocket,
   surroundings: Surroundings,
   given: unknown,
-  listener: ((...args: unknown[]) => void) | undefined,
+  listener: ((...args: never[]) => void) | undefined,
 ): void => {
   const options = (typeof given === 'object' && given !== null ? given : { type: given }) as DgramOptions
   const { type, lookup, signal } = options
@@ -547,7 +547,7 @@ export const setUpDgram = (
   socket.type = type
   const state = new DgramState(surroundings, socket, type === 'udp4' ? 4 : 6, options)
   Object.defineProperty(socket, STATE, { value: state })
-  if (typeof listener === 'function') socket.on('message', listener)
+  if (typeof listener === 'function') socket.on('message', listener as () => void)
   if (signal === undefined) return
   validateAbortSignal(signal, 'options.signal')
   const close = (): void => {

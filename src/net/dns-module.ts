@@ -131,14 +131,22 @@ const resolverClasses = (surroundings: Surroundings) => {
 
 const QUESTION_NAMES = [...RECORD_TYPES.map(methodOf), 'resolve', 'reverse']
 
+type NodeDns = typeof import('node:dns')
+type QuestionName =
+  | 'resolve'
+  | 'reverse'
+  | 'resolve4'
+  | 'resolve6'
+  | `resolve${'Any' | 'Caa' | 'Cname' | 'Mx' | 'Naptr' | 'Ns' | 'Ptr' | 'Soa' | 'Srv' | 'Txt'}`
+
 /** The methods of a resolver as functions. */
-const functionsOf = (resolver: object): Record<string, (...args: unknown[]) => unknown> =>
+const functionsOf = <M>(resolver: object): Pick<M, QuestionName & keyof M> =>
   Object.fromEntries(
     QUESTION_NAMES.map((name) => {
       const method = (resolver as Record<string, (...args: unknown[]) => unknown>)[name]!
       return [name, method.bind(resolver)]
     }),
-  )
+  ) as unknown as Pick<M, QuestionName & keyof M>
 
 const CUSTOM_PROMISE = Symbol.for('nodejs.util.promisify.custom')
 
@@ -157,8 +165,9 @@ export const dnsModule = (surroundings: Surroundings) => {
   const shared = {
     ...CODES,
     getServers: (): string[] => core.getServers(),
-    setServers: (servers: readonly string[]): void => core.setServers(servers),
-    getDefaultResultOrder: defaultOrder,
+    setServers: (servers: readonly string[]): void => core.setServers(servers, true),
+    // Node's types do not know ipv6first everywhere.
+    getDefaultResultOrder: defaultOrder as () => 'ipv4first' | 'verbatim',
     setDefaultResultOrder: (value: ResultOrder): void => {
       validateOneOf(value, 'dnsOrder', ORDERS)
       order = value
@@ -166,20 +175,24 @@ export const dnsModule = (surroundings: Surroundings) => {
   }
   const promises = {
     ...shared,
-    ...functionsOf(new PromiseResolver(core)),
-    lookup: lookupPromise(surroundings, defaultOrder),
+    ...functionsOf<NodeDns['promises']>(new PromiseResolver(core)),
+    lookup: lookupPromise(surroundings, defaultOrder) as NodeDns['promises']['lookup'],
     lookupService: lookupServicePromise(surroundings),
-    Resolver: PromiseResolver,
+    Resolver: PromiseResolver as unknown as NodeDns['promises']['Resolver'],
   }
   return {
     ...shared,
-    ...functionsOf(new Resolver(core)),
+    ...functionsOf<NodeDns>(new Resolver(core)),
     ADDRCONFIG,
     ALL,
     V4MAPPED,
-    lookup: withPromise(lookupFunction(surroundings, defaultOrder), promises.lookup),
-    lookupService: withPromise(lookupServiceFunction(surroundings), promises.lookupService),
-    Resolver,
+    // Node's types give these two a namespace, for `promisify`.
+    lookup: withPromise(lookupFunction(surroundings, defaultOrder), promises.lookup) as unknown as NodeDns['lookup'],
+    lookupService: withPromise(
+      lookupServiceFunction(surroundings),
+      promises.lookupService,
+    ) as unknown as NodeDns['lookupService'],
+    Resolver: Resolver as unknown as NodeDns['Resolver'],
     promises,
   }
 }

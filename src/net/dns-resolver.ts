@@ -4,7 +4,14 @@ import { PendingAnswer } from './dns-pending.ts'
 import { type QueryPlan, resolveQuery } from './dns-query.ts'
 import { CAA, NAPTR, readAny, readRecords } from './dns-records.ts'
 import { type DnsServer, formatServer, parseServers } from './dns-servers.ts'
-import { type CodedError, dnsException, dnsSetServersFailed, invalidArgType, invalidArgValue } from './errors.ts'
+import {
+  type CodedError,
+  dnsException,
+  dnsSetServersFailed,
+  invalidArgType,
+  invalidArgValue,
+  invalidLocalAddress,
+} from './errors.ts'
 import type { Surroundings } from './platform.ts'
 import { isIPv4, isIPv6, validateFunction, validateInt32, validateString } from './validate.ts'
 
@@ -74,9 +81,10 @@ export class ResolverCore {
     return this.currentServers.map(formatServer)
   }
 
-  setServers(servers: unknown): void {
+  /** @param isDefault what is asked already goes on as it was */
+  setServers(servers: unknown, isDefault = false): void {
     const parsed = parseServers(servers)
-    if (this.pending.size > 0) {
+    if (this.pending.size > 0 && !isDefault) {
       throw dnsSetServersFailed('There are pending queries.', parsed.map(formatServer).join(','))
     }
     this.servers = parsed
@@ -87,11 +95,11 @@ export class ResolverCore {
     if (ipv6 !== undefined) validateString(ipv6, 'ipv6')
     const given = [ipv4, ipv6].filter((address) => address !== undefined)
     for (const address of given) {
-      if (!isIPv4(address) && !isIPv6(address)) throw new Error('Invalid IP address.')
+      if (!isIPv4(address) && !isIPv6(address)) throw invalidLocalAddress('Invalid IP address.')
     }
     const [one, other] = [given.find(isIPv4) ?? null, given.find(isIPv6) ?? null]
     if (given.length === 2 && (one === null || other === null)) {
-      throw new Error(`Cannot specify two IPv${one === null ? 6 : 4} addresses.`)
+      throw invalidLocalAddress(`Cannot specify two IPv${one === null ? 6 : 4} addresses.`)
     }
     this.local = { ipv4: one as string | null, ipv6: other as string | null }
   }

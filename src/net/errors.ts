@@ -94,7 +94,8 @@ const either = (words: readonly string[]): string => {
 /** `of type string or an instance of Buffer, TypedArray, or DataView`. */
 const describeExpected = (expected: readonly string[]): string => {
   const types = expected.filter((name) => TYPES.has(name)).map((name) => name.toLowerCase())
-  const classes = expected.filter((name) => !TYPES.has(name))
+  const classes = expected.filter((name) => !TYPES.has(name) && /^[A-Z]/.test(name.split('.').at(-1)!))
+  const others = expected.filter((name) => /^[a-z]+$/.test(name) && !TYPES.has(name))
   if (classes.length > 0 && types.includes('object')) {
     types.splice(types.indexOf('object'), 1)
     classes.push('Object')
@@ -102,7 +103,7 @@ const describeExpected = (expected: readonly string[]): string => {
   const parts: string[] = []
   if (types.length > 0) parts.push(`${types.length > 1 ? 'one of type' : 'of type'} ${either(types)}`)
   if (classes.length > 0) parts.push(`an instance of ${either(classes)}`)
-  return parts.join(' or ')
+  return [...parts, ...others].join(' or ')
 }
 
 const argument = (name: string): string =>
@@ -160,6 +161,7 @@ export const missingEndpoint = fixed(
   'ERR_MISSING_ARGS',
   'The "options" or "port" or "path" argument must be specified',
 )
+export const invalidLocalAddress = (message: string): CodedError => invalidValue(message)
 export const socketClosed = fixed(Error, 'ERR_SOCKET_CLOSED', 'Socket is closed')
 export const closedBeforeConnection = fixed(
   Error,
@@ -308,6 +310,10 @@ export const bufferSizeException = (status: number, syscall: string): CodedError
     info: { value: info, enumerable: true, configurable: true },
     errno: from('errno'),
     syscall: from('syscall'),
+    [Symbol.for('nodejs.util.inspect.custom')]: {
+      value: (_depth: number, options: object, inspectDeep: (value: unknown, options: object) => string) =>
+        inspectDeep(error, { ...options, getters: true, customInspect: false }),
+    },
   })
 }
 

@@ -30,19 +30,18 @@ export const moduleMaker = (platform: Platform): ModuleMaker => {
   }
   const dgramPrototype = prototypeOf(DgramSocket, platform.EventEmitter)
   return (current) => {
-    const dns: { lookup: LookupFunction } & Record<string, unknown> = Object.create(null)
+    const dns = {} as Modules['dns']
     const surroundings: Surroundings = {
       platform,
       current,
-      dns,
+      dns: dns as unknown as { lookup: LookupFunction },
       autoSelectFamily: { enabled: true, timeout: ATTEMPT_TIMEOUT },
     }
-    Object.setPrototypeOf(dns, Object.prototype)
-    Object.assign(dns, dnsModule(surroundings))
+    Object.assign(dns, dnsModule(surroundings) satisfies Modules['dns'])
     return {
-      net: netModule(surroundings, prototypes) as unknown as Modules['net'],
-      dgram: dgramModule(surroundings, dgramPrototype) as unknown as Modules['dgram'],
-      dns: dns as unknown as Modules['dns'],
+      net: netModule(surroundings, prototypes),
+      dgram: dgramModule(surroundings, dgramPrototype),
+      dns,
     }
   }
 }

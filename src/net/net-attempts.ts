@@ -52,7 +52,7 @@ export class Attempts {
       this.next()
       return
     }
-    socket.autoSelectFamilyAttemptedAddresses!.push(`${to.address}:${to.port}`)
+    socket.autoSelectFamilyAttemptedAddresses.push(`${to.address}:${to.port}`)
     socket.emit('connectionAttempt', to.address, to.port, to.kind)
     const result = handle.connect(to.kind, to.address, to.port, (status) => this.ended(handle, index, status))
     if (result !== 0) this.failed(to, result)

@@ -39,7 +39,7 @@ export interface ConnectOptions {
 
 /** What `connect` and `listen` may be called with: options, or a port and a host, or a path; then a listener. */
 export type ConnectArguments = unknown[]
-export type Listener = (...args: unknown[]) => void
+export type Listener = (...args: never[]) => void
 
 /** A number of at least 0, which a text may stand for; false for anything else. */
 export const toNumber = (value: unknown): number | false => {
@@ -74,7 +74,7 @@ const UNSPECIFIED = { 4: '0.0.0.0', 6: '::' } as const
 /** `socket.connect`. */
 export const connectSocket = (socket: NetSocket, args: ConnectArguments): void => {
   const [options, listener] = normalizeArgs(args) as [ConnectOptions, Listener | null]
-  if (listener !== null) socket.once('connect', listener)
+  if (listener !== null) socket.once('connect', listener as () => void)
   if (socket._parent?.connecting === true) return
   allowWriting(socket)
   if (socket.destroyed) {

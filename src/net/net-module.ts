@@ -5,7 +5,7 @@ import { LEAST_ATTEMPT, type Listener, normalizeArgs } from './net-connect.ts'
 import type { NetHandle } from './net-handle.ts'
 import { type NetServer, setUpServer } from './net-server.ts'
 import { attach, followEnd, type NetSocket, setUpSocket, stateOf } from './net-socket.ts'
-import type { Surroundings } from './platform.ts'
+import type { Platform, Surroundings } from './platform.ts'
 import { SocketAddress } from './socket-address.ts'
 import {
   isIP,
@@ -125,13 +125,13 @@ interface ServerOptions {
 
 const constructServer = (self: NetServer, given: unknown, listener: Listener | undefined): ServerOptions => {
   if (typeof given === 'function') {
-    self.on('connection', given as Listener)
+    self.on('connection', given as () => void)
     return {}
   }
   if (given !== undefined && given !== null && typeof given !== 'object') {
     throw invalidArgType('options', 'Object', given)
   }
-  if (typeof listener === 'function') self.on('connection', listener)
+  if (typeof listener === 'function') self.on('connection', listener as () => void)
   const options = { ...(given as ServerOptions) }
   const { keepAliveInitialDelay: delay, highWaterMark, blockList } = options
   if (delay !== undefined) validateNumber(delay, 'options.keepAliveInitialDelay')
@@ -151,14 +151,14 @@ export interface NetPrototypes {
 /** The module `net` of a program. */
 export const netModule = (surroundings: Surroundings, prototypes: NetPrototypes) => {
   const { platform } = surroundings
-  const Socket = callable<[options?: unknown], NetSocket>(
+  const Socket = callable<[options?: unknown], NetSocket, Platform['Duplex']>(
     'Socket',
     prototypes.socket,
     platform.Duplex,
     (self, [options]) => construct(self, surroundings, options ?? {}),
   )
   const accept = acceptWith(Socket)
-  const Server = callable<[options?: unknown, listener?: Listener], NetServer>(
+  const Server = callable<[options?: unknown, listener?: Listener], NetServer, Platform['EventEmitter']>(
     'Server',
     prototypes.server,
     platform.EventEmitter,

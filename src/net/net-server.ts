@@ -56,13 +56,15 @@ export class NetServer extends Parent {
   declare keepAlive: boolean
   declare keepAliveInitialDelay: number
   declare highWaterMark: number | undefined
-  declare maxConnections: number | undefined
+  declare maxConnections: number
+  /** Node's types still have it; as in Node there is none. */
+  declare readonly connections: number
   declare blockList: { check(address: string, family?: 'ipv4' | 'ipv6'): boolean } | undefined
 
   listen(...args: unknown[]): this {
     const [given, listener] = normalizeArgs(args)
     if (this._handle !== null) throw serverAlreadyListening()
-    if (listener !== null) this.once('listening', listener)
+    if (listener !== null) this.once('listening', listener as () => void)
     const backlogOfArgs = toNumber(args.length > 1 && args[1]) || toNumber(args.length > 2 && args[2]) || undefined
     const options = (given['_handle'] || given['handle'] || given) as ListenOptions
     this._listeningId++

@@ -66,8 +66,8 @@ export class NetSocket extends Parent {
   declare _peername: Partial<AddressInfo> | null
   declare server: NetServer | null
   declare _server: NetServer | null
-  declare timeout: number | undefined
-  declare autoSelectFamilyAttemptedAddresses: string[] | undefined
+  declare timeout: number
+  declare autoSelectFamilyAttemptedAddresses: string[]
 
   connect(...args: unknown[]): this {
     connectSocket(this, args as ConnectArguments)
@@ -159,8 +159,9 @@ export class NetSocket extends Parent {
     return this.writable ? 'writeOnly' : 'closed'
   }
 
-  get bufferSize(): number | undefined {
-    return this._handle === null ? undefined : this.writableLength
+  /** Undefined without a connection, which Node's types do not know. */
+  get bufferSize(): number {
+    return this._handle === null ? (undefined as unknown as number) : this.writableLength
   }
 
   override _read(size: number): void {
@@ -280,7 +281,7 @@ export class NetSocket extends Parent {
       callback(error)
     } else {
       callback(error)
-      state.surroundings.platform.nextTick(() => void this.emit('close', false))
+      state.surroundings.platform.nextTick(() => void this.emit('close'))
     }
     const { _server: server } = this
     if (server !== null) {
@@ -320,16 +321,16 @@ export class NetSocket extends Parent {
     return this._getpeername().port
   }
 
-  get localAddress(): string | undefined {
-    return this._getsockname().address
+  get localAddress(): string {
+    return this._getsockname().address!
   }
 
-  get localPort(): number | undefined {
-    return this._getsockname().port
+  get localPort(): number {
+    return this._getsockname().port!
   }
 
-  get localFamily(): string | undefined {
-    return this._getsockname().family
+  get localFamily(): string {
+    return this._getsockname().family!
   }
 
   get bytesRead(): number {
@@ -341,10 +342,10 @@ export class NetSocket extends Parent {
   }
 
   /** With what waits to be sent. */
-  get bytesWritten(): number | undefined {
+  get bytesWritten(): number {
     const buffered = (this as unknown as { writableBuffer?: { chunk: unknown; encoding: BufferEncoding }[] })
       .writableBuffer
-    if (buffered === undefined) return undefined
+    if (buffered === undefined) return this._bytesDispatched
     let bytes = this._bytesDispatched
     for (const { chunk, encoding } of buffered) bytes += byteLength(this, chunk, encoding)
     const { _pendingData: data } = this
@@ -407,7 +408,7 @@ const afterWrite = (socket: NetSocket, status: number, callback: WriteDone): voi
 
 const startReading = (socket: NetSocket): void => {
   const result = socket._handle!.readStart()
-  if (result !== 0) socket.destroy(errnoException(result, 'read'))
+  if (result) socket.destroy(errnoException(result, 'read'))
 }
 
 const stopReading = (socket: NetSocket, handle: NetHandle): void => {

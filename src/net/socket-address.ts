@@ -19,7 +19,11 @@ export class SocketAddress {
   readonly #port: number
   readonly #flowlabel: number
 
-  constructor(options: { address?: string; family?: string; port?: number; flowlabel?: number } = {}) {
+  constructor(
+    options: Partial<
+      Record<'address' | 'family', string | undefined> & Record<'port' | 'flowlabel', number | undefined>
+    > = {},
+  ) {
     if (typeof options !== 'object' || options === null) throw invalidArgType('options', 'Object', options)
     const family = validateFamily(options.family ?? 'ipv4', 'options.family')
     const { address = family === 'ipv4' ? '127.0.0.1' : '::', port = 0, flowlabel = 0 } = options
