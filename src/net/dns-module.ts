@@ -20,6 +20,7 @@ import {
   readRecordType,
   settle,
 } from './dns-resolver.ts'
+import type { NodeDns } from './node-types.ts'
 import type { Surroundings } from './platform.ts'
 import { validateFunction, validateOneOf, validateString } from './validate.ts'
 
@@ -131,7 +132,6 @@ const resolverClasses = (surroundings: Surroundings) => {
 
 const QUESTION_NAMES = [...RECORD_TYPES.map(methodOf), 'resolve', 'reverse']
 
-type NodeDns = typeof import('node:dns')
 type QuestionName =
   | 'resolve'
   | 'reverse'

@@ -7,14 +7,8 @@ import type { LookupFunction } from './dns-types.ts'
 import { netModule } from './net-module.ts'
 import { NetServer } from './net-server.ts'
 import { NetSocket } from './net-socket.ts'
+import type { Modules } from './node-types.ts'
 import type { Platform, Surroundings } from './platform.ts'
-
-/** The modules as a program has them, with the types of Node's. */
-export interface Modules {
-  readonly net: typeof import('node:net')
-  readonly dgram: typeof import('node:dgram')
-  readonly dns: typeof import('node:dns')
-}
 
 /** A maker of modules: what it makes shares its classes' prototypes, so that `instanceof` holds between programs. */
 export type ModuleMaker = (current: () => NetContext) => Modules

@@ -1,17 +1,18 @@
 import type { Alarm } from './alarm.ts'
 import type { CodedError } from './errors.ts'
-import { bindLocal, type ConnectOptions, connectFailure, isConnected, noneConnected } from './net-connect.ts'
-import { type AddressKind, NetHandle } from './net-handle.ts'
-import { attach, type NetSocket, stateOf } from './net-socket.ts'
+import {
+  bindLocal,
+  type ConnectOptions,
+  connectFailure,
+  type Destination,
+  isConnected,
+  noneConnected,
+} from './net-connection.ts'
+import { NetHandle } from './net-handle.ts'
+import type { NetSocket } from './net-socket.ts'
+import { attach, stateOf } from './net-socket-state.ts'
 import { newAlarm } from './new-alarm.ts'
 import { ECANCELED, ETIMEDOUT } from './uv.ts'
-
-/** What a socket can be connected to. */
-export interface Destination {
-  readonly kind: AddressKind
-  readonly address: string
-  readonly port: number
-}
 
 /** Connects to one address after the other, as `autoSelectFamily` does it: the next when one has failed or takes too long. */
 export class Attempts {

@@ -1,17 +1,17 @@
-import type { LookupAddress, LookupFunction, LookupOptions } from './dns-types.ts'
+import type { LookupAddress, LookupOptions } from './dns-types.ts'
 import {
-  attemptsFailed,
   type CodedError,
-  connectionTimeout,
   endpointException,
   invalidAddressFamily,
   invalidArgType,
   invalidIpAddress,
   missingEndpoint,
 } from './errors.ts'
-import { Attempts, type Destination } from './net-attempts.ts'
-import { type AddressKind, NetHandle } from './net-handle.ts'
-import { allowWriting, attach, type NetSocket, stateOf } from './net-socket.ts'
+import { Attempts } from './net-attempts.ts'
+import { bindLocal, type ConnectOptions, connectFailure, type Destination, isConnected } from './net-connection.ts'
+import { NetHandle } from './net-handle.ts'
+import type { NetSocket } from './net-socket.ts'
+import { allowWriting, attach, stateOf } from './net-socket-state.ts'
 import {
   isIP,
   validateBoolean,
@@ -21,21 +21,6 @@ import {
   validatePort,
   validateString,
 } from './validate.ts'
-
-/** Where to connect, and how. */
-export interface ConnectOptions {
-  host?: string
-  port?: number | string
-  path?: string
-  localAddress?: string
-  localPort?: number
-  family?: number | string
-  hints?: number
-  lookup?: LookupFunction
-  autoSelectFamily?: boolean
-  autoSelectFamilyAttemptTimeout?: number
-  blockList?: { check(address: string, family?: 'ipv4' | 'ipv6'): boolean }
-}
 
 /** What `connect` and `listen` may be called with: options, or a port and a host, or a path; then a listener. */
 export type ConnectArguments = unknown[]
@@ -68,8 +53,6 @@ export const normalizeArgs = (args: readonly unknown[]): Normalized => {
   Object.defineProperty(normalized, NORMALIZED, { value: true })
   return normalized
 }
-
-const UNSPECIFIED = { 4: '0.0.0.0', 6: '::' } as const
 
 /** `socket.connect`. */
 export const connectSocket = (socket: NetSocket, args: ConnectArguments): void => {
@@ -230,34 +213,6 @@ const alternate = (addresses: readonly LookupAddress[]): LookupAddress[] => {
   return sorted
 }
 
-/** Binds where the program wants it. @returns why that failed; null when it did not */
-export const bindLocal = (
-  handle: NetHandle,
-  kind: AddressKind,
-  { localAddress, localPort }: ConnectOptions,
-): CodedError | null => {
-  if (kind === 'path' || (!localAddress && !localPort)) return null
-  const address = localAddress || UNSPECIFIED[kind]
-  const result = handle.bind(kind, address, localPort ?? 0)
-  return result === 0 ? null : endpointException(result, 'bind', address, localPort)
-}
-
-/** What was to be connected from, for an error. */
-const localDetails = ({ localAddress, localPort }: ConnectOptions): string | undefined =>
-  localAddress && localPort ? `${localAddress}:${localPort}` : undefined
-
-/** Why an attempt has failed. */
-export const connectFailure = (
-  status: number,
-  { address, port, kind }: Destination,
-  options: ConnectOptions,
-): CodedError => {
-  const details = localDetails(options)
-  const error = endpointException(status, 'connect', address, kind === 'path' ? undefined : port, details)
-  if (details !== undefined) Object.assign(error, { localAddress: options.localAddress, localPort: options.localPort })
-  return error
-}
-
 const connectTo = (socket: NetSocket, to: Destination, options: ConnectOptions): void => {
   const handle = socket._handle!
   const problem = bindLocal(handle, to.kind, options)
@@ -285,23 +240,4 @@ const afterConnect = (socket: NetSocket, status: number, to: Destination, option
   socket.connecting = false
   socket._sockname = null
   socket.destroy(error)
-}
-
-/** The connection is there: what was asked for while it was not is done, and the program told. */
-export const isConnected = (socket: NetSocket): void => {
-  socket.connecting = false
-  socket._sockname = null
-  socket._unrefTimer()
-  const { noDelay, keepAlive, keepAliveDelay } = stateOf(socket)
-  const handle = socket._handle!
-  if (noDelay) handle.setNoDelay(true)
-  if (keepAlive) handle.setKeepAlive(true, keepAliveDelay)
-  socket.emit('connect')
-  socket.emit('ready')
-  if (!socket.isPaused()) socket.read(0)
-}
-
-/** All attempts are over. */
-export const noneConnected = (socket: NetSocket, errors: readonly CodedError[]): void => {
-  socket.destroy(errors.length === 0 ? connectionTimeout() : attemptsFailed(errors))
 }

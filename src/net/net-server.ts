@@ -1,4 +1,3 @@
-import type { EventEmitter } from 'node:events'
 import {
   type CodedError,
   errnoException,
@@ -11,6 +10,7 @@ import {
 import { isPipeName, normalizeArgs, toNumber } from './net-connect.ts'
 import { type AddressKind, NetHandle } from './net-handle.ts'
 import type { NetSocket } from './net-socket.ts'
+import type { EventEmitter } from './node-types.ts'
 import type { Surroundings } from './platform.ts'
 import type { AddressInfo } from './socket-handle.ts'
 import { validateAbortSignal, validatePort } from './validate.ts'

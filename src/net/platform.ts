@@ -1,8 +1,6 @@
-import type { Buffer } from 'node:buffer'
-import type { EventEmitter } from 'node:events'
-import type { Duplex } from 'node:stream'
 import type { NetContext } from './context.ts'
 import type { LookupFunction } from './dns-types.ts'
+import type { Buffer, Duplex, EventEmitter } from './node-types.ts'
 
 /** Where a callback of a program's runs: in the asynchronous context in which what it belongs to was begun. */
 export interface Scope {

@@ -5,12 +5,13 @@ import { Duplex } from 'node:stream'
 import type { Host } from '../host/host.ts'
 import type { NetContext } from '../net/context.ts'
 import { type NameTable, noNames } from '../net/lookup.ts'
-import { type Modules, moduleMaker } from '../net/modules.ts'
+import { moduleMaker } from '../net/modules.ts'
+import type { Modules } from '../net/node-types.ts'
 import type { Platform } from '../net/platform.ts'
 import { KernelList } from './kernel-list.ts'
 import { NodeContext, programs } from './programs.ts'
 
-export type { Modules } from '../net/modules.ts'
+export type { Modules } from '../net/node-types.ts'
 
 const platform: Platform = {
   EventEmitter,

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import net from 'node:net'
 import type { Micros } from '../core/clock.ts'
-import type { Host } from '../host/host.ts'
+import type { Host, HostOptions } from '../host/host.ts'
 import type { NameTable } from '../net/lookup.ts'
 import type { Outside } from '../sim/driver.ts'
 import { Network, type NetworkOptions } from '../sim/network.ts'
@@ -11,6 +11,8 @@ import { TimerQueue } from './app-timers.ts'
 import { Bridge } from './bridge.ts'
 import { separateFetch } from './http-overlay.ts'
 import { KernelList } from './kernel-list.ts'
+import { modulesFor } from './modules.ts'
+import { NodeHost } from './node-host.ts'
 import { PendingWork } from './pending-work.ts'
 import { install } from './program.ts'
 import { NodeContext, programs } from './programs.ts'
@@ -69,6 +71,14 @@ export class NodeNetwork extends Network {
     this.sandboxes = options.sandboxes ?? []
     install()
     separateFetch()
+  }
+
+  override host(name: string, options: HostOptions = {}): NodeHost {
+    return super.host(name, options) as NodeHost
+  }
+
+  protected override newHost(name: string, options: HostOptions): Host {
+    return new NodeHost(this.world, name, options, (host) => modulesFor(this.contextOf(host)))
   }
 
   /** Runs `body`, and everything that it causes, on a host: its sockets and names are that host's. */

@@ -116,7 +116,7 @@ export class Network {
   host(name: string, options: HostOptions = {}): Host {
     const known = this.hosts.get(name)
     if (known !== undefined) return known
-    const host = new Host(this.world, name, options)
+    const host = this.newHost(name, options)
     host.onResume = () => this.driver?.noteResumed()
     host.onFailure = (process, error) => this.programFailed(process, error)
     host.onPrint = (process, line) => {
@@ -125,6 +125,10 @@ export class Network {
     this.hosts.set(name, host)
     for (const observer of this.observers) observer.hostAdded?.(host)
     return host
+  }
+
+  protected newHost(name: string, options: HostOptions): Host {
+    return new Host(this.world, name, options)
   }
 
   /** Adds a host that forwards packets of both versions. */

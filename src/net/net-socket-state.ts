@@ -1,0 +1,146 @@
+import type { Alarm } from './alarm.ts'
+import { type CodedError, endedByOther, errnoException } from './errors.ts'
+import type { NetHandle, NetHandleUser } from './net-handle.ts'
+import type { NetSocket } from './net-socket.ts'
+import type { Buffer, Duplex } from './node-types.ts'
+import type { Surroundings } from './platform.ts'
+import { UV_EOF } from './uv.ts'
+
+/** What a socket keeps to itself. */
+export class SocketState {
+  readonly surroundings: Surroundings
+  alarm: Alarm | null = null
+  noDelay = false
+  keepAlive = false
+  /** Seconds. */
+  keepAliveDelay = 0
+  bytesRead = 0
+  bytesWritten = 0
+  /** writeQueueSize when a write could not be done at once; 0 when none waits. */
+  lastWriteQueueSize = 0
+  /** Where the option `onread` has reads go, who is told of them, and who gives the next buffer. */
+  buffer: Uint8Array | null = null
+  bufferCallback: ((this: NetSocket, count: number, buffer: Uint8Array) => unknown) | null = null
+  nextBuffer: (() => unknown) | null = null
+  resets = false
+
+  constructor(surroundings: Surroundings) {
+    this.surroundings = surroundings
+  }
+}
+
+export const STATE = Symbol('netglass socket')
+
+/** What a socket keeps to itself. */
+export const stateOf = (socket: NetSocket): SocketState => socket[STATE]
+
+/** The methods of the class that sockets extend. */
+export const duplexOf = (socket: NetSocket): Duplex => socket[STATE].surroundings.platform.Duplex.prototype
+
+export const startReading = (socket: NetSocket): void => {
+  const result = socket._handle!.readStart()
+  if (result) socket.destroy(errnoException(result, 'read'))
+}
+
+export const stopReading = (socket: NetSocket, handle: NetHandle): void => {
+  const result = handle.readStop()
+  if (result !== 0) socket.destroy(errnoException(result, 'read'))
+}
+
+export const startBufferedReading = (socket: NetSocket): void => {
+  const { _handle: handle } = socket
+  if (socket[STATE].buffer !== null && !socket.connecting && handle !== null && !handle.reading) startReading(socket)
+}
+
+/** The other side has ended, and this one may not stay half open: what is written now is an error. */
+const writeAfterEnd = function (this: NetSocket, ...args: unknown[]): boolean {
+  const { write } = duplexOf(this) as unknown as { write: (...args: unknown[]) => boolean }
+  if (!this.writableEnded) return write.apply(this, args)
+  const error: CodedError = endedByOther()
+  const callback = args.find((argument) => typeof argument === 'function') as ((error: Error) => void) | undefined
+  if (callback !== undefined) this[STATE].surroundings.platform.nextTick(callback, error)
+  this.destroy(error)
+  return false
+}
+
+/** What a socket does when the other side has ended. */
+export const followEnd = (socket: NetSocket): void => {
+  socket.on('end', () => {
+    if (!socket.allowHalfOpen) Object.assign(socket, { write: writeAfterEnd })
+  })
+}
+
+/** Lets writes go again where `writeAfterEnd` was in their way. */
+export const allowWriting = (socket: NetSocket): void => {
+  if (Object.hasOwn(socket, 'write')) Reflect.deleteProperty(socket, 'write')
+}
+
+/** What a handle's reads become: chunks of the stream, or calls of `onread`. */
+class SocketUser implements NetHandleUser {
+  private readonly socket: NetSocket
+
+  constructor(socket: NetSocket) {
+    this.socket = socket
+  }
+
+  onRead(count: number, data: ArrayBuffer | null): void {
+    const { socket } = this
+    const handle = socket._handle
+    if (handle === null || count === 0) return
+    socket._unrefTimer()
+    if (count > 0) {
+      if (socket.destroyed) return
+      const wantsMore = data === null ? tellBuffer(socket, handle, count) : socket.push(bufferOf(socket, data))
+      if (!wantsMore && !socket.destroyed && socket._handle === handle) stopReading(socket, handle)
+      return
+    }
+    if (count !== UV_EOF) {
+      socket.destroy(errnoException(count, 'read'))
+      return
+    }
+    socket.push(null)
+    socket.read(0)
+  }
+}
+
+const bufferOf = (socket: NetSocket, data: ArrayBuffer): Buffer => socket[STATE].surroundings.platform.Buffer.from(data)
+
+/** Tells of a read into the program's own buffer. @returns whether it is to go on */
+const tellBuffer = (socket: NetSocket, handle: NetHandle, count: number): boolean => {
+  const state = socket[STATE]
+  const wantsMore = state.bufferCallback!.call(socket, count, state.buffer!) !== false
+  if (state.nextBuffer !== null) {
+    const next = state.nextBuffer()
+    if (next instanceof Uint8Array) {
+      state.buffer = next
+      handle.useBuffer(next)
+    }
+  }
+  return wantsMore
+}
+
+/** Gives a socket its handle. */
+export const attach = (socket: NetSocket, handle: NetHandle): void => {
+  socket._handle = handle
+  handle.user = new SocketUser(socket)
+  const { buffer } = socket[STATE]
+  if (buffer !== null) handle.useBuffer(buffer)
+}
+
+/** What a socket begins with, before it is a stream. */
+export const setUpSocket = (socket: NetSocket, surroundings: Surroundings): SocketState => {
+  const state = new SocketState(surroundings)
+  Object.defineProperty(socket, STATE, { value: state })
+  socket.connecting = false
+  socket._hadError = false
+  socket._parent = null
+  socket._host = null
+  socket._handle = null
+  socket._pendingData = null
+  socket._pendingEncoding = ''
+  socket._sockname = null
+  socket._peername = null
+  socket.server = null
+  socket._server = null
+  return state
+}
