@@ -324,7 +324,8 @@ export class NetSocket extends Parent {
   get bytesWritten(): number {
     const buffered = (this as unknown as { writableBuffer?: { chunk: unknown; encoding: BufferEncoding }[] })
       .writableBuffer
-    if (buffered === undefined) return this._bytesDispatched
+    // On the prototype, which is no stream.
+    if (buffered === undefined) return undefined as unknown as number
     let bytes = this._bytesDispatched
     for (const { chunk, encoding } of buffered) bytes += byteLength(this, chunk, encoding)
     const { _pendingData: data } = this
