@@ -57,7 +57,11 @@ export const queryDns = async (sys: Sys, name: string, type: number): Promise<Dn
 }
 
 /** What an answer says of a name, through its aliases. */
-export const followAliases = (answers: readonly DnsRecord[], name: string, type: number): { owner: string; records: DnsRecord[] } => {
+export const followAliases = (
+  answers: readonly DnsRecord[],
+  name: string,
+  type: number,
+): { owner: string; records: DnsRecord[] } => {
   let owner = name
   for (let left = answers.length; left > 0; left--) {
     const alias = answers.find((record) => record.type === DnsType.CNAME && sameName(record.name, owner))
