@@ -6,24 +6,12 @@ import { emitIcmp, ICMP_TIMESTAMP_LENGTH, IcmpMessage, IcmpType, IcmpUnreachable
 import { type IpHeader, IpProtocol } from '../wire/ip.ts'
 import { parseQuote } from '../wire/quote.ts'
 import { verifyTransportChecksum } from '../wire/transport.ts'
+import { EchoListeners } from './echo.ts'
 import type { NetworkInterface } from './interface.ts'
 import type { IcmpCounters } from './mib.ts'
 import { IcmpError, type TransportProtocol } from './protocol.ts'
 import { acceptRedirect } from './redirect.ts'
 import type { IpStack } from './stack.ts'
-
-/** Who has sent echo requests, and waits for what becomes of them. */
-export interface EchoListener {
-  /**
-   * An answer. `header` and what lies at `start` to `end` of the world's memory are read before this returns.
-   * @param start where the echo's data lies
-   */
-  echoReply(header: IpHeader, sequence: number, start: number, end: number): void
-  /** An ICMP error about the request with this sequence number. */
-  echoError(error: IcmpError, sequence: number): void
-  /** The stack closes. */
-  stop(): void
-}
 
 /** The error as a socket sees it, and whether it ends a connection, by code: Linux's icmp_err_convert. */
 const UNREACHABLE: readonly (readonly [errno: number, hard: boolean])[] = [
@@ -62,24 +50,14 @@ const COUNTERS: Readonly<Record<number, readonly [keyof IcmpCounters, keyof Icmp
 export class IcmpProtocol4 implements TransportProtocol {
   /** The message being written. */
   readonly out = new IcmpMessage()
+  /** Who sends echo requests. */
+  readonly echoes = new EchoListeners()
   private readonly stack: IpStack
   private readonly message = new IcmpMessage()
   private readonly error = new IcmpError()
-  private readonly listeners = new Map<number, EchoListener>()
 
   constructor(stack: IpStack) {
     this.stack = stack
-  }
-
-  /** Gives an identifier's echo replies to `listener`. @returns false when somebody has the identifier */
-  listen(identifier: number, listener: EchoListener): boolean {
-    if (this.listeners.has(identifier)) return false
-    this.listeners.set(identifier, listener)
-    return true
-  }
-
-  unlisten(identifier: number): void {
-    this.listeners.delete(identifier)
   }
 
   /** Counts a message sent. */
@@ -117,7 +95,7 @@ export class IcmpProtocol4 implements TransportProtocol {
         this.answerTimestamp(header, frame, from)
         return
       case IcmpType.EchoReply:
-        this.listeners.get(message.identifier)?.echoReply(header, message.sequence, message.dataStart, message.dataEnd)
+        this.echoes.reply(header, message)
         break
       case IcmpType.Redirect:
         reason = acceptRedirect(from, header, message)
@@ -140,18 +118,14 @@ export class IcmpProtocol4 implements TransportProtocol {
 
   /** An error about an echo of this host, or about its answer to one: the next answer is cut to fit. */
   icmpError(error: IcmpError): void {
-    const { u8, view } = this.stack.world.memory
-    const at = error.transportStart
-    if (u8[at] === IcmpType.EchoReply && error.mtu > 0) {
-      this.stack.updatePathMtu(error.quoted.destination, error.mtu)
-    }
-    if (u8[at] !== IcmpType.Echo) return
-    this.listeners.get(view.getUint16(at + 4))?.echoError(error, view.getUint16(at + 6))
+    const { memory } = this.stack.world
+    const type = memory.u8[error.transportStart]
+    if (type === IcmpType.Echo) this.echoes.error(memory, error)
+    else if (type === IcmpType.EchoReply && error.mtu > 0) this.stack.updatePathMtu(error.quoted.destination, error.mtu)
   }
 
   close(): void {
-    for (const listener of [...this.listeners.values()]) listener.stop()
-    this.listeners.clear()
+    this.echoes.close()
   }
 
   /** Turns an echo into its reply, in place (RFC 1122 section 3.2.2.6). Owns the frame. */

@@ -14,7 +14,7 @@ import {
 import { type IpHeader, IpProtocol } from '../wire/ip.ts'
 import { parseQuote } from '../wire/quote.ts'
 import { verifyTransportChecksum } from '../wire/transport.ts'
-import type { EchoListener } from './icmp.ts'
+import { EchoListeners } from './echo.ts'
 import type { NetworkInterface } from './interface.ts'
 import type { Icmp6Counters } from './mib.ts'
 import { ndpInput } from './ndp.ts'
@@ -44,24 +44,14 @@ const COUNTERS: Readonly<Record<number, readonly [keyof Icmp6Counters, keyof Icm
 export class Icmpv6Protocol implements TransportProtocol {
   /** The message being written. */
   readonly out = new Icmpv6Message()
+  /** Who sends echo requests. */
+  readonly echoes = new EchoListeners()
   private readonly stack: IpStack
   private readonly message = new Icmpv6Message()
   private readonly error = new IcmpError()
-  private readonly listeners = new Map<number, EchoListener>()
 
   constructor(stack: IpStack) {
     this.stack = stack
-  }
-
-  /** Gives an identifier's echo replies to `listener`. @returns false when somebody has the identifier */
-  listen(identifier: number, listener: EchoListener): boolean {
-    if (this.listeners.has(identifier)) return false
-    this.listeners.set(identifier, listener)
-    return true
-  }
-
-  unlisten(identifier: number): void {
-    this.listeners.delete(identifier)
   }
 
   /** Counts a message sent. */
@@ -96,10 +86,8 @@ export class Icmpv6Protocol implements TransportProtocol {
       this.answerEcho(header, frame, from)
       return
     }
-    if (type === Icmpv6Type.EchoReply) {
-      const listener = this.listeners.get(message.identifier)
-      listener?.echoReply(header, message.sequence, message.dataStart, message.dataEnd)
-    } else if (isNdp(type)) reason = ndpInput(from, header)
+    if (type === Icmpv6Type.EchoReply) this.echoes.reply(header, message)
+    else if (isNdp(type)) reason = ndpInput(from, header)
     else if (isMld(type)) reason = stack.mld.input(from, header)
     else if (isIcmpv6Error(type)) reason = this.tell(header)
     if (reason === Drop.none) stack.world.frames.release(frame)
@@ -108,18 +96,15 @@ export class Icmpv6Protocol implements TransportProtocol {
 
   /** An error about an echo of this host, or about its answer to one: the next answer is cut to fit. */
   icmpError(error: IcmpError): void {
-    const { u8, view } = this.stack.world.memory
-    const at = error.transportStart
-    if (u8[at] === Icmpv6Type.EchoReply && error.mtu > 0) {
+    const { memory } = this.stack.world
+    const type = memory.u8[error.transportStart]
+    if (type === Icmpv6Type.EchoRequest) this.echoes.error(memory, error)
+    else if (type === Icmpv6Type.EchoReply && error.mtu > 0)
       this.stack.updatePathMtu(error.quoted.destination, error.mtu)
-    }
-    if (u8[at] !== Icmpv6Type.EchoRequest) return
-    this.listeners.get(view.getUint16(at + 4))?.echoError(error, view.getUint16(at + 6))
   }
 
   close(): void {
-    for (const listener of [...this.listeners.values()]) listener.stop()
-    this.listeners.clear()
+    this.echoes.close()
   }
 
   /** Turns an echo request into its reply, in place (RFC 4443 section 4.2). Owns the frame. */

@@ -5,7 +5,7 @@ import { emitIcmp, ICMP_HEADER, IcmpType } from '../wire/icmp.ts'
 import { emitIcmpv6, Icmpv6Type } from '../wire/icmpv6.ts'
 import { type IpHeader, IpProtocol } from '../wire/ip.ts'
 import type { Destination } from './destination.ts'
-import type { EchoListener } from './icmp.ts'
+import type { EchoListener } from './echo.ts'
 import type { NetworkInterface } from './interface.ts'
 import { SendFlag } from './output.ts'
 import type { IcmpError } from './protocol.ts'
@@ -111,7 +111,7 @@ export class Ping implements EchoListener, TimerOwner {
 
   /** Sends the first request now. @returns false when the identifier is in use */
   start(): boolean {
-    if (this.running || !this.protocol.listen(this.identifier, this)) return false
+    if (this.running || !this.protocol.echoes.add(this.identifier, this)) return false
     this.running = true
     this.stack.world.loop.refresh()
     this.sendNext()
@@ -125,7 +125,7 @@ export class Ping implements EchoListener, TimerOwner {
     const { timers } = this.stack.world.loop
     timers.cancel(this.sending)
     timers.cancel(this.waiting)
-    this.protocol.unlisten(this.identifier)
+    this.protocol.echoes.remove(this.identifier)
   }
 
   onTimer(kind: number): void {

@@ -1,7 +1,7 @@
 import { Errno } from '../core/errno.ts'
 import type { Frame } from '../core/frame.ts'
 import type { Destination } from '../ip/destination.ts'
-import type { EchoListener } from '../ip/icmp.ts'
+import type { EchoListener } from '../ip/echo.ts'
 import type { IcmpError } from '../ip/protocol.ts'
 import { Drop } from '../wire/drop.ts'
 import { ICMP_HEADER, IcmpType } from '../wire/icmp.ts'
@@ -63,7 +63,7 @@ export class PingSocket extends PacketSocket implements EchoListener {
     const start = wanted || this.layer.random.below(IDENTIFIERS)
     for (let i = 0; i < (wanted === 0 ? IDENTIFIERS : 1); i++) {
       const identifier = (start + i) % IDENTIFIERS
-      if (identifier === 0 || !this.messages.listen(identifier, this)) continue
+      if (identifier === 0 || !this.messages.echoes.add(identifier, this)) continue
       this.localPort = identifier
       this.isListed = true
       return true
@@ -146,7 +146,7 @@ export class PingSocket extends PacketSocket implements EchoListener {
   }
 
   protected override release(): void {
-    if (this.isListed) this.messages.unlisten(this.localPort)
+    if (this.isListed) this.messages.echoes.remove(this.localPort)
     this.isListed = false
     super.release()
   }
