@@ -146,7 +146,10 @@ export class Network {
     return added
   }
 
-  /** Joins two hosts or switches by a cable. Times in milliseconds, rates in bits a second. */
+  /**
+   * Joins two hosts or switches by a cable. Times in milliseconds, rates in bits a second.
+   * @throws TypeError for what no link can be, or an address that is none
+   */
   link<A extends NetworkNode, B extends NetworkNode>(
     a: A,
     b: B,
@@ -175,10 +178,14 @@ export class Network {
   private nextAddresses(a: NetworkNode, b: NetworkNode): [string, string] {
     const index = this.links.length
     const lan = this.lanOf(a, index) ?? this.lanOf(b, index)
-    if (lan === undefined) return [`10.0.${index}.1/24`, `10.0.${index}.2/24`]
+    if (lan === undefined) return [`${subnet(index)}.1/24`, `${subnet(index)}.2/24`]
     // Two switches that are joined are one network from then on.
     if (a instanceof Switch && b instanceof Switch) this.switched.set(b, lan)
-    const address = a instanceof Switch && b instanceof Switch ? '' : `10.0.${lan.index}.${++lan.hosts}/24`
+    if (a instanceof Switch && b instanceof Switch) return ['', '']
+    if (lan.hosts === MOST_HOSTS) {
+      throw new TypeError(`${subnet(lan.index)}.0/24 has no address left for another host: give the link its addresses`)
+    }
+    const address = `${subnet(lan.index)}.${++lan.hosts}/24`
     return [address, address]
   }
 
@@ -343,6 +350,12 @@ export class Network {
     for (const { cable } of this.links) cable.setDown(true)
   }
 }
+
+/** Hosts in an IPv4 network with a prefix of 24 bits. */
+const MOST_HOSTS = 254
+
+/** The first three bytes of the network that the link of this number has. */
+const subnet = (index: number): string => `10.${index >>> 8}.${index & 0xff}`
 
 class Appointment implements TimerOwner {
   private readonly timer = new Timer(this, 0)

@@ -256,3 +256,30 @@ it('puts the same bytes on the wire for the same seed, on every machine', async 
   // Whatever changes what is sent changes this: then it is to be replaced by what the test says.
   expect(one).toBe('01028780cd459b6b')
 })
+
+describe('addresses of a network with many links', () => {
+  const addressesOf = (host: Host): string[] =>
+    host.ip.interfaces
+      .flatMap(({ addresses }) => addresses.map(({ address }) => `${address}`))
+      .filter((a) => a.includes('.'))
+
+  it('go on behind the 256th link', () => {
+    const network = new Network()
+    const hub = network.host('hub')
+    for (let i = 0; i < 257; i++) network.link(hub, network.host(`h${i}`))
+    expect(addressesOf(network.host('h255'))).toEqual(['127.0.0.1', '10.0.255.2'])
+    expect(addressesOf(network.host('h256'))).toEqual(['127.0.0.1', '10.1.0.2'])
+    network.close()
+  })
+
+  it('are no more than a switch has room for', () => {
+    const network = new Network()
+    const lan = network.switch('lan')
+    for (let i = 0; i < 254; i++) network.link(network.host(`h${i}`), lan)
+    expect(addressesOf(network.host('h253'))).toEqual(['127.0.0.1', '10.0.0.254'])
+    expect(() => network.link(network.host('h254'), lan)).toThrow(
+      '10.0.0.0/24 has no address left for another host: give the link its addresses',
+    )
+    network.close()
+  })
+})
