@@ -1,5 +1,7 @@
+import { policyLabel } from '../ip/select.ts'
 import type { Sockaddr } from '../socket/address.ts'
 import * as C from '../socket/constants.ts'
+import { inet_aton, inet_ntoa } from '../socket/inet-text.ts'
 import { type IpAddress, parseIpAddress } from '../wire/address.ts'
 import { type DnsRecord, DnsType, reverseName, sameName } from '../wire/dns.ts'
 import { protocolName, protocolNumber, serviceName, servicePort } from '../wire/service-names.ts'
@@ -194,7 +196,9 @@ const lookUp = async (sys: Sys, node: string, family: number, flags: number): Pr
 /** An address in a text, with its zone; null for a name. */
 const readLiteral = (sys: Sys, text: string): Candidate | null => {
   const [address = '', zone] = text.split('%')
-  const ip = parseIpAddress(address)
+  // Of IPv4 also the forms of inet_aton(3), 10.1 and 0x7f.1, as glibc takes them.
+  const number = /[:\s]/.test(address) ? null : inet_aton(address)
+  const ip = parseIpAddress(number === null ? address : inet_ntoa(number))
   if (ip === undefined || (zone !== undefined && ip.isIpv4)) return null
   const scope = zone === undefined ? 0 : sys.process.host.sockets.zoneIndex(zone)
   return zone !== undefined && scope === 0 ? null : candidate(ip, scope)
@@ -240,24 +244,30 @@ const worst = (outcomes: readonly DnsOutcome[]): EaiCode => {
   return kinds.includes('failed') ? 'EAI_FAIL' : 'EAI_NONAME'
 }
 
-/** Those that can be reached first, then by RFC 6724's precedence (section 2.1); else in the order in which they came. */
+/**
+ * Those that can be reached first, then those for which there is a source of the same kind, then by precedence
+ * (RFC 6724 section 6, rules 1, 5 and 6); else in the order in which they came.
+ */
 const sortAddresses = (sys: Sys, addresses: readonly Candidate[]): Candidate[] => {
   const { host } = sys.process
-  const unreachable = ({ ip, scope }: Candidate): number =>
-    Number(typeof host.ip.resolve(ip, null, scope === 0 ? null : host.ip.interfaceAt(scope)) === 'number')
+  const rank = ({ ip, scope }: Candidate): number => {
+    const route = host.ip.resolve(ip, null, scope === 0 ? null : host.ip.interfaceAt(scope))
+    if (typeof route === 'number') return UNREACHABLE
+    return policyLabel(route.source) === policyLabel(ip) ? 0 : 1
+  }
   return addresses
-    .map((address) => ({ address, unreachable: unreachable(address) }))
-    .sort((a, b) => a.unreachable - b.unreachable || precedence(b.address.ip) - precedence(a.address.ip))
+    .map((address) => ({ address, rank: rank(address) }))
+    .sort((a, b) => a.rank - b.rank || precedence(b.address.ip) - precedence(a.address.ip))
     .map(({ address }) => address)
 }
 
+const UNREACHABLE = 2
+
+/** As glibc's table has it unless gai.conf(5) says otherwise: that of RFC 3484 section 2.1. */
 const precedence = (ip: IpAddress): number => {
-  if (ip.isIpv4) return 35
+  if (ip.isIpv4) return 10
   if (ip.isLoopback) return 50
-  const top = ip.w0 >>> 0
-  if (top >>> 16 === 0x2002) return 30
-  if (top === 0x2001_0000) return 5
-  return top >>> 25 === 0x7e ? 3 : 40
+  return ip.w0 >>> 16 === 0x2002 ? 30 : 40
 }
 
 /**

@@ -35,7 +35,7 @@ export const inet_pton = (family: number, text: string): Uint8Array | null => {
   return bytes
 }
 
-/** inet_ntop(3). @returns null for bytes that are no address of the family */
+/** inet_ntop(3), with IPv4-compatible addresses as glibc writes them. @returns null for bytes that are no address of the family */
 export const inet_ntop = (family: number, bytes: Uint8Array): string | null => {
   const length = family === C.AF_INET ? 4 : family === C.AF_INET6 ? 16 : -1
   if (bytes.length !== length) return null
@@ -43,15 +43,17 @@ export const inet_ntop = (family: number, bytes: Uint8Array): string | null => {
   const view = new DataView(bytes.buffer, bytes.byteOffset, 16)
   const [w0, w1, w2, w3] = [0, 4, 8, 12].map((at) => view.getInt32(at)) as [number, number, number, number]
   const address = new IpAddress(w0, w1, w2, w3)
+  if (w0 === 0 && w1 === 0 && w2 === 0 && w3 >>> 16 !== 0) return `::${inet_ntoa(w3)}`
   return address.isIpv4 ? `::ffff:${address}` : address.toString()
 }
 
 /**
  * inet_aton(3): one to four numbers, decimal, octal (0…) or hexadecimal (0x…); the last one fills what is left.
+ * What stands behind a blank is not read.
  * @returns the address as a number in host order; null for what is no address
  */
 export const inet_aton = (text: string): number | null => {
-  const parts = text.split('.')
+  const parts = text.split(/[ \t\n\v\f\r]/, 1)[0]!.split('.')
   if (parts.length > 4) return null
   const numbers = parts.map(readNumber)
   const last = numbers.pop()!

@@ -50,16 +50,16 @@ class Crowd {
 }
 
 describe('the SYN queue (tcp_max_syn_backlog, listen(2))', () => {
-  it('holds as many half-open connections as the backlog says; without SYN cookies more are dropped', () => {
+  it('holds as many half-open connections as the backlog says and one more; without SYN cookies more are dropped', () => {
     const crowd = new Crowd(3, { tcp_syncookies: 0 })
-    expect([1, 2, 3].map((port) => crowd.syn(port).length)).toEqual([1, 1, 1])
-    expect(crowd.syn(4)).toEqual([])
-    expect(crowd.requests).toBe(3)
+    expect([1, 2, 3, 4].map((port) => crowd.syn(port).length)).toEqual([1, 1, 1, 1])
+    expect(crowd.syn(5)).toEqual([])
+    expect(crowd.requests).toBe(4)
     expect(crowd.s.dropped('tcp-syn-queue-full')).toBe(1)
     expect(crowd.s.count('tcpExt.ListenDrops')).toBe(1)
     // One goes on, and there is room.
     crowd.third(2)
-    expect(crowd.syn(4)).toEqual(['SA'])
+    expect(crowd.syn(5)).toEqual(['SA'])
   })
 
   it('without SYN cookies, keeps a quarter of tcp_max_syn_backlog free', () => {

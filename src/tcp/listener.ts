@@ -91,8 +91,8 @@ export class TcpListener {
       const limit = settings.tcp_max_syn_backlog
       if (limit - this.requests < limit >> 2) return true
     }
-    // One at least: with cookies, Linux takes connections in even where the backlog is 0.
-    return this.requests >= Math.max(this.backlog, settings.tcp_syncookies === 0 ? 0 : 1)
+    // As many as the backlog and one more, as Linux takes them: one at least.
+    return this.requests > this.backlog
   }
 
   /** A segment arrives that no connection and no half-open one has claimed. @returns as `receiveSegment` does */

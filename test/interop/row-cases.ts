@@ -14,6 +14,10 @@ const BOTH = 'host a; netstat; host b; netstat'
 export const ROWS: readonly Case[] = Object.entries({
   // A and B.
   descriptors: `${ACCEPTED}; d = dup x; close x; ${BOTH}; host a; send d 5; host b; recv y 9; host a; close d; wait 60; ${BOTH}`,
+  'fd-limit': `${LISTEN}; host a; p = socket AF_INET SOCK_STREAM; connect p 10.9.0.2:80; q = socket AF_INET SOCK_STREAM; connect q 10.9.0.2:80; r = socket AF_INET SOCK_STREAM; connect r 10.9.0.2:80
+    host b; leave 1; c = accept l; d = accept l; ss -ltn; e = socket AF_INET SOCK_STREAM; g = dup l; poll l POLLIN; close c; d = accept l; ss -ltn; h = accept l; rlimit 100; h = accept l; ss -ltn; fcntl l F_SETFL O_NONBLOCK; i = accept l`,
+  pipes: `host a; r w = pipe; write w 5; read r 9; poll r 0x7fff; poll w 0x7fff; ioctl r FIONREAD; write w 70000; ioctl r FIONREAD; close w; read r 100000; read r 1; poll r 0x7fff; p q = pipe2 O_NONBLOCK; read p 1; close p; write q 1; poll q 0x7fff
+    u v = socketpair AF_UNIX SOCK_STREAM; write u 5; read v 3; read v 9; shutdown u SHUT_WR; read v 1; write v 4; read u 9; close v; write u 1; read u 1`,
   domains: `host a; s = socket AF_UNIX SOCK_STREAM; bind s @s; listen s 5; netstat -xa; netstat -x; netstat -xl; ss -xan; ss -xl; c = socket AF_UNIX SOCK_STREAM; connect c @s
     netstat -xa; ss -xan; ss -x; send c 30; d = accept s; netstat -xa; ss -xa; ss -xn; p q = socketpair AF_UNIX SOCK_DGRAM; send p 40; u = socket AF_UNIX SOCK_SEQPACKET; bind u @u; listen u 3
     v = socket AF_UNIX SOCK_DGRAM; bind v @; connect v @; netstat -xan; ss -xa; ss -xln; close c; netstat -xa; ss -xa; close s; netstat -xa; ss -xan`,
@@ -27,7 +31,7 @@ export const ROWS: readonly Case[] = Object.entries({
   'early-data': `${LISTEN}; ${CONNECT}; send x 100; ${BOTH}; host b; y = accept l; netstat; recv y 200; netstat`,
   refused: `host b; l = socket AF_INET SOCK_STREAM; bind l 0.0.0.0:80; ${CONNECT}; getsockopt x SOL_SOCKET SO_ERROR; connect x 10.9.0.2:81; ${BOTH}`,
   'connect-timeout': `host a; sysctl net.ipv4.tcp_syn_retries 1; sysctl net.ipv4.tcp_syn_linear_timeouts 0; cut
-    x = socket AF_INET SOCK_STREAM|SOCK_NONBLOCK; connect x 10.9.0.2:80; netstat; wait 2500; getsockopt x SOL_SOCKET SO_ERROR; netstat; wait 1500; getsockopt x SOL_SOCKET SO_ERROR; netstat`,
+    x = socket AF_INET SOCK_STREAM|SOCK_NONBLOCK; connect x 10.9.0.2:80; netstat; wait 1500; getsockopt x SOL_SOCKET SO_ERROR; netstat; wait 2500; getsockopt x SOL_SOCKET SO_ERROR; netstat`,
   'nonblocking-connect': `${LISTEN}; host b; cut; host a; x = socket AF_INET SOCK_STREAM|SOCK_NONBLOCK; connect x 10.9.0.2:80; poll x POLLOUT; connect x 10.9.0.2:80
     host b; join; host a; wait 2500; poll x POLLOUT; getsockopt x SOL_SOCKET SO_ERROR; connect x 10.9.0.2:80; connect x 10.9.0.2:80`,
   'simultaneous-open': `host b; sysctl net.ipv4.tcp_syn_linear_timeouts 0; cut; y = socket AF_INET SOCK_STREAM|SOCK_NONBLOCK; bind y 10.9.0.2:6000
@@ -36,6 +40,8 @@ export const ROWS: readonly Case[] = Object.entries({
   'two-queues': `host b; l = socket AF_INET SOCK_STREAM; bind l 0.0.0.0:80; listen l 1; ss -ltn; host a; p = socket AF_INET SOCK_STREAM; connect p 10.9.0.2:80; host b; ss -ltn
     host a; q = socket AF_INET SOCK_STREAM; connect q 10.9.0.2:80; host b; ss -ltn; host a; r = socket AF_INET SOCK_STREAM|SOCK_NONBLOCK; connect r 10.9.0.2:80; poll r POLLOUT
     host b; ss -ltn; c = accept l; ss -ltn; host a; wait 2500; poll r POLLOUT; host b; ss -ltn`,
+  'synack-lost': `host b; sysctl net.ipv4.tcp_synack_retries 1; cut; ${LISTEN}; host a; sysctl net.ipv4.tcp_syn_retries 1; sysctl net.ipv4.tcp_syn_linear_timeouts 0; x = socket AF_INET SOCK_STREAM|SOCK_NONBLOCK; bind x 10.9.0.1:7000; connect x 10.9.0.2:80
+    netstat; host b; netstat; ss -ltn; wait 3600; netstat; host a; getsockopt x SOL_SOCKET SO_ERROR; netstat`,
   'accept-errors': `${LISTEN}; fcntl l F_SETFL O_NONBLOCK; c = accept l; ${CONNECT}; setsockopt x SOL_SOCKET SO_LINGER linger:1,0; host b; poll l POLLIN; host a; close x; host b; poll l POLLIN
     ss -ltn; c = accept l; recv c 5; c = accept l; c = accept l SOCK_NONBLOCK|SOCK_CLOEXEC`,
   'close-first': `${ACCEPTED}; host b; shutdown y SHUT_WR; wait 60; ${BOTH}; host a; recv x 10; close x; wait 60; ${BOTH}`,
@@ -53,6 +59,8 @@ export const ROWS: readonly Case[] = Object.entries({
   'linger 0': `${ACCEPTED}; send x 100; setsockopt x SOL_SOCKET SO_LINGER linger:1,0; close x; ${BOTH}; host b; recv y 200; recv y 10`,
   'close-unread': `${ACCEPTED}; send x 100; host b; close y; ${BOTH}; host a; recv x 10; getsockopt x SOL_SOCKET SO_ERROR; netstat`,
   'write-to-closed': `${ACCEPTED}; host b; close y; wait 60; ${BOTH}; host a; send x 5; ${BOTH}; host a; send x 5 MSG_NOSIGNAL; recv x 5; poll x 0x7fff`,
+  'lost-on-close': `${ACCEPTED}; cut; send x 1000; send x 500; netstat; shutdown x SHUT_WR; close x; ${BOTH}; poll y 0x7fff; recv y 10`,
+  'half-open': `${ACCEPTED}; send x 100; host b; recv y 200; cut; setsockopt y SOL_SOCKET SO_LINGER linger:1,0; close y; close l; join; ${BOTH}; host a; poll x 0x7fff; send x 50; wait 50; ${BOTH}; host a; poll x 0x7fff; recv x 10; recv x 10; send x 1 MSG_NOSIGNAL`,
   'stuck-close-wait': `host a; sysctl net.ipv4.tcp_fin_timeout 1; ${ACCEPTED}; close x; wait 60; ${BOTH}; host a; wait 1600; ${BOTH}; host b; send y 5; recv y 5; send y 5; ${BOTH}`,
   // D.
   'three-queues': `host b; l = socket AF_INET SOCK_STREAM; bind l 0.0.0.0:80; listen l 5; ${CONNECT}; host b; y = accept l; host a; send x 1000; send x 2000; send x 5000; wait 50

@@ -12,6 +12,7 @@ import type { Sockaddr } from '../../src/socket/address.ts'
 import * as C from '../../src/socket/constants.ts'
 import type { EpollEvent } from '../../src/socket/epoll.ts'
 import type { OptionValue } from '../../src/socket/socket-options.ts'
+import { ip, parseMac } from '../../src/wire/address.ts'
 import { ADDRESSES, type Argument, HOSTS, SETTINGS, type Step } from './script.ts'
 
 /** Milliseconds after which a call counts as one that blocks. */
@@ -43,6 +44,9 @@ export const runOnHost = async (
   }
 }
 
+const MACS = { a: parseMac('02:00:00:00:00:0a')!, b: parseMac('02:00:00:00:00:0b')! } as const
+const bare = (prefix: string): string => prefix.split('/')[0]!
+
 type Outcome = number | string | object
 
 /** A host with one process that makes the calls; or two, of which one has the word. */
@@ -66,7 +70,11 @@ class ScriptHost {
         ['b', this.cable.b],
       ] as const) {
         const host = network.host(name, { sysctl })
-        host.addInterface('eth0', port, [...HOSTS[name]])
+        const iface = host.addInterface('eth0', port, [...HOSTS[name]], { mac: MACS[name] })
+        // As on the kernel: nobody has to be asked for an address.
+        const other = name === 'a' ? 'b' : 'a'
+        host.ip.arp.setPermanent(iface, ip(bare(HOSTS[other][0])), MACS[other])
+        host.ip.nd.setPermanent(iface, ip(bare(HOSTS[other][1])), MACS[other])
         this.boot(name, host)
       }
       this.hostCall('a')
@@ -195,6 +203,13 @@ class ScriptHost {
   protected rlimitCall(count: number): number {
     this.sys.setrlimit(count)
     return 0
+  }
+
+  /** So many more descriptors can be had. */
+  protected async leaveCall(count: number): Promise<number> {
+    const fd = this.sys.dup(0)
+    await this.sys.close(fd)
+    return this.rlimitCall(fd + count)
   }
 
   protected nullCall(): number {
