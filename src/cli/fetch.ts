@@ -27,7 +27,7 @@ export const addFetchCommand = (program: Command): void => {
     .action((url: string, options: FetchOptions) => fetchUrl(url, options))
 }
 
-/** The parts of a URL that names an address: there is no resolver yet to ask for names. */
+/** The parts of a URL that names an address: a stack of its own has no name server that it could ask. */
 const parseUrl = (text: string): { address: string; family: number; port: number; path: string; host: string } => {
   let url: URL
   try {
