@@ -1,13 +1,8 @@
 import fc from 'fast-check'
 import { describe, it } from 'vitest'
 import { checkConnection } from '../../test/support/invariants.ts'
-import {
-  type BenchState,
-  type EstablishedOptions,
-  inState,
-  type SegmentSpec,
-  type TcpBench,
-} from '../../test/support/tcp.ts'
+import { type BenchState, type EstablishedOptions, inState, type TcpBench } from '../../test/support/tcp.ts'
+import type { SegmentSpec } from '../../test/support/tcp-wire.ts'
 import { seconds } from '../core/clock.ts'
 import { FrameChecksum } from '../core/frame.ts'
 import { TcpConnection } from './connection.ts'

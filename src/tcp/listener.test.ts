@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { established, type SegmentSpec, TcpBench } from '../../test/support/tcp.ts'
+import { established, TcpBench } from '../../test/support/tcp.ts'
+import type { SegmentSpec } from '../../test/support/tcp-wire.ts'
 import { ms, seconds } from '../core/clock.ts'
 import { Readiness } from '../core/readiness.ts'
 import { BufferLock, Nagle, type TcpOptions } from './connection.ts'

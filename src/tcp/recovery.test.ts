@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { type EstablishedOptions, established, type SentSegment, type TcpBench } from '../../test/support/tcp.ts'
+import { type EstablishedOptions, established, type TcpBench } from '../../test/support/tcp.ts'
+import type { SentSegment } from '../../test/support/tcp-wire.ts'
 import { ms } from '../core/clock.ts'
 import { CaState } from './congestion/state.ts'
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { type SegmentSpec, TcpBench } from '../../test/support/tcp.ts'
+import { TcpBench } from '../../test/support/tcp.ts'
+import type { SegmentSpec } from '../../test/support/tcp-wire.ts'
 import { MINUTE, ms, seconds } from '../core/clock.ts'
 import { Feature } from './connection.ts'
 import type { TcpSettings } from './settings.ts'

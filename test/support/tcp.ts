@@ -6,7 +6,7 @@ import { World } from '../../src/core/world.ts'
 import type { Destination } from '../../src/ip/destination.ts'
 import type { NetworkInterface } from '../../src/ip/interface.ts'
 import { IpStack } from '../../src/ip/stack.ts'
-import type { FrameTap, LinkFeatures, LinkPort, LinkUser } from '../../src/link/port.ts'
+import type { LinkFeatures } from '../../src/link/port.ts'
 import { SocketSettings } from '../../src/socket/layer.ts'
 import { TcpDemux } from '../../src/socket/tcp-demux.ts'
 import { closeConnection, shutdownSend } from '../../src/tcp/close.ts'
@@ -36,90 +36,12 @@ import {
   tcpOptionsLength,
 } from '../../src/wire/tcp.ts'
 import { hex, toHex } from './hex.ts'
+import { flagsOf, flagsText, type SegmentSpec, type SentSegment, TestPort } from './tcp-wire.ts'
 
 /**
  * A TCP with nothing around it: one host whose only link ends in the test, which plays the peer. Sequence numbers are
  * relative to each side's SYN, as packetdrill writes them: a side's SYN is 0, its first byte 1.
  */
-
-/** A segment as a test writes it. */
-export interface SegmentSpec {
-  /** Of S F R P A U E W: SYN FIN RST PSH ACK URG ECE CWR. */
-  flags: string
-  seq?: number
-  ack?: number
-  /** The header's field, not scaled. */
-  window?: number
-  /** Data, or how many bytes of it. */
-  payload?: string | number
-  urgent?: number
-  mss?: number
-  windowScale?: number
-  sackPermitted?: boolean
-  /** SACK blocks, relative. */
-  sack?: [number, number][]
-  timestamps?: { value?: number; echo?: number }
-  /** Fast open's cookie as hexadecimal digits, '' to ask for one; behind a `~` in the experimental form. */
-  fastOpen?: string
-  /** ECN field of the IP header. */
-  ecn?: number
-  /** Spoils the checksum. */
-  badChecksum?: boolean
-}
-
-/** A segment that was sent, in the same terms. */
-export interface SentSegment {
-  flags: string
-  seq: number
-  ack: number
-  window: number
-  payload: string
-  length: number
-  urgent: number
-  mss: number
-  windowScale: number
-  sackPermitted: boolean
-  sack: [number, number][]
-  timestamps?: { value: number; echo: number }
-  fastOpen?: string | undefined
-  ecn: number
-  /** When it left: microseconds since the test began. */
-  at: number
-}
-
-const FLAGS: [string, number][] = [
-  ['S', TcpFlag.Syn],
-  ['F', TcpFlag.Fin],
-  ['R', TcpFlag.Rst],
-  ['P', TcpFlag.Psh],
-  ['A', TcpFlag.Ack],
-  ['U', TcpFlag.Urg],
-  ['E', TcpFlag.Ece],
-  ['W', TcpFlag.Cwr],
-]
-
-const flagsOf = (text: string): number =>
-  FLAGS.reduce((bits, [name, bit]) => (text.includes(name) ? bits | bit : bits), 0)
-const flagsText = (bits: number): string => FLAGS.map(([name, bit]) => ((bits & bit) !== 0 ? name : '')).join('')
-
-/** The end of the link that the test holds. */
-class TestPort implements LinkPort {
-  readonly features: LinkFeatures
-  readonly carrier = true
-  user: LinkUser | null = null
-  readonly taps: FrameTap[] = []
-  readonly sent: { frame: Frame; at: number }[] = []
-  private readonly clock: VirtualClock
-
-  constructor(features: LinkFeatures, clock: VirtualClock) {
-    this.features = features
-    this.clock = clock
-  }
-
-  send(frame: Frame): void {
-    this.sent.push({ frame, at: this.clock.now() })
-  }
-}
 
 export interface BenchOptions {
   ipv6?: boolean
