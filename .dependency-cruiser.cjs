@@ -14,6 +14,7 @@ const LAYERS = [
   'lab',
   'packetdrill',
   'net',
+  'browser',
   'gateway',
   'node',
   'cli',
@@ -43,13 +44,13 @@ module.exports = {
       comment: 'The stack runs in a browser: only src/node and src/cli know Node.',
       severity: 'error',
       // Node's types, which weigh nothing.
-      from: { path: '^src/', pathNot: `^src/(node|cli)/|^src/net/node-types\\.ts$|${TESTS}` },
+      from: { path: '^src/', pathNot: `^src/(browser|node|cli)/|^src/net/node-types\\.ts$|${TESTS}` },
       to: { dependencyTypes: ['core'] },
     },
     {
       name: 'the-core-has-no-dependencies',
       severity: 'error',
-      from: { path: '^src/', pathNot: `^src/(node|cli)/|${TESTS}` },
+      from: { path: '^src/', pathNot: `^src/(browser|node|cli)/|${TESTS}` },
       to: { dependencyTypes: ['npm', 'npm-dev', 'npm-optional', 'npm-peer', 'npm-no-pkg'] },
     },
   ],

@@ -1,5 +1,11 @@
+// biome-ignore lint/suspicious/noTsIgnore: see below
+/** @ts-ignore */
 export type { Buffer } from 'node:buffer'
+// biome-ignore lint/suspicious/noTsIgnore: see below
+/** @ts-ignore */
 export type { EventEmitter } from 'node:events'
+// biome-ignore lint/suspicious/noTsIgnore: see below
+/** @ts-ignore */
 export type { Duplex } from 'node:stream'
 
 /** The modules' types, which are Node's own. Whoever uses them has @types/node; for others they are of any type. */

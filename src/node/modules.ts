@@ -63,8 +63,14 @@ export const createModules = (host: Host, options: ModuleOptions = {}): HostModu
 /** Those that are always of one program, whoever calls. */
 export const modulesFor = (context: NetContext): Modules => makeModules(() => context)
 
-const newContext = (host: Host, { name = 'node', names = noNames, onActive }: ModuleOptions): NodeContext =>
-  new NodeContext(host, name, { names, kernel: new KernelList(), ...(onActive === undefined ? {} : { onActive }) })
+const newContext = (host: Host, { name = 'node', names = noNames, onActive }: ModuleOptions): NodeContext => {
+  const schedule = (run: () => void): void => {
+    host.resumed()
+    setImmediate(run)
+  }
+  const active = onActive === undefined ? {} : { onActive }
+  return new NodeContext(host, name, { names, kernel: new KernelList(), schedule, ...active })
+}
 
 /** Makes `netglass/net` and its like, where no other host was chosen, those of a new program of `host`; null for none. */
 export const setDefaultHost = (host: Host | null, options: ModuleOptions = {}): void => {
