@@ -38,10 +38,13 @@ afterAll(() => browser?.close())
 type PageTests = Record<string, (...args: unknown[]) => Promise<unknown>>
 
 const run = (name: string, ...given: unknown[]): Promise<unknown> =>
-  page.evaluate(([test, args]) => {
-    const { netglassTests } = globalThis as unknown as { netglassTests: PageTests }
-    return netglassTests[test as string]!(...(args as unknown[]))
-  }, [name, given] as const)
+  page.evaluate(
+    ([test, args]) => {
+      const { netglassTests } = globalThis as unknown as { netglassTests: PageTests }
+      return netglassTests[test as string]!(...(args as unknown[]))
+    },
+    [name, given] as const,
+  )
 
 describe('netglass/net in Chromium', () => {
   it('serves a page from one host to another', async () => {
