@@ -42,5 +42,6 @@ export class NetContext {
     this.process.exit(0)
     for (const helper of this.helpers) helper.exit(0)
     for (const handle of [...this.handles]) handle.hangUp()
+    this.events.isEnded = true
   }
 }

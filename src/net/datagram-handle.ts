@@ -30,6 +30,7 @@ export class DatagramHandle extends SocketHandle {
   }
 
   bind(family: 4 | 6, address: Sockaddr, flags: number): number {
+    if (this.isMute) return 0
     if (this.isClosing) return -Errno.EBADF
     if (this.socket === null) {
       const opened = this.create(family === 4 ? C.AF_INET : C.AF_INET6, C.SOCK_DGRAM)

@@ -18,6 +18,8 @@ export class EventQueue {
   private position = 0
   private scheduled = false
   private active = 0
+  /** Is the program over? What it makes from now on, while it does not know, hears of nothing. */
+  isEnded = false
 
   constructor(platform: EventPlatform) {
     this.platform = platform
@@ -35,7 +37,7 @@ export class EventQueue {
 
   /** Gives `handle` a turn soon. */
   post(handle: Handle): void {
-    if (handle.posted) return
+    if (handle.posted || handle.isMute) return
     handle.posted = true
     this.ready.push(handle)
     this.schedule()
@@ -86,6 +88,8 @@ export abstract class Handle extends Waiter {
   readonly events: EventQueue
   /** Is it in the queue? */
   posted = false
+  /** Was it made when its program was over? Then its calls succeed, and nothing comes of them. */
+  readonly isMute: boolean
   private referenced = true
   private working = false
   private counted = false
@@ -93,6 +97,7 @@ export abstract class Handle extends Waiter {
   constructor(events: EventQueue) {
     super(0xffff)
     this.events = events
+    this.isMute = events.isEnded
   }
 
   /** Does what there is to do, and tells the program. */

@@ -86,6 +86,7 @@ export class StreamHandle extends SocketHandle {
   /** That the address is in use is told by `listen` or `connect`. @param v6only for AF_INET6 */
   bind(domain: number, address: Sockaddr, v6only = false): number {
     if (this.isClosing) return -Errno.EINVAL
+    if (this.isMute) return 0
     const opened = this.obtain(domain)
     if (opened !== 0) return opened
     const socket = this.socket!
@@ -100,6 +101,7 @@ export class StreamHandle extends SocketHandle {
 
   listen(domain: number, backlog: number): number {
     if (this.isClosing) return -Errno.EINVAL
+    if (this.isMute) return 0
     if (this.delayed !== 0) return this.delayed
     const opened = this.obtain(domain)
     if (opened !== 0) return opened
@@ -112,6 +114,7 @@ export class StreamHandle extends SocketHandle {
 
   connect(domain: number, address: Sockaddr): number {
     if (this.isClosing) return -Errno.EINVAL
+    if (this.isMute) return 0
     if (this.connecting) return -Errno.EALREADY
     if (this.delayed === 0) {
       const opened = this.obtain(domain)

@@ -1,11 +1,9 @@
 import { syncBuiltinESMExports } from 'node:module'
 import net from 'node:net'
-import timers from 'node:timers'
-import promises from 'node:timers/promises'
-import { promisify } from 'node:util'
 import { MILLISECOND, type Micros } from '../core/clock.ts'
-import { AppTimer, native, TimerQueue } from './app-timers.ts'
+import { TimerQueue } from './app-timers.ts'
 import { socketTimeout } from './socket-timeout.ts'
+import { dispatchTimers } from './timer-functions.ts'
 
 /** Where virtual time comes from. */
 export interface TimeSource {
@@ -37,9 +35,6 @@ export class AppTime {
     TimerQueue.installed = queue
     const places = [...new Set([globalThis, ...sandboxes])] as unknown as Globals[]
     for (const place of places) this.installIn(place)
-    this.replaceTimers(timers as unknown as Globals)
-    this.replace(promises as unknown as Globals, this.promises())
-    this.replace(promises.scheduler as unknown as Globals, { wait: this.sleep.bind(this) })
     const { prototype } = net.Socket
     this.replace(prototype as unknown as Globals, { setTimeout: socketTimeout(prototype.setTimeout) })
     // Those who import from `node:timers` and the like by name are to have these, too.
@@ -58,29 +53,12 @@ export class AppTime {
   }
 
   private installIn(place: Globals): void {
-    this.replaceTimers(place)
+    dispatchTimers(place)
     this.replace(place, { Date: this.dateFrom(place['Date'] as DateConstructor) })
     const { performance, process, AbortSignal: signal } = place as unknown as typeof globalThis
     this.replace(performance as unknown as Globals, { now: () => this.source.now() / MILLISECOND })
     this.replace(process as unknown as Globals, { hrtime: this.hrtime() })
     this.replace(signal as unknown as Globals, { timeout: (delay: number) => this.abortAfter(delay, place) })
-  }
-
-  private replaceTimers(place: Globals): void {
-    const setter =
-      (name: 'setTimeout' | 'setInterval') =>
-      (callback: unknown, delay?: unknown, ...args: unknown[]): unknown =>
-        typeof callback === 'function'
-          ? this.queue.set(callback as () => void, delay, args, name === 'setInterval')
-          : // What is wrong with it is Node's to say.
-            native[name](callback as () => void)
-    const clear = (timer: unknown): void => {
-      if (timer instanceof AppTimer) timer.close()
-      else if (typeof timer === 'object') native.clearTimeout(timer as NodeJS.Timeout)
-      else this.queue.byNumber(timer)?.close()
-    }
-    const setTimeout = Object.assign(setter('setTimeout'), { [promisify.custom]: this.sleep.bind(this) })
-    this.replace(place, { setTimeout, setInterval: setter('setInterval'), clearTimeout: clear, clearInterval: clear })
   }
 
   /** Puts other values in the place of an object's, until `uninstall`. */
@@ -131,74 +109,4 @@ export class AppTime {
     this.queue.set(abort, delay, [], false).unref()
     return controller.signal
   }
-
-  /** `setTimeout` of `node:timers/promises`. */
-  private sleep<T>(delay?: number, value?: T, options: TimerOptions = {}): Promise<T> {
-    const { signal, ref = true } = options ?? {}
-    return new Promise((resolve, reject) => {
-      if (signal?.aborted) {
-        reject(abortError(signal))
-        return
-      }
-      const stop = (): void => {
-        timer.close()
-        reject(abortError(signal!))
-      }
-      const ring = (): void => {
-        signal?.removeEventListener('abort', stop)
-        resolve(value as T)
-      }
-      const timer = this.queue.set(ring, delay, [], false)
-      if (!ref) timer.unref()
-      signal?.addEventListener('abort', stop, { once: true })
-    })
-  }
-
-  private promises(): Globals {
-    return {
-      setTimeout: this.sleep.bind(this),
-      setInterval: this.ticks.bind(this),
-    }
-  }
-
-  /** `setInterval` of `node:timers/promises`: what nobody has taken yet is counted. */
-  private async *ticks<T>(delay?: number, value?: T, options: TimerOptions = {}): AsyncGenerator<T> {
-    const { signal, ref = true } = options ?? {}
-    signal?.throwIfAborted()
-    let passed = 0
-    let wake: (() => void) | null = null
-    const tick = (): void => {
-      passed++
-      wake?.()
-    }
-    const timer = this.queue.set(tick, delay, [], true)
-    if (!ref) timer.unref()
-    const stop = (): void => wake?.()
-    signal?.addEventListener('abort', stop, { once: true })
-    try {
-      for (;;) {
-        if (signal?.aborted) throw abortError(signal)
-        for (; passed > 0; passed--) yield value as T
-        await new Promise<void>((resolve) => {
-          wake = resolve
-        })
-        wake = null
-      }
-    } finally {
-      timer.close()
-      signal?.removeEventListener('abort', stop)
-    }
-  }
 }
-
-interface TimerOptions {
-  readonly signal?: AbortSignal
-  readonly ref?: boolean
-}
-
-/** What Node's promises are rejected with when their signal says so. */
-const abortError = (signal: AbortSignal): Error =>
-  Object.assign(new Error('The operation was aborted', { cause: signal.reason }), {
-    name: 'AbortError',
-    code: 'ABORT_ERR',
-  })

@@ -1,4 +1,4 @@
-import { AsyncResource } from 'node:async_hooks'
+import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
 import { MILLISECOND, type Micros } from '../core/clock.ts'
 
 /** The platform's own, whatever is installed in their place later. */
@@ -72,8 +72,9 @@ export class AppTimer {
 
   /** Begins anew: in the virtual time that there is now, or in real time, when that in which it was set is over. */
   refresh(): this {
+    // In its own callback it knows better than that, which may come from a network that is over.
+    const queue = this.queue.current === this ? this.queue : TimerQueue.now
     this.close()
-    const queue = TimerQueue.installed
     if (queue === null) {
       this.real = native[this.repeats ? 'setInterval' : 'setTimeout'](() => this.fire(), this.delay)
       if (!this.referenced) this.real.unref()
@@ -107,9 +108,12 @@ export class AppTimer {
   }
 }
 
+/** Whose programs run: what a network's programs set is its own, and never fires when it is over. */
+const owners = new AsyncLocalStorage<TimerQueue>()
+
 /** The timers of an application in virtual time, by the time at which they fire and the order in which they were set. */
 export class TimerQueue {
-  /** The one whose timers the platform's functions set now. */
+  /** That of the network that runs, for those who are no network's. */
   static installed: TimerQueue | null = null
   /** Keep where each timer is set? */
   traces = false
@@ -117,14 +121,25 @@ export class TimerQueue {
   current: AppTimer | null = null
   /** A binary heap. */
   private readonly heap: AppTimer[] = []
-  private readonly now: () => Micros
+  private readonly clock: () => Micros
   private orders = 0
   private numbers = 0
   /** Those that were asked for their number. */
   private readonly numbered = new Map<number, AppTimer>()
 
-  constructor(now: () => Micros) {
-    this.now = now
+  /** @param clock tells world time */
+  constructor(clock: () => Micros) {
+    this.clock = clock
+  }
+
+  /** The queue for a timer that is set now; null for the platform's. */
+  static get now(): TimerQueue | null {
+    return owners.getStore() ?? TimerQueue.installed
+  }
+
+  /** Runs `body`: what it sets, now and later, is here. */
+  own<T>(body: () => T): T {
+    return owners.run(this, body)
   }
 
   /** World time at which the next timer fires; Infinity for none. */
@@ -137,13 +152,14 @@ export class TimerQueue {
   }
 
   /** Sets a timer, as `setTimeout` or `setInterval` does. */
-  readonly set = (callback: Callback, delay: unknown, args: readonly unknown[], repeats: boolean): AppTimer =>
-    new AppTimer(this, callback, delayOf(delay), args, repeats)
+  set(callback: Callback, delay: unknown, args: readonly unknown[], repeats: boolean): AppTimer {
+    return new AppTimer(this, callback, delayOf(delay), args, repeats)
+  }
 
   /** Fires the first timer that is due, if one is. @returns whether one was */
   fireNext(): boolean {
     const timer = this.heap[0]
-    if (timer === undefined || timer.at > this.now()) return false
+    if (timer === undefined || timer.at > this.clock()) return false
     this.remove(timer)
     this.current = timer
     try {
@@ -155,7 +171,7 @@ export class TimerQueue {
   }
 
   add(timer: AppTimer): void {
-    timer.at = this.now() + timer.delay * MILLISECOND
+    timer.at = this.clock() + timer.delay * MILLISECOND
     timer.order = ++this.orders
     timer.place = this.heap.length
     this.heap.push(timer)

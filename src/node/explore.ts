@@ -3,10 +3,17 @@ import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
-import { type Property, type SeedFailure, shortestCounterexample, trySeed } from '../sim/explore.ts'
+import { type SeedFailure, type Property as SimProperty, shortestCounterexample, trySeed } from '../sim/explore.ts'
+import { NodeNetwork } from './network.ts'
 import { ProgressBar } from './progress.ts'
 
-export type { Property, SeedFailure } from '../sim/explore.ts'
+export type { SeedFailure } from '../sim/explore.ts'
+
+/** What must hold: a function that builds a network, of programs in C's manner or in Node's, runs it, and throws. */
+export type Property = SimProperty<NodeNetwork>
+
+/** What programs print is for the timeline. */
+const make = (seed: number): NodeNetwork => new NodeNetwork({ seed, quiet: true })
 
 /** How many seeds to try, and where. */
 export interface ExploreOptions {
@@ -81,7 +88,7 @@ export const explore = async (options: ExploreOptions, property: Property): Prom
   }
   try {
     if (options.module === undefined) {
-      for (let seed = first; seed < first + seeds; seed++) tell(await trySeed(property, seed))
+      for (let seed = first; seed < first + seeds; seed++) tell(await trySeed(property, seed, make))
     } else {
       await new Crew(options.module, { first, seeds, workers, timeout }, tell).run()
     }
@@ -110,6 +117,7 @@ const describe = async (
   const best = await shortestCounterexample(
     property,
     failures.filter((failure) => !hung.includes(failure)),
+    make,
   )
   if (best === null) {
     const [{ seed, message }] = failures as [SeedFailure]
@@ -120,7 +128,7 @@ const describe = async (
   const pcapng = join(directory, `seed-${best.seed}.pcapng`)
   writeFileSync(pcapng, best.pcapng)
   const lines = [
-    `${head}. The shortest is seed ${best.seed}, at ${best.at} ms: ${best.message}`,
+    `${head}. The shortest is seed ${best.seed}, at ${Number(best.at.toFixed(3))} ms: ${best.message}`,
     `  run it again: explore({ first: ${best.seed}, seeds: 1 }, …); capture: ${pcapng}`,
     ...best.timeline.lines({ most: MOST_LINES }).map((line) => `  ${line}`),
   ]
@@ -156,7 +164,7 @@ const obey = (order: Order, property: Property): Promise<ExploreResult> => {
   port.on('message', async ([from, to]: [number, number]) => {
     for (let seed = from; seed < to; seed++) {
       report({ begins: seed })
-      report({ ended: await trySeed(property, seed) })
+      report({ ended: await trySeed(property, seed, make) })
     }
   })
   return new Promise(() => {})

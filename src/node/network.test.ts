@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import { afterEach, describe, expect, it } from 'vitest'
+import { Timeline } from '../sim/timeline.ts'
 import { NodeNetwork } from './network.ts'
 
 /** Unmodified users of Node's modules on several hosts, in virtual time. */
@@ -179,6 +180,41 @@ describe('NodeNetwork', () => {
       await network.on('client', () => new Promise(() => net.connect(9, 'server')))
     })
     await expect(run).rejects.toMatchObject({ code: 'ECONNREFUSED', address: '10.0.0.2', port: 9 })
+  })
+
+  it('leaves the programs of a network that is closed to themselves: they hear of nothing more, in the next one neither', async () => {
+    twoHosts()
+    const seen: string[] = []
+    const run = network.run(async () => {
+      const client = async (): Promise<void> => {
+        for (;;) {
+          await fetch('http://server/').catch(({ message }) => seen.push(message))
+          setTimeout(() => seen.push('a timer has fired'), 5)
+          await sleep(10)
+        }
+      }
+      void network.on('client', client)
+      await sleep(55)
+      throw new Error('enough')
+    })
+    await expect(run).rejects.toThrow('enough')
+    expect(seen).toEqual(['fetch failed', 'a timer has fired'])
+    network.close()
+    network = new NodeNetwork()
+    await network.run(() => sleep(100_000))
+    await new Promise((resolve) => setTimeout(resolve, 30))
+    expect(seen).toHaveLength(2)
+  })
+
+  it('has what programs on a host print in its timeline', async () => {
+    network = new NodeNetwork({ quiet: true })
+    network.host('a')
+    const timeline = new Timeline(network)
+    await network.run(async () => {
+      await sleep(5)
+      network.on('a', () => console.warn('%s is %d', 'it', 5))
+    })
+    expect(timeline.lines()).toEqual(['     5.000 ms  a: node: it is 5'])
   })
 
   it('says so when nothing is left that could happen', async () => {

@@ -9,6 +9,7 @@ import { hostAddresses } from '../sim/network-file.ts'
 import { AppTime } from './app-time.ts'
 import { TimerQueue } from './app-timers.ts'
 import { Bridge } from './bridge.ts'
+import { listenToConsole } from './console-lines.ts'
 import { separateFetch } from './http-overlay.ts'
 import { KernelList } from './kernel-list.ts'
 import { modulesFor } from './modules.ts'
@@ -31,6 +32,8 @@ export interface NodeNetworkOptions extends NetworkOptions {
   readonly patience?: number
   /** How long a program may take, in milliseconds of the network's time; 30 days unless given. */
   readonly limit?: number
+  /** Is what programs on hosts print by `console` for observers, such as a timeline, alone? */
+  readonly quiet?: boolean
   /** Global objects besides this module's, whose timers and clocks are to be the network's: of a test runner's sandbox. */
   readonly sandboxes?: readonly object[]
 }
@@ -56,6 +59,7 @@ export class NodeNetwork extends Network {
   private readonly limit: number
   private readonly timers: TimerQueue
   private readonly sandboxes: readonly object[]
+  private readonly quiet: boolean
   private readonly bridges: Bridge[] = []
   private fail: ((error: unknown) => void) | null = null
 
@@ -69,8 +73,10 @@ export class NodeNetwork extends Network {
     this.limit = options.limit ?? DEFAULT_LIMIT
     this.timers = new TimerQueue(() => this.world.clock.now())
     this.sandboxes = options.sandboxes ?? []
+    this.quiet = options.quiet ?? false
     install()
     separateFetch()
+    for (const place of [globalThis, ...this.sandboxes]) listenToConsole((place as typeof globalThis).console)
   }
 
   override host(name: string, options: HostOptions = {}): NodeHost {
@@ -105,7 +111,7 @@ export class NodeNetwork extends Network {
     const captures = !process.hasUncaughtExceptionCaptureCallback()
     if (captures) process.setUncaughtExceptionCaptureCallback((error) => this.fail?.(error))
     try {
-      return await this.runBody(what)
+      return await this.timers.own(() => this.runBody(what))
     } finally {
       if (captures) process.setUncaughtExceptionCaptureCallback(null)
       driver.outside = null
@@ -197,6 +203,10 @@ export class NodeNetwork extends Network {
         immediate(run)
       },
     })
+    context.hear = (text, isError) => {
+      context.process.print(text, isError)
+      return this.quiet
+    }
     this.contexts.set(host, context)
     return context
   }

@@ -10,6 +10,8 @@ import type { KernelList } from './kernel-list.ts'
 export class NodeContext extends NetContext {
   /** Different for each program of the thread. */
   readonly id = programs.nextId()
+  /** Told of what it prints by `console`. @returns whether that is to be printed nowhere else */
+  hear: ((text: string, isError: boolean) => boolean) | null = null
   readonly kernel: KernelList
   /** Who answers the queries of `dns.resolve` and its like. */
   readonly nameServers: readonly NameServer[]

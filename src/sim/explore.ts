@@ -1,13 +1,17 @@
-import { Capture } from '../link/capture.ts'
-import { concatBytes } from '../wire/options.ts'
 import { Network } from './network.ts'
-import { Timeline } from './timeline.ts'
+import { Recording } from './recording.ts'
+import type { Timeline } from './timeline.ts'
 
 /**
  * What must hold in every network of its kind: builds a network, runs it, and throws when something is wrong. It must
  * take all chance from the network (`network.random`, the hosts, the links), so that a seed gives the same run again.
  */
-export type Property = (network: Network) => Promise<unknown> | unknown
+export type Property<N extends Network = Network> = (network: N) => Promise<unknown> | unknown
+
+/** Makes the network for a seed, empty. */
+export type NetworkMaker<N extends Network> = (seed: number) => N
+
+const plain: NetworkMaker<Network> = (seed) => new Network({ seed })
 
 /** A seed for which a property does not hold. */
 export interface SeedFailure {
@@ -27,8 +31,12 @@ export interface Counterexample extends SeedFailure {
 }
 
 /** Runs a property once. @returns what went wrong, or null */
-export const trySeed = async (property: Property, seed: number): Promise<SeedFailure | null> => {
-  const network = new Network({ seed })
+export const trySeed = async <N extends Network = Network>(
+  property: Property<N>,
+  seed: number,
+  make: NetworkMaker<N> = plain as NetworkMaker<N>,
+): Promise<SeedFailure | null> => {
+  const network = make(seed)
   try {
     await property(network)
     return null
@@ -43,21 +51,19 @@ export const trySeed = async (property: Property, seed: number): Promise<SeedFai
  * Runs a property once more and records everything.
  * @returns null when it holds this time: the property takes chance from elsewhere
  */
-export const replaySeed = async (property: Property, seed: number): Promise<Counterexample | null> => {
-  const network = new Network({ seed })
-  const timeline = new Timeline(network)
-  const chunks: Uint8Array[] = []
-  const capture = new Capture(network.world, (chunk) => chunks.push(chunk), { application: `netglass, seed ${seed}` })
-  network.observe({
-    linkAdded: ({ names: [a, b], cable }) => capture.add(cable.a, `${a}-${b}`),
-  })
+export const replaySeed = async <N extends Network = Network>(
+  property: Property<N>,
+  seed: number,
+  make: NetworkMaker<N> = plain as NetworkMaker<N>,
+): Promise<Counterexample | null> => {
+  const network = make(seed)
+  const recording = new Recording(network)
   try {
     await property(network)
     return null
   } catch (error) {
-    const at = network.now
-    capture.close()
-    return { ...failureOf(seed, error), at, timeline, pcapng: concatBytes(chunks) }
+    const { timeline } = recording
+    return { ...failureOf(seed, error), at: network.now, timeline, pcapng: recording.pcapng() }
   } finally {
     network.close()
   }
@@ -70,13 +76,14 @@ const MOST_REPLAYS = 20
  * Of several failures the one with the shortest story.
  * @returns null when none of them fails again
  */
-export const shortestCounterexample = async (
-  property: Property,
+export const shortestCounterexample = async <N extends Network = Network>(
+  property: Property<N>,
   failures: readonly SeedFailure[],
+  make: NetworkMaker<N> = plain as NetworkMaker<N>,
 ): Promise<Counterexample | null> => {
   let best: Counterexample | null = null
   for (const { seed } of failures.slice(0, MOST_REPLAYS)) {
-    const found = await replaySeed(property, seed)
+    const found = await replaySeed(property, seed, make)
     if (found !== null && (best === null || found.timeline.length < best.timeline.length)) best = found
   }
   return best

@@ -83,10 +83,11 @@ export class Ladder {
   /** A frame is lost: on the way, or where it has arrived and nobody hears it. */
   lost(frame: Frame): void {
     const entry = this.underway.get(frame)
-    if (entry === undefined) return
+    this.underway.delete(frame)
+    // What had arrived before stands: the frame was used again, and went nowhere.
+    if (entry === undefined || (entry.arrived !== null && entry.arrived !== this.world.loop.now)) return
     entry.arrived = null
     entry.lost = true
-    this.underway.delete(frame)
   }
 
   /** A frame arrives: perhaps a copy, which nobody saw leave. */

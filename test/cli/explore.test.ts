@@ -94,3 +94,32 @@ it('wants a function', () => {
   const file = write('nothing.mjs', 'export const a = 1')
   expect(node(main, 'explore', file).stderr).toContain('has no default export that is a function')
 })
+
+it('finds the payment that is made twice in 500 seeds, and the same again from its seed', { timeout: 300_000 }, () => {
+  const file = join(root, 'examples/payment.mjs')
+  const explore = (...args: string[]) => {
+    const { status, stdout, stderr } = node(main, 'explore', file, ...args, '--directory', folder)
+    expect(stderr).toBe('')
+    expect(status).toBe(1)
+    return stdout.split('\n')
+  }
+  const [summary, again, ...story] = explore('--seeds', '500')
+  const [, count, seed, order] =
+    /^(\d+) of 500 seeds fail\. The shortest is seed (\d+), at [\d.]+ ms: order (\d) is paid twice$/.exec(summary!) ??
+    []
+  expect(Number(count)).toBeGreaterThan(10)
+  expect(Number(count)).toBeLessThan(100)
+  expect(again).toBe(
+    `  run it again: netglass explore ${file} --seed ${seed}; capture: ${join(folder, `seed-${seed}.pcapng`)}`,
+  )
+  const told = story.flatMap((line) => / ms {2}(\w+: node: .*order .*)$/.exec(line)?.[1] ?? [])
+  const mine = told.filter((line) => line.includes(`order ${order}`)).map((line) => line.replace(/ has failed.*/, ''))
+  expect(mine.filter((line) => line === `bank: node: pays order ${order}`)).toHaveLength(2)
+  expect(mine).toContain(`shop: node: attempt 1 at order ${order}`)
+  expect(explore('--seed', seed!).slice(2)).toEqual(story)
+})
+
+it('holds where the bank knows what a payment is for', { timeout: 300_000 }, () => {
+  const file = write('mended.mjs', `export { mended as default } from '${join(root, 'examples/payment.mjs')}'`)
+  expect(node(main, 'explore', file, '--seeds', '200').stdout).toMatch(/^200 seeds hold/)
+})
