@@ -10,12 +10,18 @@ export abstract class Task {
   abstract run(): void
 }
 
+/** A call of a program that was woken: it goes on when the turn is over in which that happened. */
+export interface Continuation {
+  nextContinuation: Continuation | null
+  goOn(): void
+}
+
 /**
  * The run loop of a world. Hosts do not call each other: a link queues what it carries, posts itself here, and a turn
  * drains the queues until nothing is left to do at this time. That bounds the stack's depth, and lets batches form.
  *
- * The loop does not sleep and does not know promises: a driver (`sim/`, `node/`, a test) calls `turn`, sleeps until
- * `nextWake`, and is told through `onWork` when something came up in between.
+ * The loop does not sleep and does not know promises: a driver (`sim/`, `node/`, a test) calls `turn`, then `continueCalls`
+ * if there are programs, sleeps until `nextWake`, and is told through `onWork` when something came up in between.
  */
 export class Loop {
   readonly clock: Clock
@@ -31,6 +37,8 @@ export class Loop {
 
   private head: Task | null = null
   private tail: Task | null = null
+  private firstContinuation: Continuation | null = null
+  private lastContinuation: Continuation | null = null
   private turning = false
   private told = false
 
@@ -44,6 +52,11 @@ export class Loop {
   /** Has something been posted that has not run? */
   get hasWork(): boolean {
     return this.head !== null
+  }
+
+  /** Is a turn under way? */
+  get isTurning(): boolean {
+    return this.turning
   }
 
   /** Puts `task` at the end of the queue, unless it is there already. */
@@ -85,6 +98,27 @@ export class Loop {
       this.turning = false
     }
     return this.head !== null
+  }
+
+  /** Has `call`, which was woken in this turn and is not in the list yet, go on when the turn is over. */
+  afterTurn(call: Continuation): void {
+    call.nextContinuation = null
+    if (this.lastContinuation === null) this.firstContinuation = call
+    else this.lastContinuation.nextContinuation = call
+    this.lastContinuation = call
+  }
+
+  /** Has the calls go on that were woken in turns, in that order. Drivers call it when their turns are over. */
+  continueCalls(): void {
+    let call = this.firstContinuation
+    this.firstContinuation = null
+    this.lastContinuation = null
+    while (call !== null) {
+      const next: Continuation | null = call.nextContinuation
+      call.nextContinuation = null
+      call.goOn()
+      call = next
+    }
   }
 
   private setNow(now: Micros): void {

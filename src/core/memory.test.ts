@@ -87,6 +87,16 @@ test('blocks of the smallest size fill a memory to its limit, and come back in a
   expectMerged(memory)
 })
 
+test("the block that came back last is the next of its size, and stands in nobody's way", () => {
+  const memory = new Memory(MIB)
+  const blocks = [1000, 1000, 60_000, 300_000].map((bytes) => memory.allocate(bytes))
+  for (const [i, bytes] of [1000, 1000, 60_000, 300_000].entries()) memory.release(blocks[i]!, bytes)
+  expect(memory.used).toBe(0)
+  expect(memory.allocate(1024)).toBe(blocks[0])
+  memory.release(blocks[0]!, 1024)
+  expect(memory.allocate(MIB)).toBe(0)
+})
+
 test('the limit gives -1 and leaves the memory as it was', () => {
   const memory = new Memory(MIB)
   expect(memory.allocate(2 * MIB)).toBe(-1)

@@ -47,6 +47,8 @@ export class Memory implements Bytes {
   private readonly limit: number
   /** Head of the free list of each order, as a block offset; NIL when empty. */
   private readonly free: Int32Array
+  /** The block of each order that was last given back, neither listed nor merged: most often it is wanted again at once. */
+  private readonly kept: Int32Array
   /** For each smallest block that begins a free block: that block's order; 0 for all others. */
   private freeOrder: Uint8Array
   private usedBytes = 0
@@ -61,6 +63,7 @@ export class Memory implements Bytes {
     this.backing = new WebAssembly.Memory({ initial: 0, maximum: this.limit / PAGE })
     this.kernels = fast ? kernelsOver(this.backing) : null
     this.free = new Int32Array(MAX_ORDER + 1).fill(NIL)
+    this.kept = new Int32Array(MAX_ORDER + 1).fill(NIL)
     this.freeOrder = new Uint8Array(0)
     this.renewViews()
   }
@@ -87,12 +90,20 @@ export class Memory implements Bytes {
   allocate(bytes: number): number {
     if (bytes > LARGEST) return NIL
     const order = orderOf(bytes)
-    let at = order
-    while (at <= MAX_ORDER && this.free[at] === NIL) at++
+    const kept = this.kept[order]!
+    if (kept !== NIL) {
+      this.kept[order] = NIL
+      this.usedBytes += 1 << order
+      return kept
+    }
+    let at = this.smallestFree(order)
     if (at > MAX_ORDER) {
-      if (!this.grow(1 << order)) return NIL
-      at = order
-      while (this.free[at] === NIL) at++
+      this.mergeKept()
+      at = this.smallestFree(order)
+      if (at > MAX_ORDER) {
+        if (!this.grow(1 << order)) return NIL
+        at = this.smallestFree(order)
+      }
     }
     const block = this.free[at]!
     this.unlink(block, at)
@@ -106,8 +117,30 @@ export class Memory implements Bytes {
 
   /** Takes back a block that `allocate(bytes)` handed out, given the same size. */
   release(block: number, bytes: number): void {
-    let order = orderOf(bytes)
+    const order = orderOf(bytes)
     this.usedBytes -= 1 << order
+    if (order <= KEPT_ORDER && this.kept[order] === NIL) this.kept[order] = block
+    else this.merge(block, order)
+  }
+
+  /** The order of the smallest free block, of those that are listed, from which one of `order` can be cut; above MAX_ORDER for none. */
+  private smallestFree(order: number): number {
+    let at = order
+    while (at <= MAX_ORDER && this.free[at] === NIL) at++
+    return at
+  }
+
+  /** Lists the blocks that were held back. */
+  private mergeKept(): void {
+    for (let order = MIN_ORDER; order <= KEPT_ORDER; order++) {
+      const block = this.kept[order]!
+      this.kept[order] = NIL
+      if (block !== NIL) this.merge(block, order)
+    }
+  }
+
+  /** Lists a free block, as large as it becomes with its free neighbours. */
+  private merge(block: number, order: number): void {
     while (order < MAX_ORDER) {
       const buddy = block ^ (1 << order)
       if (this.freeOrder[buddy >>> MIN_ORDER] !== order) break
@@ -137,11 +170,10 @@ export class Memory implements Bytes {
     // Hand the new pages to the free lists as the largest aligned blocks that they make up.
     let at = before
     let left = bytes
-    this.usedBytes += bytes
     while (left > 0) {
       let order = MAX_ORDER
       while (1 << order > left || (at & ((1 << order) - 1)) !== 0) order--
-      this.release(at, 1 << order)
+      this.merge(at, order)
       at += 1 << order
       left -= 1 << order
     }
@@ -181,6 +213,8 @@ const FIRST_GROWTH = 0x10_0000
 const NIL = -1
 /** The smallest block is 256 bytes. */
 const MIN_ORDER = 8
+/** Blocks of up to 64 KiB are held back when they come back. */
+const KEPT_ORDER = 16
 /** The largest block is 256 MiB. */
 const MAX_ORDER = 28
 const LARGEST = 1 << MAX_ORDER

@@ -1,4 +1,6 @@
 import type { Micros } from '../core/clock.ts'
+import { Errno } from '../core/errno.ts'
+import type { Continuation } from '../core/loop.ts'
 import { Readiness } from '../core/readiness.ts'
 import { Timer, type TimerOwner } from '../core/timer.ts'
 import type { OpenFile } from '../socket/open-file.ts'
@@ -16,35 +18,36 @@ export const Wakeup = {
   Restart: 3,
 } as const
 
-/**
- * A call that waits: for a file, or several, for a time, or for a signal. Its promise settles once; that of a process
- * which dies meanwhile never does.
- */
-export class BlockedCall extends Waiter implements TimerOwner {
-  readonly promise: Promise<number>
+/** A call that waits: for a file, or several, for a time, or for a signal. */
+export abstract class WaitingCall extends Waiter implements TimerOwner {
   /** Its neighbours among the calls of its process that wait. */
-  previousCall: BlockedCall | null = null
-  nextCall: BlockedCall | null = null
-  private readonly process: Process
-  private readonly syscall: string
+  previousCall: WaitingCall | null = null
+  nextCall: WaitingCall | null = null
+  protected readonly process: Process
+  protected syscall: string
   /** Bytes that it still wants to send or receive; -1 when it is not about bytes. */
-  private readonly bytes: number
+  protected bytes: number
   /** What stands for it in the queues of files beside the first. */
   private others: FileWaiter[] | null = null
   private timer: Timer | null = null
   private kept: OpenFile | null = null
-  private settle!: ((why: number) => void) | null
+  private waits = false
 
   /** @param mask `Readiness` bits that it waits for on the file that `on` names */
-  constructor(process: Process, syscall: string, mask = 0, exclusive = false, bytes = -1) {
+  constructor(process: Process, syscall: string, mask: number, exclusive: boolean, bytes: number) {
     super(mask, exclusive)
     this.process = process
     this.syscall = syscall
     this.bytes = bytes
-    this.promise = new Promise((resolve) => {
-      this.settle = resolve
-    })
-    process.blocked.add(this)
+  }
+
+  /** It has been woken, and waits no more. @param why one of `Wakeup` */
+  protected abstract woken(why: number): void
+
+  /** Begins to wait. */
+  protected begin(): void {
+    this.waits = true
+    this.process.blocked.add(this)
   }
 
   /** What is waited for, in words: for those who look. */
@@ -78,18 +81,16 @@ export class BlockedCall extends Waiter implements TimerOwner {
   /** Waits no longer than until `deadline`; Infinity for ever. */
   until(deadline: Micros): this {
     if (deadline === Number.POSITIVE_INFINITY) return this
-    this.timer = new Timer(this, 0)
+    this.timer ??= new Timer(this, 0)
     this.process.host.world.loop.timers.schedule(this.timer, deadline)
     return this
   }
 
   /** Goes on. @returns whether it was still waiting */
   resume(why: number): boolean {
-    const { settle } = this
-    if (settle === null) return false
+    if (!this.waits) return false
     this.stop()
-    this.process.host.resumed()
-    settle(why)
+    this.woken(why)
     return true
   }
 
@@ -101,7 +102,7 @@ export class BlockedCall extends Waiter implements TimerOwner {
   }
 
   private stop(): void {
-    this.settle = null
+    this.waits = false
     this.process.blocked.remove(this)
     this.leave()
     if (this.others !== null) {
@@ -122,11 +123,115 @@ export class BlockedCall extends Waiter implements TimerOwner {
   }
 }
 
+/** A call that is told by a promise that it goes on, and why. The promise of a process which dies meanwhile never settles. */
+export class BlockedCall extends WaitingCall {
+  readonly promise: Promise<number>
+  private settle!: (why: number) => void
+
+  constructor(process: Process, syscall: string, mask = 0, exclusive = false, bytes = -1) {
+    super(process, syscall, mask, exclusive, bytes)
+    this.promise = new Promise((resolve) => {
+      this.settle = resolve
+    })
+    this.begin()
+    process.host.rested()
+  }
+
+  protected woken(why: number): void {
+    this.process.host.resumed()
+    this.settle(why)
+  }
+}
+
+/**
+ * A call that tries again by itself each time that it is woken, and settles its promise with the result: the program runs
+ * on only when there is one. What was woken in a turn of the loop tries again when the turn is over.
+ */
+export abstract class RetryingCall extends WaitingCall implements Continuation {
+  promise!: Promise<number>
+  nextContinuation: Continuation | null = null
+  /** When its patience ends; Infinity for never. */
+  protected deadline: Micros = Number.POSITIVE_INFINITY
+  private file!: OpenFile
+  private resolve!: (result: number) => void
+  private reject!: (error: unknown) => void
+  private why: number = Wakeup.Ready
+  private readonly take = (resolve: (result: number) => void, reject: (error: unknown) => void): void => {
+    this.resolve = resolve
+    this.reject = reject
+  }
+
+  constructor(process: Process, mask: number, exclusive = false) {
+    super(process, '', mask, exclusive, -1)
+  }
+
+  /** Begins a call. */
+  protected open(file: OpenFile, deadline: Micros, syscall: string): void {
+    this.file = file
+    this.deadline = deadline
+    this.syscall = syscall
+    this.why = Wakeup.Ready
+    this.promise = new Promise(this.take)
+    this.process.host.rested()
+  }
+
+  /** The call is over. */
+  protected settled(): void {}
+
+  /**
+   * Tries to do what the call is for.
+   * @param why one of `Wakeup`
+   * @returns the call's result, or -EAGAIN when it has to wait on
+   * @throws SystemError
+   */
+  protected abstract attempt(why: number): number
+
+  /** Waits until there is a reason to try. */
+  waitOn(): this {
+    this.begin()
+    return this.on(this.file).until(this.deadline)
+  }
+
+  /** Tries, and waits if it must. */
+  try(): this {
+    try {
+      const result = this.attempt(this.why)
+      if (result === -Errno.EAGAIN) return this.waitOn()
+      this.process.host.resumed()
+      this.resolve(result)
+    } catch (error) {
+      this.process.host.resumed()
+      this.reject(error)
+    }
+    this.settled()
+    return this
+  }
+
+  protected woken(why: number): void {
+    this.why = why
+    const { loop } = this.process.host.world
+    if (loop.isTurning) loop.afterTurn(this)
+    else void Promise.resolve().then(() => this.goOn())
+  }
+
+  goOn(): void {
+    this.process.host.letGo(this.file)
+    try {
+      this.process.sys.enter()
+    } catch (error) {
+      this.process.host.resumed()
+      this.reject(error)
+      return
+    }
+    this.try()
+  }
+}
+
 class FileWaiter extends Waiter {
   readonly file: OpenFile
-  private readonly call: BlockedCall
+  private readonly call: WaitingCall
 
-  constructor(call: BlockedCall, file: OpenFile, mask: number) {
+  constructor(call: WaitingCall, file: OpenFile, mask: number) {
     super(mask)
     this.file = file
     this.call = call
@@ -139,15 +244,15 @@ class FileWaiter extends Waiter {
 
 /** The calls of a process that wait, the one that has waited longest first. */
 export class BlockedCalls {
-  private head: BlockedCall | null = null
-  private tail: BlockedCall | null = null
+  private head: WaitingCall | null = null
+  private tail: WaitingCall | null = null
 
   /** The one that has waited longest; null when none waits. */
-  get first(): BlockedCall | null {
+  get first(): WaitingCall | null {
     return this.head
   }
 
-  add(call: BlockedCall): void {
+  add(call: WaitingCall): void {
     call.previousCall = this.tail
     if (this.tail === null) this.head = call
     else this.tail.nextCall = call
@@ -155,7 +260,7 @@ export class BlockedCalls {
   }
 
   /** Takes out a call that is in. */
-  remove(call: BlockedCall): void {
+  remove(call: WaitingCall): void {
     if (call.previousCall === null) this.head = call.nextCall
     else call.previousCall.nextCall = call.nextCall
     if (call.nextCall === null) this.tail = call.previousCall
@@ -164,7 +269,7 @@ export class BlockedCalls {
     call.nextCall = null
   }
 
-  *[Symbol.iterator](): Iterator<BlockedCall> {
+  *[Symbol.iterator](): Iterator<WaitingCall> {
     for (let call = this.head; call !== null; call = call.nextCall) yield call
   }
 }

@@ -6,9 +6,10 @@ import * as C from '../socket/constants.ts'
 import type { ControlMessage } from '../socket/control.ts'
 import type { OpenFile } from '../socket/open-file.ts'
 import type { Received, Socket } from '../socket/socket.ts'
-import { Wakeup } from './blocking.ts'
+import { RetryingCall, Wakeup } from './blocking.ts'
 import type { CallContext } from './call-context.ts'
 import { failure } from './failure.ts'
+import type { Process } from './process.ts'
 import { SIGPIPE } from './signals.ts'
 
 /** Sending and receiving, with what has to be waited for. Calls that need not wait settle at once. */
@@ -143,50 +144,97 @@ export const receiveInto = (
   // Urgent data is never waited for; to sockets that have none, the flag means nothing.
   const isUrgent = (flags & C.MSG_OOB) !== 0 && socket.isStream
   if (count === -Errno.EAGAIN && isBlocking && !isUrgent) {
-    return receiveRest(sys, socket, buffer, length, 0, flags, received, syscall)
+    return receiveCall(sys).of(sys, socket, buffer, length, flags, received, syscall).waitOn().promise
   }
   if (count < 0) return Promise.reject(failure(count, syscall))
   const target = (flags & C.MSG_WAITALL) !== 0 ? length : socket.receiveTarget(length)
   const isEnough = count === 0 || count >= target || !socket.isStream || !isBlocking || (flags & C.MSG_PEEK) !== 0
   if (isEnough || isUrgent) return Promise.resolve(count)
-  return receiveRest(sys, socket, buffer, length, count, flags, received, syscall)
+  return receiveCall(sys).of(sys, socket, buffer, length, flags, received, syscall).after(count).promise
 }
 
-/** The part of a receive that has to wait for data. */
-const receiveRest = async (
-  sys: CallContext,
-  socket: Socket,
-  buffer: Uint8Array,
-  length: number,
-  already: number,
-  flags: number,
-  received: Received | null,
-  syscall: string,
-): Promise<number> => {
-  const deadline = sys.deadline(socket.receiveTimeout)
-  const target = (flags & C.MSG_WAITALL) !== 0 ? length : socket.receiveTarget(length)
-  let total = already
-  // With nothing received yet, the caller has just been told to wait.
-  let mustWait = already === 0
-  for (;;) {
-    // An error that came after some bytes is for the next call to report, and so is what lies behind the urgent mark.
-    if (total > 0 && (socket.hasError || socket.endsRun)) return total
-    const count = mustWait ? -Errno.EAGAIN : socket.receive(buffer, total, length - total, flags, received)
-    mustWait = false
-    if (count > 0) {
-      total += count
-      if (total >= target || !socket.isStream || (flags & C.MSG_PEEK) !== 0) return total
-    } else if (count !== -Errno.EAGAIN) {
-      if (total > 0 || count === 0) return total
-      throw failure(count, syscall)
-    } else {
-      const awaited = target === 1 ? -1 : target - total
-      const why = await sys.wait(socket, Readiness.In, deadline, syscall, false, awaited)
-      sys.goOn(socket)
-      if (givesUp(why, total, deadline, syscall)) return total
+/** The part of a receive that has to wait for data. One that is over serves the next. */
+export class ReceiveCall extends RetryingCall {
+  private socket!: Socket
+  private buffer!: Uint8Array
+  private length = 0
+  private flags = 0
+  private received: Received | null = null
+  /** Bytes with which it returns. */
+  private target = 0
+  private total = 0
+
+  constructor(process: Process) {
+    super(process, Readiness.In)
+  }
+
+  /** Begins with the call. */
+  of(
+    sys: CallContext,
+    socket: Socket,
+    buffer: Uint8Array,
+    length: number,
+    flags: number,
+    received: Received | null,
+    syscall: string,
+  ): this {
+    this.open(socket, sys.deadline(socket.receiveTimeout), syscall)
+    this.socket = socket
+    this.buffer = buffer
+    this.length = length
+    this.flags = flags
+    this.received = received
+    this.target = (flags & C.MSG_WAITALL) !== 0 ? length : socket.receiveTarget(length)
+    this.total = 0
+    this.noteAwaited()
+    return this
+  }
+
+  /** Goes on with a call that has received `total` bytes. */
+  after(total: number): this {
+    this.total = total
+    return this.try()
+  }
+
+  protected attempt(why: number): number {
+    const { socket, length, flags, syscall } = this
+    if (givesUp(why, this.total, this.deadline, syscall)) return this.total
+    for (;;) {
+      const { total } = this
+      // An error that came after some bytes is for the next call to report, and so is what lies behind the urgent mark.
+      if (total > 0 && (socket.hasError || socket.endsRun)) return total
+      const count = socket.receive(this.buffer, total, length - total, flags, this.received)
+      if (count > 0) {
+        this.total += count
+        if (this.total >= this.target || !socket.isStream || (flags & C.MSG_PEEK) !== 0) return this.total
+      } else if (count !== -Errno.EAGAIN) {
+        if (total > 0 || count === 0) return total
+        throw failure(count, syscall)
+      } else {
+        this.noteAwaited()
+        return count
+      }
     }
   }
+
+  protected override settled(): void {
+    this.buffer = NO_BYTES
+    this.received = null
+    this.process.idleReceive = this
+  }
+
+  private noteAwaited(): void {
+    this.bytes = this.target === 1 ? -1 : this.target - this.total
+  }
 }
+
+const receiveCall = ({ process }: CallContext): ReceiveCall => {
+  const call = process.idleReceive ?? new ReceiveCall(process)
+  process.idleReceive = null
+  return call
+}
+
+const NO_BYTES = new Uint8Array(0)
 
 /** read(2) of what is no socket. */
 export const readFile = async (

@@ -56,6 +56,8 @@ export class Host {
   onFailure: ((process: Process, error: unknown) => void) | null = null
   /** Told when a program is about to run on: whoever drives the world must let it (see sim/driver.ts). */
   onResume: (() => void) | null = null
+  /** Told when a call of a program has begun to wait, or a program has come to its end. */
+  onRest: (() => void) | null = null
   private nextPid = FIRST_PID
   private readonly lastReferences: LastReferences
 
@@ -153,6 +155,11 @@ export class Host {
   /** A program runs on, in a microtask that is on its way. */
   resumed(): void {
     this.onResume?.()
+  }
+
+  /** A program that has run on waits again, or has come to its end. */
+  rested(): void {
+    this.onRest?.()
   }
 
   /**

@@ -4,6 +4,7 @@ import type { Credentials } from '../socket/control.ts'
 import type { OpenFile } from '../socket/open-file.ts'
 import { BlockedCalls, Wakeup } from './blocking.ts'
 import { Sys } from './calls.ts'
+import type { ReceiveCall } from './calls-transfer.ts'
 import { ProcessExit } from './failure.ts'
 import type { FileTable } from './files.ts'
 import type { Host } from './host.ts'
@@ -47,6 +48,8 @@ export class Process {
   readonly output: OutputLine[] = []
   /** Calls that wait now. */
   readonly blocked = new BlockedCalls()
+  /** A receive that is over, for the next that has to wait. */
+  idleReceive: ReceiveCall | null = null
   /** Files that a close(2) which waits holds, when no descriptor does any more (SO_LINGER). */
   readonly closing = new Set<OpenFile>()
   readonly children = new Set<Process>()
@@ -95,6 +98,7 @@ export class Process {
         (status) => this.exit(typeof status === 'number' ? status : 0),
         (error: unknown) => this.fail(error),
       )
+      .then(() => this.host.rested())
   }
 
   private fail(error: unknown): void {

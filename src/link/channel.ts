@@ -98,11 +98,17 @@ export class Channel extends Task implements TimerOwner {
 
   /** Frames that wait now behind the one being transmitted. */
   get queued(): number {
+    this.advance(this.refresh())
     return Math.max(0, this.transmit.length - 1)
   }
 
   /** Bytes that wait now behind the frame being transmitted. */
   get queuedBytes(): number {
+    this.advance(this.refresh())
+    return this.waitingBytes
+  }
+
+  private get waitingBytes(): number {
     const first = this.transmit.first
     return first === null ? 0 : this.transmit.bytes - (first.end - first.start)
   }
@@ -158,7 +164,7 @@ export class Channel extends Task implements TimerOwner {
   setUp(up: boolean): void {
     if (up === this.up) return
     this.up = up
-    this.refresh()
+    this.advance(this.refresh())
     if (!up) {
       this.dropAll(this.transmit)
       this.dropAll(this.flight)
@@ -318,7 +324,7 @@ export class Channel extends Task implements TimerOwner {
       this.departure = now + (this.transmitBits * 1e6) / current.rate
       return
     }
-    const queuedBytes = this.queuedBytes + frame.end - frame.start
+    const queuedBytes = this.waitingBytes + frame.end - frame.start
     const queued = transmit.length
     if (queued > current.queue || queuedBytes > current.queueBytes) {
       this.drop(frame, Drop['link-queue-full'])
@@ -441,9 +447,13 @@ export class Channel extends Task implements TimerOwner {
     return first !== null && first.time <= now ? this.flight.shift() : null
   }
 
-  /** Asks to be called when the next frame departs or arrives: by the loop if that is now, else by the timer. */
+  /**
+   * Asks to be called when the next frame departs or arrives: by the loop if that is now, else by the timer. Where a frame
+   * that departs does no more than arrive later, its arrival is soon enough.
+   */
   private arm(now: Micros): void {
-    let next = this.departure
+    const { current } = this
+    let next = current.even ? this.departure + current.delay : this.departure
     const first = this.flight.first
     if (first !== null && first.time < next) next = first.time
     const late = this.late.first

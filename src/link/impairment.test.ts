@@ -21,6 +21,7 @@ describe('parseImpairment', () => {
       mtu: Number.POSITIVE_INFINITY,
       none: true,
       perSegment: false,
+      even: true,
     })
   })
 

@@ -75,6 +75,8 @@ export interface Impairment {
   readonly none: boolean
   /** Must frames that stand for several segments be cut first, because segments fare differently? */
   readonly perSegment: boolean
+  /** Do all frames fare alike: does each arrive `delay` after it has left, and nothing else happen to it? */
+  readonly even: boolean
 }
 
 /** The most bits that `corruptBits` may ask for. */
@@ -118,14 +120,8 @@ export const parseImpairment = (options: unknown): Impairment => {
   const corrupt = fraction(o, 'corrupt', 0)
   const burst = o.burst === undefined ? null : parseBurst(o.burst)
   const mtu = whole(o, 'mtu', 1, Number.POSITIVE_INFINITY)
-  const perSegment =
-    loss > 0 ||
-    burst !== null ||
-    duplicate > 0 ||
-    reorder > 0 ||
-    corrupt > 0 ||
-    rate > 0 ||
-    mtu !== Number.POSITIVE_INFINITY
+  const alike = loss === 0 && burst === null && duplicate === 0 && reorder === 0 && corrupt === 0
+  const perSegment = !alike || rate > 0 || mtu !== Number.POSITIVE_INFINITY
   return {
     delay,
     jitter,
@@ -144,6 +140,7 @@ export const parseImpairment = (options: unknown): Impairment => {
     mtu,
     none: !perSegment && delay === 0 && jitter === 0,
     perSegment,
+    even: alike && jitter === 0,
   }
 }
 

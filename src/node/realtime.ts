@@ -107,6 +107,7 @@ export class RealTimeDriver {
         start = Math.min(start, loop.now)
         more &&= loop.clock.now() - start < SLICE
       }
+      loop.continueCalls()
     } finally {
       this.#turns++
       this.#spent += Math.max(0, loop.clock.now() - start)

@@ -49,6 +49,7 @@ export class HostStage implements Stage {
   private readonly shell: Shell
   private readonly driver: VirtualDriver
   private readonly onResume: Host['onResume']
+  private readonly onRest: Host['onRest']
 
   /**
    * @param isOwn is the host there for this script alone, to be taken down with it
@@ -69,6 +70,11 @@ export class HostStage implements Stage {
     host.onResume = () => {
       this.driver.noteResumed()
       this.onResume?.()
+    }
+    this.onRest = host.onRest
+    host.onRest = () => {
+      this.driver.noteRested()
+      this.onRest?.()
     }
     this.link = new ScriptLink(this.world.memory, this.world.frames, clock, configuration.mtu)
     this.interface = this.plugIn(configuration)
@@ -125,5 +131,6 @@ export class HostStage implements Stage {
     for (const entry of tcp.table.entries()) if (entry.local.equals(this.local)) tcp.discard(entry)
     host.ip.removeInterface(this.interface)
     host.onResume = this.onResume
+    host.onRest = this.onRest
   }
 }

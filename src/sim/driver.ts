@@ -11,31 +11,52 @@ export interface Outside {
   advanced(now: Micros): boolean
 }
 
+/** Times that programs run on before the platform gets a turn all the same: its own timers and sockets want it. */
+const RUNS_PER_TURN = 64
+
 /**
  * Drives a world in virtual time: runs what there is to do now, lets programs run on, and sets the clock forward to the
  * next timer only when nothing is left to do.
  *
  * Programs are asynchronous functions, so that what they do next comes in microtasks. When one has been resumed the
- * driver yields until all microtasks are done: a whole turn of the platform's event loop. It does so only then: packets
- * and timers alone never wait.
+ * driver yields until all microtasks are done. In Node that takes 0.2 µs; elsewhere, and when as many calls wait anew
+ * as have gone on does not show that programs wait for nothing but the network, a whole turn of the platform's event
+ * loop. It yields only then: packets and timers alone never wait.
  */
 export class VirtualDriver {
   private readonly world: World
   private readonly clock: VirtualClock
   private resumed = false
-  private running = false
+  /** Programs that have run on since all were last at rest, less those that wait again. */
+  private astir = 0
+  /** Times that programs have run on since the platform last got a turn. */
+  private runs = 0
   private interrupted = false
+  /** The run that is under way. */
+  private current: Run | null = null
+  private readonly soon = Promise.resolve()
+  private readonly nextTick: Schedule | undefined
+  private readonly macrotask: Schedule
   /** Null for a world by itself. */
   outside: Outside | null = null
 
   constructor(world: World, clock: VirtualClock) {
     this.world = world
     this.clock = clock
+    const { process, setImmediate } = globalThis as Platform
+    this.nextTick = process?.nextTick
+    this.macrotask = setImmediate ?? postMessageToSelf
   }
 
   /** A program is about to run on. */
   noteResumed(): void {
     this.resumed = true
+    this.astir++
+  }
+
+  /** A program waits again, or has ended. */
+  noteRested(): void {
+    this.astir--
   }
 
   /** Stops the run that is under way. */
@@ -48,60 +69,122 @@ export class VirtualDriver {
    * @param stop asked after every step
    * @returns 'stopped', 'deadline', or 'idle' when no timer is set and nothing moves
    */
-  async run(
-    deadline: Micros = Number.POSITIVE_INFINITY,
-    stop: (() => boolean) | null = null,
-  ): Promise<'stopped' | 'deadline' | 'idle'> {
-    if (this.running) throw new Error('this world is running already: await the run before')
-    this.running = true
-    const { loop } = this.world
-    const budget = stop === null ? Number.POSITIVE_INFINITY : 1
+  run(deadline: Micros = Number.POSITIVE_INFINITY, stop: (() => boolean) | null = null): Promise<Ending> {
+    if (this.current !== null) return Promise.reject(new Error('this world is running already: await the run before'))
+    return new Promise((resolve, reject) => {
+      this.current = { deadline, stop, resolve, reject }
+      this.goOn()
+    })
+  }
+
+  /** Goes on with the run until programs have to be let on, or it is over. */
+  private readonly goOn = (): void => {
+    const run = this.current!
     try {
-      for (;;) {
-        const more = loop.turn(budget)
-        if (this.interrupted || stop?.() === true) return 'stopped'
-        if (more) continue
-        if (this.resumed) {
-          this.resumed = false
-          await (this.outside === null ? macrotask() : this.outside.settle())
-          if (this.interrupted || stop?.() === true) return 'stopped'
-          continue
-        }
-        if (loop.hasWork) continue
-        const next = Math.min(loop.timers.nextWake(), this.outside?.nextTimer() ?? Number.POSITIVE_INFINITY)
-        if (next > deadline) {
-          this.clock.advanceTo(deadline)
-          loop.turn()
-          if (this.resumed) continue
-          return 'deadline'
-        }
-        if (next === Number.POSITIVE_INFINITY) return 'idle'
-        this.clock.advanceTo(next)
-        if (this.outside === null) continue
-        // The network comes first.
-        loop.turn()
-        if (this.outside.advanced(next)) this.resumed = true
+      const ending = this.advance(run)
+      if (ending === null) this.letPrograms(run)
+      else {
+        this.world.loop.continueCalls()
+        this.end()
+        run.resolve(ending)
       }
-    } finally {
-      this.running = false
-      this.interrupted = false
+    } catch (error) {
+      this.end()
+      run.reject(error)
     }
   }
+
+  private end(): void {
+    this.current = null
+    this.interrupted = false
+  }
+
+  /** Moves the world until a program has been resumed. @returns why the run is over; null when it is not */
+  private advance({ deadline, stop }: Run): Ending | null {
+    const { loop } = this.world
+    const budget = stop === null ? Number.POSITIVE_INFINITY : 1
+    // Programs may have run just now.
+    if (this.interrupted || stop?.() === true) return 'stopped'
+    for (;;) {
+      const more = loop.turn(budget)
+      if (this.interrupted || stop?.() === true) return 'stopped'
+      if (more) continue
+      loop.continueCalls()
+      if (this.resumed) return null
+      if (loop.hasWork) continue
+      const next = Math.min(loop.timers.nextWake(), this.outside?.nextTimer() ?? Number.POSITIVE_INFINITY)
+      if (next > deadline) {
+        this.clock.advanceTo(deadline)
+        loop.turn()
+        loop.continueCalls()
+        if (this.resumed || loop.hasWork) continue
+        return 'deadline'
+      }
+      if (next === Number.POSITIVE_INFINITY) return 'idle'
+      this.clock.advanceTo(next)
+      if (this.outside === null) continue
+      // The network comes first.
+      loop.turn()
+      if (this.outside.advanced(next)) this.resumed = true
+    }
+  }
+
+  /** Has programs that were resumed do what they can, and goes on then. */
+  private letPrograms(run: Run): void {
+    this.resumed = false
+    if (this.outside !== null) {
+      this.outside.settle().then(this.programsDone, (error: unknown) => {
+        this.end()
+        run.reject(error)
+      })
+    } else if (this.nextTick === undefined) this.macrotask(this.programsDone)
+    else void this.soon.then(this.whenMicrotasksAreDone)
+  }
+
+  /**
+   * What is given to `nextTick` in a microtask Node calls when no microtask is left, before it turns to anything else. What
+   * is given to it elsewhere comes before the microtasks.
+   */
+  private readonly whenMicrotasksAreDone = (): void => this.nextTick!(this.microtasksDone)
+
+  private readonly microtasksDone = (): void => {
+    if (this.astir <= 0 && ++this.runs < RUNS_PER_TURN) this.programsDone()
+    else {
+      this.runs = 0
+      this.macrotask(this.programsDone)
+    }
+  }
+
+  private readonly programsDone = (): void => {
+    this.astir = 0
+    this.goOn()
+  }
+}
+
+type Ending = 'stopped' | 'deadline' | 'idle'
+
+/** A run that is under way. */
+interface Run {
+  readonly deadline: Micros
+  readonly stop: (() => boolean) | null
+  readonly resolve: (ending: Ending) => void
+  readonly reject: (error: unknown) => void
 }
 
 type Schedule = (callback: () => void) => void
 
-/** Resolves in the platform's next macrotask, when all microtasks are done. */
-const macrotask = (): Promise<void> =>
-  new Promise((resolve) => {
-    const { setImmediate } = globalThis as { setImmediate?: Schedule }
-    if (setImmediate !== undefined) setImmediate(resolve)
-    else {
-      const { port1, port2 } = new MessageChannel()
-      port1.onmessage = () => {
-        port1.close()
-        resolve()
-      }
-      port2.postMessage(null)
-    }
-  })
+/** What of the platform's is used, where it is there. */
+interface Platform {
+  readonly process?: { readonly nextTick?: Schedule }
+  readonly setImmediate?: Schedule
+}
+
+/** Calls back in the platform's next macrotask, when all microtasks are done. */
+const postMessageToSelf: Schedule = (callback) => {
+  const { port1, port2 } = new MessageChannel()
+  port1.onmessage = () => {
+    port1.close()
+    callback()
+  }
+  port2.postMessage(null)
+}

@@ -118,6 +118,7 @@ export class Network {
     if (known !== undefined) return known
     const host = this.newHost(name, options)
     host.onResume = () => this.driver?.noteResumed()
+    host.onRest = () => this.driver?.noteRested()
     host.onFailure = (process, error) => this.programFailed(process, error)
     host.onPrint = (process, line) => {
       for (const observer of this.observers) observer.printed?.(process, line)
