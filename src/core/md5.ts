@@ -9,6 +9,7 @@ const SHIFTS = [7, 12, 17, 22, 5, 9, 14, 20, 4, 11, 16, 23, 6, 10, 15, 21] as co
 const SINES = Int32Array.from({ length: 64 }, (_, i) => Math.floor(Math.abs(Math.sin(i + 1)) * 2 ** 32) | 0)
 const BLOCK = 64
 
+/** One message after another, each from `start` on. */
 export class Md5 {
   private readonly state = new Int32Array(4)
   private readonly words = new Int32Array(16)

@@ -36,6 +36,7 @@ const LOCAL: readonly HostsEntry[] = [
   { address: parseIpAddress('::1')!, names: ['localhost', 'ip6-localhost'] },
 ]
 
+/** Names for the loopback, and no name server. */
 export const defaultResolverConfig = (): ResolverConfig => ({
   hosts: LOCAL,
   servers: [],

@@ -39,6 +39,7 @@ const EAI = {
   EAI_ADDRFAMILY: [-9, 'Address family for hostname not supported'],
 } as const
 
+/** The codes of getaddrinfo(3), by their names. */
 export type EaiCode = keyof typeof EAI
 
 /** What getaddrinfo(3) and getnameinfo(3) fail with. */
@@ -60,6 +61,7 @@ export class AddressInfoError extends Error {
 /** What gethostbyname(3) and gethostbyaddr(3) fail with: h_errno. */
 export type HostErrorCode = 'HOST_NOT_FOUND' | 'TRY_AGAIN' | 'NO_RECOVERY' | 'NO_DATA'
 
+/** The error that bears one of them. */
 export class HostError extends Error {
   override readonly name = 'HostError'
   readonly code: HostErrorCode

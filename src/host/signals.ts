@@ -24,6 +24,7 @@ export const SA_RESTART = 0x1000_0000
 /** The action is the default again once it was taken. */
 export const SA_RESETHAND = 0x8000_0000
 
+/** What a signal does. */
 export type SignalHandler = typeof SIG_DFL | typeof SIG_IGN | ((signal: number) => void)
 
 /** `struct sigaction`. */

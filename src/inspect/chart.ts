@@ -9,6 +9,7 @@ export interface ChartLine {
   readonly points: readonly (readonly [at: number, value: number])[]
 }
 
+/** How a chart is drawn. */
 export interface ChartStyle {
   /** Columns and rows of the field, without labels; 72 and 16 unless given. */
   readonly width?: number

@@ -37,6 +37,7 @@ const readSelection = (snapshot: Snapshot, args: readonly string[]): Selection =
   return { device, to, states: states.size > 0 ? states : new Set(STATES.filter((s) => s !== 'NOARP' && s !== 'NONE')) }
 }
 
+/** What `ip neighbour` prints. */
 export const printNeighbours = (snapshot: Snapshot, options: IpOptions, args: readonly string[]): string => {
   const { device, to, states } = readSelection(snapshot, args)
   const shown = snapshot.neighbours.filter(

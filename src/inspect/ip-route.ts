@@ -85,6 +85,7 @@ const prefixOf = (text: string, options: IpOptions): IpPrefix => {
   return prefix
 }
 
+/** What `ip route` prints. */
 export const printRoutes = (snapshot: Snapshot, options: IpOptions, args: readonly string[]): string => {
   const selection = readSelection(snapshot, options, args)
   // Both families only where all tables are asked for.

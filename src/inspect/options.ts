@@ -24,6 +24,7 @@ export interface GivenOption {
   readonly value: string
 }
 
+/** A command line, taken apart. */
 export interface ParsedOptions {
   readonly options: readonly GivenOption[]
   readonly operands: readonly string[]

@@ -13,6 +13,7 @@ export interface QueueView {
   readonly delivered: number
 }
 
+/** How queues are drawn. */
 export interface QueueStyle {
   /** Columns of the text, at least 40; 80 unless given. */
   readonly width?: number

@@ -13,6 +13,7 @@ export interface Holder {
   fd: number
 }
 
+/** An address, and a port where there is one. */
 export interface EndpointSnapshot {
   /** Without a zone. An IPv4 address of an IPv6 socket is written as IPv4. */
   address: string
@@ -76,6 +77,7 @@ export interface OptionsSnapshot {
   mark: number
 }
 
+/** What a connection's timer waits for, in netstat's words. */
 export type TimerKind =
   | 'retransmit'
   | 'loss probe'
@@ -86,6 +88,7 @@ export type TimerKind =
   | 'syn-ack'
   | 'time-wait'
 
+/** The timer that netstat -o and ss -o show. */
 export interface TimerSnapshot {
   kind: TimerKind
   /** Time until it fires, microseconds; 0 for one that is due. */

@@ -61,6 +61,7 @@ export interface ProcessSnapshot {
   blocked: string[]
 }
 
+/** An interface, with what the tools show beside `ip addr`. */
 export interface InterfaceSnapshot extends InterfaceInfo {
   /** Linux's IFF_* as bits (`InterfaceFlag`). */
   flagBits: number
@@ -73,6 +74,7 @@ export interface InterfaceSnapshot extends InterfaceInfo {
   ringSize: number
 }
 
+/** A route, with what the tools show beside `ip route`. */
 export interface RouteSnapshot {
   family: 4 | 6
   table: 'main' | 'local'

@@ -179,6 +179,7 @@ export interface AddressInfo {
   preferredFor: number | null
 }
 
+/** @param now world time, microseconds */
 export const describeAddress = (entry: InterfaceAddress, now: number): AddressInfo => {
   const flags: string[] = []
   if ((entry.flags & AddressFlag.Permanent) === 0) flags.push('dynamic')

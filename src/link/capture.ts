@@ -8,6 +8,7 @@ import { LinkType, PcapngWriter } from './pcapng.ts'
 import type { FrameTap, LinkPort } from './port.ts'
 import { checksumFieldAt, hasNoChecksum, transportChecksum } from './segmentation.ts'
 
+/** What is said of a capture as a whole, and of its packets. */
 export interface CaptureOptions {
   /** The most bytes kept of each packet; 262,144 unless given, as in tcpdump. */
   readonly snaplen?: number
@@ -24,6 +25,7 @@ export interface CaptureOptions {
   readonly resolution?: 'ns' | 'us'
 }
 
+/** What is said of one port. */
 export interface CapturePortOptions {
   readonly description?: string
   readonly mac?: MacAddress

@@ -3,6 +3,7 @@ import { BYTE_ORDER_MAGIC, NameRecord, PcapngBlock, PcapngOption } from './pcapn
 
 /** Reads capture files: pcapng, and pcap with microseconds or nanoseconds, in either byte order. */
 
+/** One interface of a capture file. */
 export interface CapturedInterface {
   /** One of `LinkType`, or another. */
   readonly linkType: number
@@ -12,6 +13,7 @@ export interface CapturedInterface {
   readonly description: string | null
 }
 
+/** One packet of a capture file. */
 export interface CapturedPacket {
   /** Index into `CaptureFile.interfaces`. */
   readonly interface: number
@@ -25,11 +27,13 @@ export interface CapturedPacket {
   readonly comment: string | null
 }
 
+/** A name that a capture file gives an address. */
 export interface CapturedName {
   readonly address: IpAddress
   readonly names: readonly string[]
 }
 
+/** What a capture file holds. */
 export interface CaptureFile {
   readonly format: 'pcap' | 'pcapng'
   readonly hardware: string | null

@@ -50,6 +50,7 @@ export const LinkType = {
 /** Records of a name resolution block. */
 export const NameRecord = { End: 0, Ipv4: 1, Ipv6: 2 } as const
 
+/** What the head of the file says. */
 export interface PcapngOptions {
   /** Wall-clock time of world time 0, microseconds since 1970: `Clock.epoch`. */
   readonly epoch: Micros
@@ -61,6 +62,7 @@ export interface PcapngOptions {
   readonly resolution?: 'ns' | 'us'
 }
 
+/** What the file says of one interface. */
 export interface PcapngInterface {
   readonly name: string
   readonly description?: string

@@ -10,6 +10,7 @@ import type { LinkPort, LinkUser } from './port.ts'
 import { fitFrame } from './segmentation.ts'
 import { SwitchPortStatistics } from './statistics.ts'
 
+/** What a switch is made with. */
 export interface SwitchOptions {
   /** The most addresses it learns; 8192 unless given. */
   readonly tableLimit?: number

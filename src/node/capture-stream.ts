@@ -4,6 +4,7 @@ import { type CapturedPacket, readCapture } from '../link/pcap.ts'
 
 /** A capture that is watched from another process: pcapng, packet by packet, over the control socket. */
 
+/** What a client wants to see of a running stack's packets. */
 export interface CaptureRequest {
   /** An interface's name, or `any`; the first that is not loopback unless given. */
   readonly interface?: string

@@ -21,6 +21,7 @@ import { LineSplitter } from './line-splitter.ts'
  */
 export type ControlHandler = (params: unknown, signal: AbortSignal) => unknown
 
+/** What a control server is made with. */
 export interface ControlServerOptions {
   /** The stack's name, among this user's; 1 to 64 letters, digits, '.', '_' and '-'. */
   readonly name: string

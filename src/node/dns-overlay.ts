@@ -31,6 +31,7 @@ class Answer extends Handle {
   }
 }
 
+/** Puts `getaddrinfo`, `getnameinfo` and name servers of ours in front of Node's, for programs that have a host. */
 export const overlayDns = (): void => {
   const cares = binding('cares_wrap')
   const { getaddrinfo, getnameinfo } = cares

@@ -32,6 +32,7 @@ export class NodeContext extends NetContext {
   }
 }
 
+/** What a program's view of the network is made with. */
 export interface NodeContextOptions {
   readonly names: NameTable
   readonly nameServers?: readonly NameServer[]

@@ -12,6 +12,7 @@ import type { LinkState } from './link-watch.ts'
 import { type DescriptorWatch, EBADFD, type Syscalls } from './syscalls.ts'
 import { readVnetHeader, VNET_HEADER, writeVnetHeader } from './vnet.ts'
 
+/** Which device, and what it tells of itself. */
 export interface TunTapOptions extends DeviceOptions {
   /** Frames that may wait for the kernel to take them: 1000 unless given. */
   readonly queueLength?: number

@@ -24,6 +24,7 @@ export interface ZoneRecord {
   readonly ttl?: number
 }
 
+/** How a name server answers. */
 export interface DnsServerOptions {
   readonly port?: number
   /** Names outside these domains are refused; every name is this server's unless given. */

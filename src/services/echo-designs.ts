@@ -19,6 +19,7 @@ import type { EpollEvent } from '../socket/epoll.ts'
 
 /** One service, echo over TCP, as servers of seven designs: the catalogue's section J. */
 
+/** What a server of each design is told. */
 export interface DesignOptions {
   readonly port: number
   /** Processes of the designs that start them beforehand: 4 unless given. */
@@ -27,6 +28,7 @@ export interface DesignOptions {
   readonly work?: number
 }
 
+/** One design. */
 export interface ServerDesign {
   readonly name: string
   readonly title: string

@@ -4,6 +4,7 @@ import { AF_INET, SOCK_STREAM, SOL_TCP, TCP_NODELAY } from '../socket/constants.
 
 /** The tester of section J: clients that all come at once to an echo server, and what each of them measures. */
 
+/** Whom the clients test, how many they are, and what each asks. */
 export interface TesterOptions {
   readonly address: string
   readonly port: number

@@ -11,12 +11,14 @@ export interface FileStore {
   create(path: string): Promise<FileWriter>
 }
 
+/** A file that is being read. */
 export interface FileReader {
   /** Fills `buffer` from `position` on. @returns bytes read, 0 at the end */
   read(buffer: Uint8Array, position: number): Promise<number>
   close(): Promise<void>
 }
 
+/** A file that is being written. */
 export interface FileWriter {
   write(bytes: Uint8Array): Promise<void>
   /** The file is complete. */

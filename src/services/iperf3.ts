@@ -33,6 +33,7 @@ import { listenOn, peerName } from './serve.ts'
 
 /** iperf3's server and client, for TCP: the real ones talk to them. */
 
+/** How an iperf3 server is made. */
 export interface Iperf3ServerOptions {
   readonly port?: number
   /** Told of each test, in a line. */
@@ -207,6 +208,7 @@ const prepare = (sys: Sys, fd: number, { nodelay, window, bandwidth, congestion 
   if (congestion !== undefined) sys.setsockopt(fd, SOL_TCP, TCP_CONGESTION, congestion)
 }
 
+/** What an iperf3 client tests. */
 export interface Iperf3ClientOptions {
   readonly address: string
   readonly port?: number

@@ -14,6 +14,7 @@ export interface PingReply {
   readonly hopLimit: number
 }
 
+/** What is sent. */
 export interface PingOptions {
   /** How many are sent, one a second; 4 unless given. */
   readonly count?: number

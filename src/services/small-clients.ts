@@ -7,6 +7,7 @@ import { WHO_PORT } from './small-udp.ts'
 
 /** Clients of the small services. */
 
+/** What a small service is reached over. */
 export type Transport = 'tcp' | 'udp'
 
 const BUFFER = 0x1_0000

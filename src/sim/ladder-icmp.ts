@@ -17,6 +17,7 @@ export const icmpText = ({ type, code, sequence }: IcmpMessage): string => {
   return name
 }
 
+/** The same for ICMPv6. */
 export const icmpv6Text = ({ type, code }: Icmpv6Message): string => {
   const name = typeText('ICMPv6', nameOf(Icmpv6Type, type), type)
   return type === Icmpv6Type.DestinationUnreachable ? `${name}: ${nameOf(Icmpv6Unreachable, code)}` : name

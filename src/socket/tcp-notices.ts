@@ -51,6 +51,7 @@ const describe = (error: Partial<ExtendedError>): ExtendedError => ({
   ...error,
 })
 
+/** The notices of one socket, oldest first, and the sends that are still to be told of. */
 export class TcpNotices {
   private readonly queue = new Fifo<Notice>()
   private readonly pinned = new Fifo<Pinned>()

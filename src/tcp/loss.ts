@@ -22,6 +22,7 @@ const Recovery = {
   NoThreshold: 4,
 } as const
 
+/** Does RACK find losses (RFC 8985), rather than the count of duplicate ACKs? */
 export const usesRack = (c: TcpConnection): boolean => (c.layer.settings.tcp_recovery & Recovery.Rack) !== 0
 
 /** Takes a record for lost: the first time, or again when its retransmission is lost too. */

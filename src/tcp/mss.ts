@@ -13,6 +13,7 @@ const SEGMENTED_HEADERS = 321
 /** Bytes of options that a header has room for. */
 const OPTION_SPACE = 40
 
+/** Bytes of the IP header before the connection's segments. */
 export const ipHeaderLength = (c: TcpConnection): number => (c.remote.isIpv4 ? 20 : 40)
 
 /** The MSS to announce: what the interface takes in one packet, or less if the application says so (RFC 6691). */

@@ -76,6 +76,7 @@ export const removeDuplicates = (c: TcpConnection, acked: number, ece: boolean):
   checkNewRenoReordering(c, acked)
 }
 
+/** Counts segments that the peer is known to have. @param ece did the ACK say that they met congestion? */
 export const countDelivered = (c: TcpConnection, segments: number, ece: boolean): void => {
   c.cc.delivered += segments
   if (ece) c.cc.deliveredCe += segments
@@ -188,6 +189,7 @@ const undoReduction = (c: TcpConnection, unmarkLost: boolean): void => {
   cc.rackAdvanced = cc.rackStarted
 }
 
+/** Is anything out that was sent again? */
 export const anyRetransmitted = (c: TcpConnection): boolean => {
   if (c.cc.retransOut > 0) return true
   const first = c.queue?.firstSent

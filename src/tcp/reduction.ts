@@ -4,6 +4,7 @@ import { Feature, type TcpConnection } from './connection.ts'
 
 /** How the congestion window is reduced, once it has to be (RFC 6937, RFC 3168 section 6.1.2). */
 
+/** Moves to one of `CaState`, and tells the congestion control. */
 export const setCaState = (c: TcpConnection, state: number): void => {
   const cc = c.cc
   c.control.stateChanges?.(c, state)
@@ -45,6 +46,7 @@ export const reduceWindow = (c: TcpConnection, delivered: number, isSafe: boolea
   cc.cwnd = cc.inFlight + Math.max(send, cc.prrOut > 0 ? 0 : 1)
 }
 
+/** The reduction is over: the window is what it was to be reduced to. */
 export const endReduction = (c: TcpConnection): void => {
   const cc = c.cc
   if (c.control.control !== undefined) return

@@ -35,6 +35,7 @@ export const RecordMark = {
 
 const CONTROLS = TcpFlag.Syn | TcpFlag.Fin
 
+/** A run of bytes that was, or will be, handed to IP at once. */
 export class SendRecord {
   /** First sequence number, and the one after the last: a SYN or FIN counts one. */
   seq = 0
@@ -116,6 +117,7 @@ export class SendRecordPool {
   }
 }
 
+/** The row of records, sent ones first. */
 export class SendQueue {
   /** Records in the row. */
   length = 0

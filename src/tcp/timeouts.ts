@@ -36,6 +36,7 @@ const HANDSHAKE = stateSet(TcpState.SynSent, TcpState.SynReceived)
 /** Retransmissions of a thin stream that keep their interval. */
 const THIN_RETRIES = 6
 
+/** One of the connection's timers has fired. @param kind of `TcpTimer` */
 export const fireTimer = (c: TcpConnection, kind: number): void => {
   if (kind === TcpTimer.DelayedAck) onAckTimer(c)
   else if (kind === TcpTimer.Keepalive) onKeepalive(c)

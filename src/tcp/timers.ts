@@ -13,6 +13,7 @@ export const DELAYED_ACK_MAX = 200 * MILLISECOND
 /** The least that a probe waits beyond two round trips, microseconds. */
 const PROBE_SLACK = 2 * MILLISECOND
 
+/** The least and the greatest retransmission time-out, microseconds (tcp_rto_min_us, tcp_rto_max_ms). */
 export const leastRto = (c: TcpConnection): number => c.layer.settings.tcp_rto_min_us
 export const mostRto = (c: TcpConnection): number => c.layer.settings.tcp_rto_max_ms * MILLISECOND
 

@@ -28,6 +28,7 @@ const HEADER = 12
 const NAME_LIMIT = 255
 const LABEL_LIMIT = 63
 
+/** What is asked. */
 export interface DnsQuestion {
   /** Without the last dot; '' is the root. */
   readonly name: string
@@ -37,11 +38,13 @@ export interface DnsQuestion {
 /** What a record says: an address; a name (CNAME, NS, PTR); texts; a structure; the bytes of a type that is not known. */
 export type DnsData = IpAddress | string | readonly string[] | DnsMx | DnsSrv | DnsSoa | Uint8Array
 
+/** A mail exchange (RFC 1035 section 3.3.9). */
 export interface DnsMx {
   readonly preference: number
   readonly exchange: string
 }
 
+/** A server of a service (RFC 2782). */
 export interface DnsSrv {
   readonly priority: number
   readonly weight: number
@@ -49,6 +52,7 @@ export interface DnsSrv {
   readonly target: string
 }
 
+/** The start of a zone (RFC 1035 section 3.3.13). */
 export interface DnsSoa {
   readonly server: string
   readonly mailbox: string
@@ -56,6 +60,7 @@ export interface DnsSoa {
   readonly numbers: readonly [number, number, number, number, number]
 }
 
+/** A resource record. */
 export interface DnsRecord {
   readonly name: string
   readonly type: number
@@ -64,6 +69,7 @@ export interface DnsRecord {
   readonly data: DnsData
 }
 
+/** A query or an answer. */
 export interface DnsMessage {
   readonly id: number
   readonly isResponse: boolean
