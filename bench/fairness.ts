@@ -1,6 +1,9 @@
 import { Network } from '../src/sim/network.ts'
 import { sink, source } from './grid.ts'
 
+/** Of ACKs, milliseconds. */
+const JITTER = 1
+
 /** How flows that share a bottleneck divide it. */
 export interface Contest {
   /** The congestion control of each flow. */
@@ -12,6 +15,8 @@ export interface Contest {
   readonly apart: number
   readonly settle: number
   readonly measured: number
+  /** Where chance begins; 1 unless given. */
+  readonly seed?: number
 }
 
 /** @returns each flow's share of what all of them got, percent, and what all got together, percent of the link */
@@ -22,14 +27,16 @@ export const contest = async ({
   apart,
   settle,
   measured,
+  seed = 1,
 }: Contest): Promise<[number[], number]> => {
-  const network = new Network({ seed: 1 })
+  const network = new Network({ seed })
   const sender = network.host('sender')
   const receiver = network.host('receiver')
   const link = network.link(sender, receiver, { delay: rtt / 2 })
   const queueBytes = Math.max(30_000, (rate * 1e6 * rtt) / 8000)
-  // A little jitter, as real hosts have: without it, whose packets meet the full queue is a matter of phase.
   link.cable.aToB.impair({ delay: rtt / 2, rate: rate * 1e6, queue: 1_000_000, queueBytes })
+  // A little jitter, as real hosts have: without it, whose packets meet the full queue is a matter of phase.
+  link.cable.bToA.impair({ delay: rtt / 2, jitter: JITTER })
   const bytes = controls.map(() => 0)
   for (const [i, control] of controls.entries()) {
     receiver.spawn(

@@ -4,7 +4,10 @@ import { Feature, type TcpConnection } from './connection.ts'
 import { TcpState } from './state.ts'
 import { receiveSpace } from './window.ts'
 
-/** What TCP_INFO tells: the fields of Linux's `struct tcp_info`, times in microseconds or, where it says so there, milliseconds. */
+/**
+ * What TCP_INFO tells: the fields of Linux's `struct tcp_info`, without those of accurate ECN (Linux 6.18), which is not
+ * negotiated. Times in microseconds or, where it says so there, milliseconds.
+ */
 export interface TcpInfo {
   tcpi_state: number
   tcpi_ca_state: number
@@ -67,6 +70,8 @@ export interface TcpInfo {
   tcpi_sndbuf_limited: number
   tcpi_snd_wnd: number
   tcpi_rcv_wnd: number
+  /** How often another path was tried: never, for the flow label stays. */
+  tcpi_rehash: number
   /** Time-outs in all, episodes of them, and the milliseconds that those took. */
   tcpi_total_rto: number
   tcpi_total_rto_recoveries: number
@@ -129,8 +134,8 @@ export const tcpInfo = (c: TcpConnection): TcpInfo => {
     tcpi_rcv_space: c.tuning === null ? receiveSpace(c) : c.tuning.space,
     tcpi_total_retrans: cc.totalRetransmitted,
     tcpi_pacing_rate: cc.pacingRate,
-    // Of the side that connects, Linux counts the SYN too.
     tcpi_max_pacing_rate: Math.min(c.options.maxPacingRate, NO_LIMIT),
+    // Of the side that connects, Linux counts the SYN too.
     tcpi_bytes_acked: opened ? ((snd.una - snd.iss) >>> 0) - (c.isActive ? 0 : 1) : 0,
     tcpi_bytes_received: opened ? ((rcv.nxt - rcv.irs) >>> 0) - 1 : 0,
     tcpi_segs_out: c.segmentsOut,
@@ -152,6 +157,7 @@ export const tcpInfo = (c: TcpConnection): TcpInfo => {
     tcpi_sndbuf_limited: bufferLimited,
     tcpi_snd_wnd: snd.wnd,
     tcpi_rcv_wnd: rcv.wnd,
+    tcpi_rehash: 0,
     tcpi_total_rto: cc.timeouts,
     tcpi_total_rto_recoveries: cc.timeoutRecoveries,
     tcpi_total_rto_time: cc.timeoutMs + (cc.timeoutStampMs === 0 ? 0 : since(cc.timeoutStampMs)),

@@ -132,6 +132,11 @@ export interface TcpPersonality {
   readonly finIgnoresWindow: boolean
   /** Are records that wait filled up with what waits behind them before they leave? Linux 6.11 and later: yes. */
   readonly fillsRecords: boolean
+  /**
+   * How slow start may end before a loss: by growing delays and trains of ACKs, of CUBIC alone (Linux); by growing delays, of Reno
+   * too (RFC 9406); or not at all.
+   */
+  readonly slowStartExit: 'hystart' | 'hystart++' | 'none'
 }
 
 export const LINUX: TcpPersonality = {
@@ -143,6 +148,7 @@ export const LINUX: TcpPersonality = {
   challengesUnsentAck: false,
   finIgnoresWindow: true,
   fillsRecords: false,
+  slowStartExit: 'hystart',
 }
 
 export const BSD: TcpPersonality = {
@@ -154,4 +160,5 @@ export const BSD: TcpPersonality = {
   challengesUnsentAck: true,
   finIgnoresWindow: false,
   fillsRecords: true,
+  slowStartExit: 'hystart++',
 }

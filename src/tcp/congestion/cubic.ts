@@ -1,10 +1,11 @@
 import { seqGt } from '../../core/seq.ts'
 import type { TcpConnection } from '../connection.ts'
 import { type CongestionControl, CwndEvent } from './control.ts'
+import { watchDelay } from './hystart-plus.ts'
 import { additiveIncrease, isWindowUsed, slowStart } from './reno.ts'
 import { CaState } from './state.ts'
 
-/** CUBIC (RFC 9438), with fast convergence, the Reno-friendly region, and HyStart as Linux does them. */
+/** CUBIC (RFC 9438), with fast convergence, the Reno-friendly region, and HyStart as Linux does them, or HyStart++. */
 
 /** C, in segments per second cubed, and the factor by which the window shrinks (717/1024, close to 0.7). */
 const C = 0.4
@@ -82,7 +83,7 @@ export const cubic: CongestionControl = {
     const cc = c.cc
     let left = acked
     if (cc.inSlowStart) {
-      left = slowStart(cc, left)
+      left = slowStart(c, left)
       if (left === 0) return
     }
     const state = stateOf(c)
@@ -111,13 +112,16 @@ export const cubic: CongestionControl = {
   },
 
   acked(c, _segments, rtt) {
+    watchDelay(c, rtt)
     if (rtt < 0) return
     const state = stateOf(c)
     // Delays right after a recovery tell of the recovery.
     if (state.inEpoch && ((c.layer.loop.nowMs32 - state.epochStart) | 0) < 1000) return
     const delay = Math.max(1, rtt)
     if (state.delayMin === 0 || state.delayMin > delay) state.delayMin = delay
-    if (!state.found && c.cc.inSlowStart && c.cc.cwnd >= HYSTART_LOW_WINDOW) hystart(c, state, delay)
+    const { slowStartExit } = c.layer.settings.personality
+    if (slowStartExit === 'hystart' && !state.found && c.cc.inSlowStart && c.cc.cwnd >= HYSTART_LOW_WINDOW)
+      hystart(c, state, delay)
   },
 }
 

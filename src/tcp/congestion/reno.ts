@@ -1,5 +1,6 @@
 import type { TcpConnection } from '../connection.ts'
 import type { CongestionControl } from './control.ts'
+import { slowStartShare, watchDelay } from './hystart-plus.ts'
 import type { CongestionState } from './state.ts'
 
 /** Reno (RFC 5681): slow start, one segment more a round trip, half at a loss. Recovery is not its business. */
@@ -7,12 +8,13 @@ export const reno: CongestionControl = {
   name: 'reno',
   init() {},
   ssthresh: (c) => Math.max(c.cc.cwnd >> 1, 2),
+  acked: (c, _segments, rtt) => watchDelay(c, rtt),
   avoid(c: TcpConnection, _ack: number, acked: number) {
     const cc = c.cc
     if (!isWindowUsed(c)) return
     let left = acked
     if (cc.inSlowStart) {
-      left = slowStart(cc, left)
+      left = slowStart(c, left)
       if (left === 0) return
     }
     additiveIncrease(cc, cc.cwnd, left)
@@ -28,11 +30,13 @@ export const isWindowUsed = (c: TcpConnection): boolean => {
 }
 
 /** One segment more for each that was acknowledged, up to the threshold. @returns how many were not used up */
-export const slowStart = (cc: CongestionState, acked: number): number => {
-  const cwnd = Math.min(cc.cwnd + acked, cc.ssthresh)
+export const slowStart = (c: TcpConnection, acked: number): number => {
+  const { cc } = c
+  const share = slowStartShare(c, acked)
+  const cwnd = Math.min(cc.cwnd + share, cc.ssthresh)
   const used = cwnd - cc.cwnd
   cc.cwnd = cwnd
-  return acked - used
+  return share - used
 }
 
 /** One segment more for each `w` that were acknowledged. */

@@ -1,6 +1,7 @@
 import { Chronograph } from '../chronograph.ts'
 import type { SendRecord } from '../send-queue.ts'
 import { WindowedMinimum } from '../windowed.ts'
+import type { HystartPlus } from './hystart-plus.ts'
 
 /** Where the sender stands in telling loss from reordering: Linux's names and numbers, as `tcpi_ca_state` shows them. */
 export const CaState = {
@@ -133,6 +134,8 @@ export class CongestionState {
   bytesRetransmitted = 0
   dataSegmentsSent = 0
   dsacksReceived = 0
+  /** HyStart++ (RFC 9406), where it is used. */
+  hystart: HystartPlus | null = null
   /** What the congestion control keeps for itself. */
   private_: object | null = null
   /** The records in flight in order of the time when each was last sent: first and last of the list. */
