@@ -8,7 +8,7 @@ import { type Call, type Outcome, plain, runAddress } from './calls.ts'
 import { receiveMessage, sendMessage } from './calls-message.ts'
 import { CLOSED } from './flow.ts'
 import { type Expression, fieldOf, Unsupported } from './script.ts'
-import { fieldsOf, isEllipsis, isNull, itemsOf, numberField, numberOf } from './values.ts'
+import { bufferOf, fieldsOf, isEllipsis, isNull, itemsOf, numberField, numberOf } from './values.ts'
 
 /** The system calls that scripts may make. */
 
@@ -24,7 +24,7 @@ const INT = 4
 
 /** The data of a call that sends: zeros, as everything that scripts send; nothing at all for NULL. */
 const zeros = (call: Call, buffer: number, length: number): Uint8Array =>
-  isNull(call.arg(buffer)) ? new Uint8Array(0) : new Uint8Array(Math.max(0, call.number(length)))
+  isNull(call.arg(buffer)) ? new Uint8Array(0) : bufferOf(call.number(length))
 
 const settle = async (result: Promise<number> | number): Promise<Outcome> => plain(await result)
 
@@ -190,7 +190,7 @@ const pipe = (call: Call): Outcome => {
 }
 
 const vector = (call: Call): Uint8Array[] =>
-  itemsOf(call.arg(1)).map((item) => new Uint8Array(numberOf(fieldsOf(item)[1]!.value)))
+  itemsOf(call.arg(1)).map((item) => bufferOf(numberOf(fieldsOf(item)[1]!.value)))
 
 const open = (call: Call): Outcome => {
   const path = call.arg(0)

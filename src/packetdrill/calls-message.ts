@@ -3,7 +3,7 @@ import type { Sockaddr } from '../socket/address.ts'
 import type { ControlData, ControlMessage } from '../socket/control.ts'
 import { type Call, type Outcome, plain } from './calls.ts'
 import { type Expression, fieldOf, Unsupported } from './script.ts'
-import { fieldsOf, itemsOf, numberField, numberOf } from './values.ts'
+import { bufferOf, fieldsOf, itemsOf, numberField, numberOf } from './values.ts'
 
 /** sendmsg(2) and recvmsg(2), with what messages have beside their data. */
 
@@ -12,7 +12,7 @@ const CONTROL_ROOM = 1024
 
 /** The buffers of a message: `{..., 1000}` is one of 1000 bytes. */
 const buffersOf = (message: Expression): Uint8Array[] =>
-  itemsOf(fieldOf(message, 'msg_iov')).map((item) => new Uint8Array(numberOf(fieldsOf(item)[1]!.value)))
+  itemsOf(fieldOf(message, 'msg_iov')).map((item) => bufferOf(numberOf(fieldsOf(item)[1]!.value)))
 
 /** @param address where to, when the message names an address */
 export const sendMessage = async (call: Call, address: Sockaddr | undefined): Promise<Outcome> => {

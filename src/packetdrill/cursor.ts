@@ -99,6 +99,14 @@ export class Cursor {
     return Number(this.expect('integer').text)
   }
 
+  /** A whole number that fits into so many bits. @param what it is, for the message */
+  field(bits: number, what: string): number {
+    const { line } = this
+    const value = this.integer()
+    if (value >= 0 && value < 2 ** bits) return value
+    throw new ScriptError(line, `${value} is no number for ${what}: 0 to ${2 ** bits - 1}`)
+  }
+
   /** What stands here, for a message. */
   here(): string {
     const { kind, text } = this.peek()

@@ -58,9 +58,9 @@ const parseIp = (cursor: Cursor): IpSpec => {
 
 const parsePorts = (cursor: Cursor): readonly [number, number] | null => {
   if (!cursor.is('integer') || !cursor.isSymbol('>', 1)) return null
-  const source = cursor.integer()
+  const source = cursor.field(16, 'a port')
   cursor.expect('symbol', '>')
-  return [source, cursor.integer()]
+  return [source, cursor.field(16, 'a port')]
 }
 
 const parseTcp = (cursor: Cursor, outbound: boolean): TcpSpec => {
@@ -76,8 +76,8 @@ const parseTcp = (cursor: Cursor, outbound: boolean): TcpSpec => {
   }
   const { seq, length } = parseRange(cursor)
   const ack = cursor.takeWord('ack') ? cursor.integer() : null
-  const window = cursor.takeWord('win') ? cursor.integer() : null
-  const urgent = cursor.takeWord('urg') ? cursor.integer() : 0
+  const window = cursor.takeWord('win') ? cursor.field(16, 'a window') : null
+  const urgent = cursor.takeWord('urg') ? cursor.field(16, 'an urgent pointer') : 0
   if (window === null && !outbound) throw cursor.error('a packet that arrives needs a window (win)')
   return { protocol: 'tcp', ports, flags, seq, length, ack, window, urgent, options: parseOptions(cursor) }
 }
@@ -117,8 +117,9 @@ const parseOption = (cursor: Cursor): TcpOptionSpec => {
     case 'sackOK':
       return { name, values: [], blob: null }
     case 'mss':
+      return { name, values: [cursor.field(16, 'an MSS')], blob: null }
     case 'wscale':
-      return { name, values: [cursor.integer()], blob: null }
+      return { name, values: [cursor.field(8, 'a window scale')], blob: null }
     case 'sack': {
       const values: number[] = []
       while (cursor.is('integer')) {

@@ -26,6 +26,7 @@ export const parseScript = (text: string, definitions: Definitions = {}): Script
   const init = cursor.take('command')?.text ?? null
   const events: ScriptEvent[] = []
   while (!cursor.is('end') && !cursor.is('command')) events.push(parseEvent(cursor))
+  if (events.length === 0) throw cursor.error(`an event expected, ${cursor.here()} came`)
   const cleanup = cursor.take('command')?.text ?? null
   if (!cursor.is('end')) throw cursor.error(`the end of the script expected, ${cursor.here()} came`)
   return { flags, init, initLine, cleanup, events }
@@ -68,7 +69,8 @@ const parseTime = (cursor: Cursor): EventTime => {
 
 /** Seconds, as whole microseconds. */
 const parseSeconds = (cursor: Cursor): Micros => {
-  const token = cursor.take('float') ?? cursor.expect('integer')
+  const token = cursor.take('float') ?? cursor.take('integer')
+  if (token === null) throw cursor.error(`a time expected, ${cursor.here()} came`)
   const value = Number(token.text)
   if (value < 0) throw cursor.error('a time is not negative')
   return Math.round(value * 1e6)
@@ -96,7 +98,12 @@ const parseSyscall = (cursor: Cursor, time: EventTime): SyscallSpec => {
   const result = parseExpression(cursor)
   const errno = isNext(cursor) ? null : (cursor.take('word')?.text ?? null)
   const text = cursor.source.slice(first.at, cursor.lastEnd).replace(/\s+/g, ' ')
-  if (cursor.takeSymbol('(')) while (!cursor.takeSymbol(')')) cursor.next()
+  if (cursor.takeSymbol('(')) {
+    while (!cursor.takeSymbol(')')) {
+      if (cursor.is('end')) throw cursor.error(') expected, the end of the script came')
+      cursor.next()
+    }
+  }
   return { kind: 'syscall', name, args, result, errno, end, text }
 }
 

@@ -107,6 +107,27 @@ describe('a script that cannot be run', () => {
     expect(await told('0 ptrace(1) = 0')).toBe('unsupported in line 1: the system call ptrace')
   })
 
+  it.each([
+    ['', 'an event expected, the end of the script came'],
+    ['// nothing', 'an event expected, the end of the script came'],
+    ['hello world', 'a time expected, hello came'],
+    ['0 close(3) = -1 EBADF (Bad file', ') expected, the end of the script came'],
+    ['0 < S 0:0(0) win 65536', '65536 is no number for a window: 0 to 65535'],
+    ['0 < S 0:0(0) win 1 <mss 70000>', '70000 is no number for an MSS: 0 to 65535'],
+    ['0 < 1 > 65536 S 0:0(0) win 1', '65536 is no number for a port: 0 to 65535'],
+    ['0 < S 0:0(0) win 1 <mss>', 'a whole number expected, > came'],
+  ])('%j has failed', async (text, reason) => {
+    expect(await told(text)).toBe(`failed in line 1: ${reason}`)
+  })
+
+  it.each([
+    ['0 write(9, ..., 99999999999) = 1', 'a buffer of 99999999999 bytes'],
+    ['0 writev(9, [{..., 99999999999}], 1) = 1', 'a buffer of 99999999999 bytes'],
+    ['0 `dd if=/dev/zero of=x bs=1`', 'dd if=/dev/zero of=x bs=1'],
+  ])('%s is too much', async (text, reason) => {
+    expect(await told(text)).toBe(`unsupported in line 1: ${reason}`)
+  })
+
   it('one that makes no sense has failed', async () => {
     expect(await told('0 socket(')).toMatch(/^failed in line 1: /)
     expect(await told('0 > . 1:1(0) ack 1')).toBe('failed in line 1: the packet belongs to no socket')

@@ -6,6 +6,7 @@ import { parseIpPrefix } from '../wire/address.ts'
 import type { ScriptLink } from './link.ts'
 import { Unsupported } from './script.ts'
 import { type Pipeline, parseShell, type ShellCommand } from './shell-words.ts'
+import { bufferOf } from './values.ts'
 
 /**
  * The shell commands of scripts, interpreted against the host under test: nothing is ever run. Settings, routes and
@@ -261,10 +262,11 @@ export class Shell {
   private dd(args: readonly string[]): Ended {
     const values = new Map(args.map((arg) => splitSetting(arg)))
     if (values.get('if') !== '/dev/zero') throw new Unsupported('dd of anything but /dev/zero')
-    this.options.host.files.set(
-      values.get('of')!,
-      new Uint8Array(Number(values.get('bs')) * Number(values.get('count'))),
-    )
+    const [file, size, count] = ['of', 'bs', 'count'].map((name) => values.get(name))
+    if (file === undefined || !/^\d+$/.test(size ?? '') || !/^\d+$/.test(count ?? '')) {
+      throw new Unsupported(`dd ${args.join(' ')}`)
+    }
+    this.options.host.files.set(file, bufferOf(Number(size) * Number(count)))
     return DONE
   }
 }

@@ -56,6 +56,15 @@ export const itemsOf = (expression: Expression | undefined): readonly Expression
   return expression.items
 }
 
+/** The most that a call of a script may send or receive at once, bytes. */
+const LARGEST_BUFFER = 1 << 26
+
+/** A buffer of so many zeros; none for a negative length. @throws Unsupported for one that is too large */
+export const bufferOf = (length: number): Uint8Array => {
+  if (length > LARGEST_BUFFER) throw new Unsupported(`a buffer of ${length} bytes`)
+  return new Uint8Array(Math.max(0, length))
+}
+
 /** Is it `...`, which stands for what the runner fills in? */
 export const isEllipsis = (expression: Expression | undefined): boolean => expression?.kind === 'ellipsis'
 

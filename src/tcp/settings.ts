@@ -160,5 +160,5 @@ export const BSD: TcpPersonality = {
   challengesUnsentAck: true,
   finIgnoresWindow: false,
   fillsRecords: true,
-  slowStartExit: 'hystart++',
+  slowStartExit: 'hystart',
 }
