@@ -14,6 +14,7 @@ const LAYERS = [
   'lab',
   'packetdrill',
   'net',
+  'web',
   'browser',
   'gateway',
   'node',

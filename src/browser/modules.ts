@@ -8,6 +8,8 @@ import { type NameTable, noNames } from '../net/lookup.ts'
 import { moduleMaker } from '../net/modules.ts'
 import type { Modules } from '../net/node-types.ts'
 import type { Platform, Scope } from '../net/platform.ts'
+import { webSurroundings } from '../web/surroundings.ts'
+import { makeWeb, type Web } from '../web/web.ts'
 import { TaskQueue } from './tasks.ts'
 import { TickQueue } from './ticks.ts'
 
@@ -51,6 +53,8 @@ const own = new Default()
 /** Those of the host that `setDefaultHost` has chosen. */
 export const modules: Modules = makeModules(() => own.current)
 
+export const web: Web = makeWeb(webSurroundings(() => own.current))
+
 /** How a program of a host sees names, and what it is called. */
 export interface ModuleOptions {
   /** Its name in netstat -p and the like; `page` unless given. */
@@ -63,6 +67,8 @@ export interface ModuleOptions {
 
 /** What a program of a host has, and what ends it. */
 export interface HostModules extends Modules {
+  /** Streams and fetch in the way of the web. */
+  readonly web: Web
   /** Ends the program: what it has open is closed. */
   close(): void
 }
@@ -70,7 +76,8 @@ export interface HostModules extends Modules {
 /** `net`, `dgram` and `dns` of a new program of `host`. */
 export const createModules = (host: Host, options: ModuleOptions = {}): HostModules => {
   const context = newContext(host, options)
-  return { ...makeModules(() => context), close: () => context.close() }
+  const web = makeWeb(webSurroundings(() => context))
+  return { web, ...makeModules(() => context), close: () => context.close() }
 }
 
 const newContext = (host: Host, { name = 'page', names = noNames, onActive }: ModuleOptions): NetContext => {

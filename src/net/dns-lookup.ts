@@ -4,7 +4,7 @@ import { PendingAnswer } from './dns-pending.ts'
 import type { LookupAddress, LookupOptions } from './dns-types.ts'
 import { type CodedError, dnsException, invalidArgType, invalidArgValue, missingArgs } from './errors.ts'
 import { lookup, reverseLookup } from './lookup.ts'
-import type { Surroundings } from './platform.ts'
+import type { Asking, Surroundings } from './platform.ts'
 import {
   isIP,
   validateBoolean,
@@ -91,7 +91,7 @@ const asAddress = (address: string): LookupAddress => ({ address, family: isIP(a
 
 /** Finds the addresses of a name. @param done told in a turn of its own */
 export const askLookup = (
-  surroundings: Surroundings,
+  surroundings: Asking,
   question: LookupQuestion,
   done: (answer: LookupAnswer) => void,
 ): void => {

@@ -1,7 +1,7 @@
 import type { Sys } from '../host/calls.ts'
 import type { Process } from '../host/process.ts'
 import { Handle } from './events.ts'
-import type { Surroundings } from './platform.ts'
+import type { Asking } from './platform.ts'
 
 /** A question that was asked: keeps the program alive until it is answered, and answers in a turn of its own. */
 export class PendingAnswer<T> extends Handle {
@@ -10,7 +10,7 @@ export class PendingAnswer<T> extends Handle {
   private helper: Process | null = null
 
   /** @param answered told once, in the context of the caller */
-  constructor(surroundings: Surroundings, answered: (answer: T) => void) {
+  constructor(surroundings: Asking, answered: (answer: T) => void) {
     super(surroundings.current().events)
     const scope = surroundings.platform.scope('NETGLASSQUERY')
     this.run = (answer) => scope.run(answered, answer)
@@ -25,7 +25,7 @@ export class PendingAnswer<T> extends Handle {
   }
 
   /** Has a process of the host find the answer. */
-  find(surroundings: Surroundings, body: (sys: Sys) => Promise<T>): void {
+  find(surroundings: Asking, body: (sys: Sys) => Promise<T>): void {
     this.helper = surroundings.current().spawnHelper(async (sys) => this.settle(await body(sys)))
   }
 

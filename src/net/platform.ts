@@ -18,8 +18,14 @@ export interface Platform {
   emitWarning(text: string, name: string, code?: string): void
 }
 
+/** Enough to ask for names. */
+export interface Asking {
+  readonly platform: { scope(name: string): Scope }
+  current(): NetContext
+}
+
 /** What objects of the modules know of their surroundings. */
-export interface Surroundings {
+export interface Surroundings extends Asking {
   readonly platform: Platform
   /** The program that calls now. @throws Error when no host was chosen */
   current(): NetContext

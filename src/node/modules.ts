@@ -8,6 +8,8 @@ import { type NameTable, noNames } from '../net/lookup.ts'
 import { moduleMaker } from '../net/modules.ts'
 import type { Modules } from '../net/node-types.ts'
 import type { Platform } from '../net/platform.ts'
+import { webSurroundings } from '../web/surroundings.ts'
+import { makeWeb, type Web } from '../web/web.ts'
 import { KernelList } from './kernel-list.ts'
 import { NodeContext, programs } from './programs.ts'
 
@@ -27,8 +29,8 @@ const platform: Platform = {
 
 const makeModules = moduleMaker(platform)
 
-/** Those of the program that calls. */
-export const modules: Modules = makeModules(() => {
+/** The program that calls. */
+const currentProgram = (): NetContext => {
   const { current } = programs
   if (current === null) {
     throw new Error(
@@ -36,7 +38,11 @@ export const modules: Modules = makeModules(() => {
     )
   }
   return current
-})
+}
+
+/** Those of the program that calls. */
+export const modules: Modules = makeModules(currentProgram)
+export const web: Web = makeWeb(webSurroundings(currentProgram))
 
 /** How a program of a host sees names, and what it is called. */
 export interface ModuleOptions {
@@ -50,6 +56,8 @@ export interface ModuleOptions {
 
 /** What a program of a host has, and what ends it. */
 export interface HostModules extends Modules {
+  /** Streams and fetch in the way of the web. */
+  readonly web: Web
   /** Ends the program: what it has open is closed. */
   close(): void
 }
@@ -57,8 +65,11 @@ export interface HostModules extends Modules {
 /** `net`, `dgram` and `dns` of a new program of `host`. */
 export const createModules = (host: Host, options: ModuleOptions = {}): HostModules => {
   const context = newContext(host, options)
-  return { ...modulesFor(context), close: () => context.close() }
+  return { web: webFor(context), ...modulesFor(context), close: () => context.close() }
 }
+
+/** `connect`, `listen`, `fetch` and `serve` that are always of one program. */
+export const webFor = (context: NetContext): Web => makeWeb(webSurroundings(() => context))
 
 /** Those that are always of one program, whoever calls. */
 export const modulesFor = (context: NetContext): Modules => makeModules(() => context)

@@ -12,7 +12,7 @@ import { Bridge } from './bridge.ts'
 import { listenToConsole } from './console-lines.ts'
 import { separateFetch } from './http-overlay.ts'
 import { KernelList } from './kernel-list.ts'
-import { modulesFor } from './modules.ts'
+import { modulesFor, webFor } from './modules.ts'
 import { NodeHost } from './node-host.ts'
 import { PendingWork } from './pending-work.ts'
 import { install } from './program.ts'
@@ -84,7 +84,10 @@ export class NodeNetwork extends Network {
   }
 
   protected override newHost(name: string, options: HostOptions): Host {
-    return new NodeHost(this.world, name, options, (host) => modulesFor(this.contextOf(host)))
+    return new NodeHost(this.world, name, options, (host) => {
+      const context = this.contextOf(host)
+      return { ...modulesFor(context), web: webFor(context) }
+    })
   }
 
   /** Runs `body`, and everything that it causes, on a host: its sockets and names are that host's. */

@@ -1,13 +1,14 @@
 import type { World } from '../core/world.ts'
 import { Host, type HostOptions } from '../host/host.ts'
 import type { Modules } from '../net/node-types.ts'
+import type { Web } from '../web/web.ts'
 
 /** A host of Node programs: `net`, `dgram` and `dns` are those of a program on it, whoever calls them. */
 export class NodeHost extends Host {
-  private readonly makeModules: (host: NodeHost) => Modules
-  private made: Modules | null = null
+  private readonly makeModules: (host: NodeHost) => Modules & { readonly web: Web }
+  private made: (Modules & { readonly web: Web }) | null = null
 
-  constructor(world: World, name: string, options: HostOptions, makeModules: (host: NodeHost) => Modules) {
+  constructor(world: World, name: string, options: HostOptions, makeModules: NodeHost['makeModules']) {
     super(world, name, options)
     this.makeModules = makeModules
   }
@@ -24,7 +25,12 @@ export class NodeHost extends Host {
     return this.modules.dns
   }
 
-  private get modules(): Modules {
+  /** `connect`, `listen`, `fetch` and `serve` in the way of the web. */
+  get web(): Web {
+    return this.modules.web
+  }
+
+  private get modules(): Modules & { readonly web: Web } {
     this.made ??= this.makeModules(this)
     return this.made
   }

@@ -70,6 +70,15 @@ describe('netglass/net in Chromium', () => {
     expect(ms).toBeLessThan(5000)
   })
 
+  it('fetches and serves', async () => {
+    expect(await run('web')).toEqual([
+      { method: 'POST', body: 'from a page' },
+      5_000_000,
+      ['TypeError', 'ECONNREFUSED'],
+      '{"method":"GET","body":""}',
+    ])
+  })
+
   it('waits an hour in no time', async () => {
     expect(await run('virtual')).toBe(3_600_004)
   })

@@ -95,6 +95,28 @@ const bulk = async (megabytes) => {
   return { received, ms: performance.now() - started }
 }
 
+/** The platform's fetch, streams and responses, over our network. */
+const web = async () => {
+  const { client, server } = live()
+  const { web: there } = createModules(server)
+  const { web: here } = createModules(client)
+  const running = there.serve({ port: 80 }, async (request) => {
+    const { pathname } = new URL(request.url)
+    if (pathname === '/large') return new Response(new Uint8Array(5_000_000))
+    return Response.json({ method: request.method, body: await request.text() })
+  })
+  const posted = await here.fetch('http://10.0.0.2/', { method: 'POST', body: 'from a page' })
+  const large = await here.fetch('http://10.0.0.2/large')
+  const refused = await here.fetch('http://10.0.0.2:81/').catch((error) => [error.constructor.name, error.cause.code])
+  const socket = here.connect('10.0.0.2:80')
+  const writer = socket.writable.getWriter()
+  await writer.write(new TextEncoder().encode('GET / HTTP/1.0\r\n\r\n'))
+  const raw = await new Response(socket.readable).text()
+  const result = [await posted.json(), (await large.arrayBuffer()).byteLength, refused, raw.split('\r\n').at(-1)]
+  await running.shutdown()
+  return result
+}
+
 /** An hour of waiting in virtual time. */
 const virtual = async () => {
   const { network, client, server } = twoHosts({ seed: 1 })
@@ -108,4 +130,4 @@ const virtual = async () => {
   return timedOut
 }
 
-globalThis.netglassTests = { http, refused, datagrams, bulk, virtual }
+globalThis.netglassTests = { http, refused, datagrams, bulk, web, virtual }

@@ -1,0 +1,10 @@
+import type { NetContext } from '../net/context.ts'
+import type { Asking, Scope } from '../net/platform.ts'
+
+/** Promises keep their context by themselves. */
+const scope: Scope = { run: (body, ...args) => body(...args) }
+
+export const webSurroundings = (current: () => NetContext): Asking => ({
+  platform: { scope: () => scope },
+  current,
+})
