@@ -23,7 +23,7 @@ const COMMANDS: readonly (readonly [names: string, load: () => Promise<(program:
   ['up', async () => (await import('./up.ts')).addUpCommand],
   ['fetch', async () => (await import('./fetch.ts')).addFetchCommand],
   ['packetdrill', async () => (await import('./packetdrill.ts')).addPacketdrillCommand],
-  ['netstat ss ip lsof nstat sysctl', async () => (await import('./tools.ts')).addTools],
+  ['netstat ss ip lsof nstat sysctl stacks', async () => (await import('./tools.ts')).addTools],
   ['tcpdump', async () => (await import('./tcpdump.ts')).addTcpdumpCommand],
 ]
 

@@ -1,23 +1,31 @@
 import Module, { createRequire } from 'node:module'
-import { resolve } from 'node:path'
+import { basename, extname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import type { Host } from '../host/host.ts'
+import { openControls, stackName } from '../node/attach.ts'
 import { program, runProgram, useProgram } from '../node/program.ts'
 import { type RunConfiguration, startNetwork } from '../node/start.ts'
 import type { DeviceCommandOptions } from './device-options.ts'
 import { errorLine } from './failure.ts'
 import type { RunProcessConfiguration } from './run.ts'
+import { VERSION } from './version.ts'
 
 /** What `netglass run` starts in a process of its own: puts the stack under Node, then runs the program as Node does. */
 
 const { NETGLASS_RUN = '{}' } = process.env
 delete process.env['NETGLASS_RUN']
 
-const start = async ({ device, ...configuration }: RunProcessConfiguration): Promise<void> => {
+/** The program's name, as stacks are named after it. */
+const programName = ({ name = 'node' }: RunConfiguration): string => basename(name, extname(name))
+
+const start = async ({ device, stack, ...configuration }: RunProcessConfiguration): Promise<void> => {
   if (device !== undefined) {
     await startOnDevice(device, configuration)
     return
   }
-  const { others } = startNetwork(configuration)
+  const { hosts, others } = startNetwork(configuration)
+  const usual = (host: Host): string => (configuration.network === undefined ? programName(configuration) : host.name)
+  await openControls([...hosts.values()], stack, usual, VERSION)
   for (const { context, command } of others) runProgram(context, () => load(command[0]!))
 }
 
@@ -33,6 +41,7 @@ const startOnDevice = async (
   const live = new LiveHost(device, device.name ?? device.tap ?? device.tun ?? 'stack')
   if (device.pcap !== undefined) live.capture(device.pcap)
   live.keepAlive(false)
+  await openControls([live.host], device.name, () => stackName(live.port.name), VERSION)
   useProgram(program(live.host, { name, kernel, onActive: (isActive) => live.keepAlive(isActive) }))
   void live.lost.then((line) => {
     console.error(`netglass: ${line}`)

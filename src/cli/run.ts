@@ -19,6 +19,8 @@ const collect = (value: string, before: string[]): string[] => [...before, ...va
 
 /** What the process of the program is told. */
 export interface RunProcessConfiguration extends RunConfiguration {
+  /** The name under which other commands find the stack. */
+  readonly stack?: string
   /** A TUN or TAP device in place of a network file. */
   readonly device?: DeviceCommandOptions
 }
@@ -77,6 +79,7 @@ const run = async (words: readonly string[], options: RunOptions): Promise<void>
     ...(onDevice ? { device: options } : {}),
     ...(network === undefined ? {} : { network }),
     ...(host === undefined ? {} : { host }),
+    ...(options.name === undefined ? {} : { stack: options.name }),
     kernel,
     name: script,
   }

@@ -9,7 +9,7 @@ import { nstat } from '../inspect/nstat.ts'
 import type { Snapshot } from '../inspect/snapshot.ts'
 import { ss } from '../inspect/ss.ts'
 import { sysctl } from '../inspect/sysctl.ts'
-import { ControlClient } from '../node/control-client.ts'
+import { ControlClient, listStacks } from '../node/control-client.ts'
 import { controlDirectory } from '../node/control-socket.ts'
 import { fetchSnapshot, splitStackOption } from './attach.ts'
 import { Failure } from './failure.ts'
@@ -34,6 +34,7 @@ export const addTools = (program: Command): void => {
       print(await fetchSnapshot(stack), args, { columns: process.stdout.columns }),
     )
   }
+  addStacks(program)
   addTool(program, 'nstat', 'counters of a running stack, as nstat prints them: what has changed since last', runNstat)
   addTool(program, 'sysctl', 'settings of a running stack, read and written as by sysctl', runSysctl)
 }
@@ -57,6 +58,23 @@ const addTool = (
     .action(async (words: string[]) => {
       const { stack, rest } = splitStackOption(words)
       process.stdout.write(await run(rest, stack))
+    })
+}
+
+const addStacks = (program: Command): void => {
+  program
+    .command('stacks')
+    .summary('the stacks that run, by the names that --stack takes')
+    .description('Lists the stacks of this user that other commands can look into: name, process id, and since when.')
+    .action(async () => {
+      const stacks = await listStacks()
+      const width = Math.max(4, ...stacks.map(({ name }) => name.length))
+      const row = (name: string, pid: string, since: string): string =>
+        `${name.padEnd(width)}  ${pid.padStart(7)}  ${since}\n`
+      process.stdout.write(row('NAME', 'PID', 'SINCE'))
+      for (const { name, pid, started } of stacks) {
+        process.stdout.write(row(name, `${pid}`, new Date(started).toISOString().replace(/\.\d+Z/, 'Z')))
+      }
     })
 }
 

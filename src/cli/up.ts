@@ -3,9 +3,7 @@ import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import type { Host } from '../host/host.ts'
 import type { Process, Program } from '../host/process.ts'
-import { snapshot } from '../inspect/snapshot.ts'
-import { type CaptureRequest, captureStream } from '../node/capture-stream.ts'
-import { ControlServer } from '../node/control.ts'
+import { openControl, stackName } from '../node/attach.ts'
 import { Directory } from '../node/directory.ts'
 import { httpServer } from '../services/http.ts'
 import { iperf3Server } from '../services/iperf3.ts'
@@ -108,13 +106,9 @@ const up = async (options: UpOptions): Promise<void> => {
   try {
     const live = new LiveHost(options, options.name ?? options.tap ?? options.tun ?? 'stack')
     closing.unshift(() => live.close())
-    const name = options.name ?? live.port.name.replace(/[^A-Za-z0-9._-]/g, '_')
-    const control = new ControlServer({ name, version: VERSION })
+    const name = options.name ?? stackName(live.port.name)
+    const control = await openControl(live.host, { name, version: VERSION })
     closing.unshift(() => control.close())
-    control.handle('snapshot', () => snapshot(live.host))
-    control.handle('sysctl', (params) => setSetting(live.host, params))
-    control.handle('capture', (params, signal) => captureStream(live.host, params as CaptureRequest, signal))
-    await control.listen()
     const ended: Promise<string>[] = []
     for (const service of services) {
       const process = await start(live.host, service, programOf(service, log, closing))
@@ -139,13 +133,6 @@ const up = async (options: UpOptions): Promise<void> => {
   } finally {
     await closeAll(closing)
   }
-}
-
-/** Sets a setting of a running stack. @returns its value now @throws TypeError, in one line */
-const setSetting = (host: Host, params: unknown): string => {
-  const { name, value } = params as { name?: unknown; value?: unknown }
-  host.sysctl.set(String(name), String(value))
-  return host.sysctl.get(String(name))
 }
 
 /** Closes everything, whatever goes wrong with one. @throws the first error */

@@ -261,7 +261,7 @@ const onlyStack = async (directory: string): Promise<string> => {
 
 const namesOf = (names: readonly string[]): string =>
   names.length === 0
-    ? "start one with 'netglass up', and use sudo here if you do there"
+    ? "start one with 'netglass up' or 'netglass run', and use sudo here if you do there"
     : `running are ${names.join(', ')}`
 
 const parseAnswer = (line: string): Record<string, unknown> | undefined => {

@@ -270,7 +270,8 @@ describe('finding stacks', () => {
   })
 
   test('without a name, the only one', async () => {
-    const none = "no stack is running: start one with 'netglass up', and use sudo here if you do there"
+    const none =
+      "no stack is running: start one with 'netglass up' or 'netglass run', and use sudo here if you do there"
     expect(await failure(connect())).toMatchObject({ code: 'ENOENT', message: none })
     await start('only')
     expect((await connect()).name).toBe('only')
@@ -284,7 +285,8 @@ describe('finding stacks', () => {
   test('one that is not there', async () => {
     expect(await failure(connect('a'))).toMatchObject({
       code: 'ENOENT',
-      message: "no stack named a is running: start one with 'netglass up', and use sudo here if you do there",
+      message:
+        "no stack named a is running: start one with 'netglass up' or 'netglass run', and use sudo here if you do there",
     })
     await start('b')
     expect((await failure(connect('a'))).message).toBe('no stack named a is running: running are b')

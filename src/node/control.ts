@@ -97,13 +97,16 @@ export class ControlServer {
     server.unref()
     this.server = server
     this.started = Date.now()
+    const forget = (): void => removeFile(temporary)
+    process.once('exit', forget)
     try {
       await this.claim(temporary)
     } catch (error) {
       await this.close()
       throw error
     } finally {
-      removeFile(temporary)
+      forget()
+      process.removeListener('exit', forget)
     }
     process.once('exit', this.onExit)
   }

@@ -1,6 +1,7 @@
 /** What needs Node and Linux, as `netglass/node`: devices, the real clock, captures to files, the control socket. */
+export { openControl } from './attach.ts'
 export { CaptureFile } from './capture-file.ts'
-export { ControlServer } from './control.ts'
+export { ControlServer, type ControlServerOptions } from './control.ts'
 export { ControlClient, listStacks } from './control-client.ts'
 export { DeviceError } from './device-error.ts'
 export { Directory } from './directory.ts'

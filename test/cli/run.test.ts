@@ -1,4 +1,5 @@
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -81,5 +82,70 @@ describe('netglass run', { timeout: 60_000 }, () => {
       out: '',
       err: `netglass: ${bad}: a link ends at b, which is no host\n`,
     })
+  })
+})
+
+describe('looking into what runs', { timeout: 60_000 }, () => {
+  const main = join(import.meta.dirname, '../../src/cli/main.ts')
+  const tsx = join(import.meta.dirname, '../../node_modules/tsx/dist/loader.mjs')
+  const own = { ...process.env }
+  beforeAll(() => {
+    own['XDG_RUNTIME_DIR'] = folder
+  })
+
+  const start = async (...args: string[]) => {
+    const child = spawn(process.execPath, ['--import', tsx, main, 'run', ...args], { cwd: folder, env: own })
+    child.stderr.pipe(process.stderr)
+    await once(child.stdout, 'data')
+    return child
+  }
+  const netglass = (...args: string[]): { status: number | null; out: string; err: string } => {
+    const options = { encoding: 'utf8', cwd: folder, env: own, timeout: 30_000 } as const
+    const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', tsx, main, ...args], options)
+    return { status, out: stdout, err: stderr }
+  }
+
+  it('finds the hosts of a program by their names', async () => {
+    file('server.cjs', `require('node:net').createServer().listen(80, '0.0.0.0')`)
+    const client = file(
+      'asker.cjs',
+      `const socket = require('node:net').connect(80, 'server', () => console.log('connected'))
+       process.on('SIGTERM', () => process.exit(0))`,
+    )
+    const hosts = { client: {}, server: { run: 'server.cjs' } }
+    const child = await start('--network', network(hosts), '--host', 'client', '--', client)
+    expect(netglass('stacks').out).toMatch(/^NAME +PID +SINCE\nclient +\d+ +\S+Z\nserver +\d+ +\S+Z\n$/)
+    expect(netglass('ss', '-tanH', '--stack', 'server').out.replace(/ +/g, ' ')).toMatch(
+      /^LISTEN 0 511 0\.0\.0\.0:80 0\.0\.0\.0:\* ?\nESTAB 0 0 10\.0\.0\.2:80 10\.0\.0\.1:\d+ ?\n$/,
+    )
+    expect(netglass('netstat', '-ant')).toEqual({
+      status: 1,
+      out: '',
+      err: 'netglass: several stacks are running, say which: client, server\n',
+    })
+    child.kill()
+    await once(child, 'exit')
+    expect(netglass('stacks').out).toBe('NAME      PID  SINCE\n')
+  })
+
+  it('names a program alone after its file, and twice with its process id', async () => {
+    const waits = file('waits.cjs', `require('node:net').createServer().listen(81, () => console.log('listens'))`)
+    const first = await start('--', waits)
+    expect(netglass('ss', '-ltnH').out).toContain('*:81')
+    const second = await start('--', waits)
+    expect(
+      netglass('stacks')
+        .out.split('\n')
+        .map((row) => row.split(' ')[0]),
+    ).toEqual(['NAME', 'waits', expect.stringMatching(/^waits-\d+$/), ''])
+    expect(netglass('run', '--name', 'waits', '--', waits)).toEqual({
+      status: 1,
+      out: '',
+      err: expect.stringMatching(
+        /^netglass: a stack named waits is running already \(pid \d+\): choose another name\n$/,
+      ),
+    })
+    for (const child of [first, second]) child.kill()
+    await Promise.all([first, second].map((child) => once(child, 'exit')))
   })
 })

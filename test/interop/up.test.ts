@@ -437,7 +437,7 @@ describe('looking in', () => {
   })
 
   test('without a stack, with one of another name, and with several', async () => {
-    const none = "start one with 'netglass up', and use sudo here if you do there"
+    const none = "start one with 'netglass up' or 'netglass run', and use sudo here if you do there"
     const failure = (line: string): object => ({ code: 1, stdout: '', stderr: `netglass: ${line}\n` })
     expect(await netglass('netstat', '-ant')).toEqual(failure(`no stack is running: ${none}`))
     expect(await netglass('ss', '-tn', '--stack', 'ng0')).toEqual(failure(`no stack named ng0 is running: ${none}`))
