@@ -1,3 +1,4 @@
+import { tableOf } from '../core/table.ts'
 import { type IpAddress, type IpPrefix, ip, parseIpPrefix, samePrefix } from '../wire/address.ts'
 import { lines } from './format.ts'
 import { checkDevice, type IpOptions, wordAfter } from './ip-options.ts'
@@ -19,7 +20,7 @@ interface Selection {
   to: { how: 'exact' | 'root' | 'match'; prefix: IpPrefix } | null
 }
 
-const TABLES: Readonly<Record<string, Selection['table']>> = {
+const TABLES: Readonly<Record<string, Selection['table']>> = tableOf({
   main: 'main',
   '254': 'main',
   local: 'local',
@@ -27,7 +28,7 @@ const TABLES: Readonly<Record<string, Selection['table']>> = {
   all: 'all',
   '0': 'all',
   cache: 'cache',
-}
+})
 
 /** A word, or the beginning of it. */
 const abbreviates = (word: string, full: string): boolean => word !== '' && full.startsWith(word)

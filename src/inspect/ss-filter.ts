@@ -1,3 +1,4 @@
+import { tableOf } from '../core/table.ts'
 import type { ServiceProtocol } from '../wire/service-names.ts'
 import type { Names } from './names.ts'
 import { UsageError } from './options.ts'
@@ -59,7 +60,7 @@ const OR = new Set(['|', '||', 'or'])
 
 type Comparison = '=' | '!=' | '>=' | '<=' | '>' | '<'
 
-const COMPARISONS: Readonly<Record<string, Comparison>> = {
+const COMPARISONS: Readonly<Record<string, Comparison>> = tableOf({
   '=': '=',
   '==': '=',
   eq: '=',
@@ -76,7 +77,7 @@ const COMPARISONS: Readonly<Record<string, Comparison>> = {
   gt: '>',
   '<': '<',
   lt: '<',
-}
+})
 
 /** Words that are never a host. */
 const RESERVED = /^([)&|=<>]|!=|[=<>]=|&&|\|\||and|or|eq|neq?|[gl](t|eq?))$/

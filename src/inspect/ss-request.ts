@@ -1,3 +1,4 @@
+import { tableOf } from '../core/table.ts'
 import type { Names } from './names.ts'
 import { parseOptions, UsageError } from './options.ts'
 import type { Snapshot } from './snapshot.ts'
@@ -193,7 +194,7 @@ const FLAGS: Readonly<Record<string, keyof SsRequest>> = {
   tos: 'tos',
 }
 
-const QUERIES: Readonly<Record<string, number>> = {
+const QUERIES: Readonly<Record<string, number>> = tableOf({
   all: ALL_TABLES,
   inet: INET,
   tcp: Table.Tcp,
@@ -222,7 +223,7 @@ const QUERIES: Readonly<Record<string, number>> = {
   v_dgr: Table.VsockDatagram,
   tipc: Table.Tipc,
   xdp: Table.Xdp,
-}
+})
 
 /** Reads arguments: see `read`. */
 export class SsRequestReader {

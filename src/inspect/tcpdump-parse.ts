@@ -1,3 +1,4 @@
+import { tableOf } from '../core/table.ts'
 import { type IpAddress, type MacAddress, parseIpAddress, parseMac, prefixMask } from '../wire/address.ts'
 import { servicePort } from '../wire/service-names.ts'
 import { UsageError } from './options.ts'
@@ -68,7 +69,7 @@ const tokenize = (expression: string): string[] => {
   return tokens.map((token) => ALIASES[token] ?? token)
 }
 
-const ALIASES: Readonly<Record<string, string>> = { and: '&&', or: '||', not: '!', '==': '=' }
+const ALIASES: Readonly<Record<string, string>> = tableOf({ and: '&&', or: '||', not: '!', '==': '=' })
 
 const PROTOCOLS = new Set(
   'ether link ip ip6 arp rarp tcp udp sctp icmp icmp6 igmp igrp pim vrrp carp ah esp'.split(' '),
@@ -85,7 +86,7 @@ const LEVELS: readonly ReadonlySet<string>[] = [
   new Set(['*', '/', '%']),
 ]
 
-const CONSTANTS: Readonly<Record<string, number>> = {
+const CONSTANTS: Readonly<Record<string, number>> = tableOf({
   tcpflags: 13,
   'tcp-fin': 1,
   'tcp-syn': 2,
@@ -122,7 +123,7 @@ const CONSTANTS: Readonly<Record<string, number>> = {
   'icmp6-neighborsolicit': 135,
   'icmp6-neighboradvert': 136,
   'icmp6-redirect': 137,
-}
+})
 
 const NONE: Qualifiers = { protocol: null, direction: null, type: null }
 
@@ -363,7 +364,7 @@ const portOf = (text: string, { protocol }: Qualifiers): number => {
   return known
 }
 
-const IP_PROTOCOLS: Readonly<Record<string, number>> = {
+const IP_PROTOCOLS: Readonly<Record<string, number>> = tableOf({
   icmp: 1,
   igmp: 2,
   tcp: 6,
@@ -371,8 +372,8 @@ const IP_PROTOCOLS: Readonly<Record<string, number>> = {
   icmp6: 58,
   pim: 103,
   sctp: 132,
-}
-const ETHER_PROTOCOLS: Readonly<Record<string, number>> = { ip: 0x800, arp: 0x806, rarp: 0x8035, ip6: 0x86dd }
+})
+const ETHER_PROTOCOLS: Readonly<Record<string, number>> = tableOf({ ip: 0x800, arp: 0x806, rarp: 0x8035, ip6: 0x86dd })
 
 const protocolOf = (text: string, { protocol }: Qualifiers): number => {
   if (/^(0x[0-9a-f]+|\d+)$/i.test(text)) return numberOf(text)

@@ -271,9 +271,9 @@ export class GroupReporter implements TimerOwner {
 
   /** A join or leave, told in the way of version 1 or 2. */
   private changedOld(group: InterfaceGroup): void {
+    if (group.members.length === 0) cancel(this.iface, group.timer)
     if (!this.iface.isRunning) return
     if (group.members.length === 0) {
-      cancel(this.iface, group.timer)
       if (this.version === 2 && group.wasReporter) this.protocol.sendLeave(this.iface, group.address)
     } else if (!group.wasReporter) {
       group.reportsLeft = this.robustness

@@ -216,6 +216,27 @@ describe('towards old routers', () => {
   })
 })
 
+test('an address goes with its interface while an old querier waits for reports: no timer stays', () => {
+  const { lab, a, eth0 } = host({}, true)
+  a.add('eth0', 'fe80::77/64')
+  const question = icmpMessage(130, 0, 10_000 << 16, new Uint8Array(16))
+  a.receive('eth0', ipv6Packet({ from: 'fe80::2', to: 'ff02::1', nextHeader: 58, hopLimit: 1, payload: question }))
+  a.receive(
+    'eth0',
+    ipv6Packet({
+      from: 'fe80::2',
+      to: 'ff02::1',
+      nextHeader: 0,
+      hopLimit: 1,
+      payload: new Uint8Array([58, 0, 5, 2, 0, 0, 1, 0, ...question]),
+    }),
+    0x3333_0000_0001,
+  )
+  expect(eth0.groups.all.filter(({ timer }) => timer.isSet)).not.toEqual([])
+  eth0.setUp(false)
+  expect(lab.close()).toEqual({ frames: 0, timers: 0 })
+})
+
 test('broken messages have a reason, and link-local groups are reported only if wanted', () => {
   const { a, eth0, wire } = host({ igmp_link_local_mcast_reports: 0 })
   const send = (payload: Uint8Array): void =>

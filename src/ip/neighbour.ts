@@ -472,7 +472,9 @@ export class NeighbourTable implements TimerOwner {
     const { settings, world } = this.stack
     const { now } = world.loop
     const { size } = this.entries
-    if (size < settings.gc_thresh2) return true
+    // The hard limit holds also where it was set below the soft one.
+    const enough = Math.min(settings.gc_thresh2, settings.gc_thresh3)
+    if (size < enough) return true
     if (size < settings.gc_thresh3 && now - this.lastForced < 5e6) return true
     this.lastForced = now
     const candidates = this.entries
@@ -480,7 +482,7 @@ export class NeighbourTable implements TimerOwner {
       .filter((n) => n.state !== Nud.Permanent && (n.state === Nud.Failed || n.updated <= now - 5e6))
       .sort((a, b) => a.used - b.used)
     for (const neighbour of candidates) {
-      if (this.entries.size < settings.gc_thresh2) break
+      if (this.entries.size < enough) break
       this.discard(neighbour)
     }
     return this.entries.size < settings.gc_thresh3

@@ -1,3 +1,4 @@
+import { tableOf } from '../core/table.ts'
 import type { Token, TokenKind } from './lexer.ts'
 import { ScriptError } from './script.ts'
 
@@ -31,7 +32,7 @@ export class Cursor {
   constructor(source: string, tokens: readonly Token[], definitions: Definitions) {
     this.source = source
     this.tokens = tokens
-    this.definitions = definitions
+    this.definitions = tableOf(definitions)
   }
 
   /** The token here, or `ahead` places on, with definitions put in. */

@@ -1,3 +1,4 @@
+import { tableOf } from '../core/table.ts'
 import { IcmpType, IcmpUnreachable, isIcmpError } from '../wire/icmp.ts'
 import { Icmpv6TimeExceeded, Icmpv6Type, isIcmpv6Error } from '../wire/icmpv6.ts'
 import { type IcmpSpec, ScriptError } from './script.ts'
@@ -9,7 +10,7 @@ interface Names {
   readonly codes?: Readonly<Record<string, number>>
 }
 
-const UNREACHABLE4 = {
+const UNREACHABLE4 = tableOf({
   net_unreachable: IcmpUnreachable.Net,
   host_unreachable: IcmpUnreachable.Host,
   protocol_unreachable: IcmpUnreachable.Protocol,
@@ -26,9 +27,9 @@ const UNREACHABLE4 = {
   packet_filtered: IcmpUnreachable.CommunicationProhibited,
   precedence_violation: IcmpUnreachable.HostPrecedence,
   precedence_cutoff: IcmpUnreachable.PrecedenceCutoff,
-}
+})
 
-const IPV4: Readonly<Record<string, Names>> = {
+const IPV4: Readonly<Record<string, Names>> = tableOf({
   echo_reply: { type: IcmpType.EchoReply },
   unreachable: { type: IcmpType.DestinationUnreachable, codes: UNREACHABLE4 },
   source_quench: { type: IcmpType.SourceQuench },
@@ -36,19 +37,19 @@ const IPV4: Readonly<Record<string, Names>> = {
   echo_request: { type: IcmpType.Echo },
   time_exceeded: { type: IcmpType.TimeExceeded },
   parameter_problem: { type: IcmpType.ParameterProblem },
-}
+})
 
 /** `net_unreachable` and `host_unreachable` stand for what comes closest (RFC 4443 section 3.1). */
-const UNREACHABLE6 = {
+const UNREACHABLE6 = tableOf({
   net_unreachable: 0,
   no_route: 0,
   admin_prohibited: 1,
   not_neighbour: 2,
   address_unreachable: 3,
   port_unreachable: 4,
-}
+})
 
-const IPV6: Readonly<Record<string, Names>> = {
+const IPV6: Readonly<Record<string, Names>> = tableOf({
   unreachable: { type: Icmpv6Type.DestinationUnreachable, codes: UNREACHABLE6 },
   packet_too_big: { type: Icmpv6Type.PacketTooBig },
   time_exceeded: {
@@ -61,7 +62,7 @@ const IPV6: Readonly<Record<string, Names>> = {
   },
   echo_request: { type: Icmpv6Type.EchoRequest },
   echo_reply: { type: Icmpv6Type.EchoReply },
-}
+})
 
 /** Type and code of a message; `type_N` and `code_N` are numbers. @throws ScriptError for names that are none */
 export const icmpNumbers = (

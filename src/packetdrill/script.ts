@@ -5,12 +5,12 @@ import type { Micros } from '../core/clock.ts'
 /** What a script needs and this implementation lacks; such a script counts as unsupported, never as passed. */
 export class Unsupported extends Error {}
 
-/** A script that makes no sense. */
+/** A script that makes no sense: why, in one line, of which what is quoted from the script shows the beginning. */
 export class ScriptError extends Error {
   readonly line: number
 
   constructor(line: number, message: string) {
-    super(message)
+    super(message.replace(/\s*\n.*/s, ' …'))
     this.line = line
   }
 }

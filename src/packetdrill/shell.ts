@@ -1,3 +1,4 @@
+import { tableOf } from '../core/table.ts'
 import type { Host } from '../host/host.ts'
 import { snapshot } from '../inspect/snapshot.ts'
 import type { TcpSnapshot } from '../inspect/snapshot-types.ts'
@@ -41,11 +42,11 @@ const WITHOUT_EFFECT: ReadonlySet<string> = new Set([
 ])
 
 /** What `ip route` calls a route's attributes, and what a `RouteSpec` does. */
-const ROUTE_ATTRIBUTES: Readonly<Record<string, string>> = {
+const ROUTE_ATTRIBUTES: Readonly<Record<string, string>> = tableOf({
   mtu: 'mtu',
   advmss: 'advertisedMss',
   initcwnd: 'initialCwnd',
-}
+})
 
 const HYSTART_DETECT = '/sys/module/tcp_cubic/parameters/hystart_detect'
 

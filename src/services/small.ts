@@ -1,3 +1,4 @@
+import { tableOf } from '../core/table.ts'
 import type { Program } from '../host/process.ts'
 import { SOL_TCP, TCP_INFO } from '../socket/constants.ts'
 import type { TcpInfo } from '../tcp/info.ts'
@@ -99,13 +100,13 @@ export const time: ConnectionHandler = async (sys, fd) => {
 
 /** Each service's handler and well-known port. */
 export const SMALL_SERVICES: Readonly<Record<string, { readonly port: number; readonly handler: ConnectionHandler }>> =
-  {
+  tableOf({
     echo: { port: 7, handler: echo },
     discard: { port: 9, handler: discard },
     daytime: { port: 13, handler: daytime },
     chargen: { port: 19, handler: chargen },
     time: { port: 37, handler: time },
-  }
+  })
 
 /** A server for one of them. */
 export const smallServer = (name: string, port?: number): Program => {

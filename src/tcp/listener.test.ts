@@ -219,6 +219,18 @@ describe('TCP_DEFER_ACCEPT', () => {
 })
 
 describe('what an accepted connection begins with', () => {
+  it('all of the data of a third message that has the SYN in it once more', () => {
+    const s = new TcpBench()
+    s.listen()
+    s.receive({ flags: 'S', seq: 0 })
+    s.sent()
+    s.receive({ flags: 'SFPA', seq: 0, ack: 1, payload: 'ab' })
+    s.accept()
+    expect([s.state, s.read(), s.end]).toEqual(['CLOSE_WAIT', 'ab', 'eof'])
+    s.advance(ms(200))
+    s.expectSent({ flags: 'A', ack: 4 })
+  })
+
   it("the listener's options, queue sizes and Nagle bits", () => {
     const s = new TcpBench()
     const listener = s.listen(5, { keepIdle: 42 })

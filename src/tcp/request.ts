@@ -118,12 +118,13 @@ export class Request extends TupleEntry implements TimerOwner, PendingHandshake 
       rcv.tsRecent = segment.timestamp
       rcv.tsRecentAt = this.listener.layer.nowSeconds
     }
-    if (segment.seq === rcv.irs) segment.flags &= ~TcpFlag.Syn
     // Only a RST at exactly RCV.NXT is the peer's for sure (RFC 5961 section 3.2).
     if (segment.has(TcpFlag.Rst) && segment.seq !== this.rcvNxt) {
       if (!this.answeredJustNow()) this.sendAck()
       return Drop['tcp-reset']
     }
+    // The SYN again, with the ACK: its number lies before the window, and what is behind it does not.
+    if (segment.has(TcpFlag.Syn) && segment.seq === rcv.irs) segment.trimFront(1)
     if ((segment.flags & (TcpFlag.Rst | TcpFlag.Syn)) !== 0) {
       mib.tcp.AttemptFails++
       mib.tcpExt.EmbryonicRsts++

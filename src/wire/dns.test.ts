@@ -43,6 +43,8 @@ describe('RFC 1035', () => {
 
   test('every kind of record comes back as it was', () => {
     expect(parseDns(writeDns(all))).toEqual(all)
+    const short = { ...all, isTruncated: true }
+    expect(parseDns(writeDns(short))).toEqual(short)
   })
 
   test('names that were written before are referred to', () => {

@@ -280,22 +280,22 @@ export const writeDns = (message: DnsMessage, limit = 65_535): Uint8Array => {
     writer.u16(CLASS_IN)
   }
   const counts = [0, 0]
-  let isTruncated = message.isTruncated
+  let isCut = false
   ;[message.answers, message.authorities].forEach((section, index) => {
     for (const record of section) {
       const before = writer.bytes.length
-      if (isTruncated) break
+      if (isCut) break
       writer.record(record)
       if (writer.bytes.length > limit) {
         writer.bytes.length = before
-        isTruncated = true
+        isCut = true
       } else counts[index]!++
     }
   })
   const bytes = Uint8Array.from(writer.bytes)
   const view = new DataView(bytes.buffer)
   view.setUint16(0, message.id)
-  view.setUint16(2, flagsOf(message) | (isTruncated ? 0x0200 : 0))
+  view.setUint16(2, flagsOf(message) | (isCut || message.isTruncated ? 0x0200 : 0))
   view.setUint16(4, message.questions.length)
   view.setUint16(6, counts[0]!)
   view.setUint16(8, counts[1]!)
