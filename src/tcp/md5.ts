@@ -2,7 +2,7 @@ import type { Md5 } from '../core/md5.ts'
 import type { IpAddress } from '../wire/address.ts'
 import { Drop } from '../wire/drop.ts'
 import { type IpHeader, IpProtocol } from '../wire/ip.ts'
-import { TCP_MIN_HEADER } from '../wire/tcp.ts'
+import { TCP_MAX_OPTIONS, TCP_MIN_HEADER, type TcpHeader, tcpOptionsLength } from '../wire/tcp.ts'
 import type { TcpLayer } from './layer.ts'
 import type { Segment } from './segment.ts'
 
@@ -83,6 +83,10 @@ export const md5Digest = (
 /** Has the peer a key? */
 export const signs = (keys: readonly Md5Key[], peer: IpAddress): boolean =>
   keys.length > 0 && findMd5Key(keys, peer) !== null
+
+/** Do the options in `out`, with a fast-open cookie, leave the room that a signature for `peer` needs? */
+export const fitsSigned = (out: TcpHeader, cookie: Uint8Array, keys: readonly Md5Key[], peer: IpAddress): boolean =>
+  tcpOptionsLength(out, cookie) + (signs(keys, peer) ? MD5_OPTION_LENGTH : 0) <= TCP_MAX_OPTIONS
 
 /** Writes the digest of a segment that is being sent to where `layer.out` says that it goes. */
 export const signSegment = (

@@ -15,7 +15,7 @@ import { peerMss, startTransfer } from './handshake.ts'
 import { endsRequest } from './icmp.ts'
 import { receiveSegment, Verdict } from './input.ts'
 import type { TcpListener } from './listener.ts'
-import { MD5_OPTION_LENGTH, signs } from './md5.ts'
+import { fitsSigned, MD5_OPTION_LENGTH, signs } from './md5.ts'
 import { ALIGNED_TIMESTAMPS_LENGTH, syncMss } from './mss.ts'
 import { receiveSynText } from './receive.ts'
 import { enterLoss } from './recovery.ts'
@@ -445,6 +445,7 @@ export class Request extends TupleEntry implements TimerOwner, PendingHandshake 
     const { answer } = this
     if (answer === null || this.resent > 0) return replySegment(this.listener.layer, this, c.options) === 0
     out.fastOpen = answer.experimental ? FastOpenForm.Experimental : FastOpenForm.Standard
+    if (!fitsSigned(out, answer.cookie, c.options.md5Keys, this.remote)) out.fastOpen = FastOpenForm.None
     return replySegment(this.listener.layer, this, c.options, answer.cookie) === 0
   }
 

@@ -18,7 +18,7 @@ import {
 import { CwndEvent } from './congestion/control.ts'
 import { EcnFlag } from './congestion/state.ts'
 import { AckPending, Feature, type TcpConnection, TxStage } from './connection.ts'
-import { findMd5Key, signSegment, signs } from './md5.ts'
+import { findMd5Key, fitsSigned, signSegment, signs } from './md5.ts'
 import { advertisedMss, refreshDestination, sackBlocksToSend } from './mss.ts'
 import { paceAfter } from './pacing.ts'
 import { enterCwr } from './reduction.ts'
@@ -271,7 +271,7 @@ const fillSynOptions = (c: TcpConnection, out: TcpHeader): void => {
   const offer = c.fastOpen === null ? null : c.fastOpen.offer
   if (offer === null || c.state !== TcpState.SynSent) return
   out.fastOpen = offer.experimental ? FastOpenForm.Experimental : FastOpenForm.Standard
-  if (tcpOptionsLength(out, offer.cookie) > TCP_MAX_HEADER - TCP_MIN_HEADER) out.fastOpen = FastOpenForm.None
+  if (!fitsSigned(out, offer.cookie, c.options.md5Keys, c.remote)) out.fastOpen = FastOpenForm.None
 }
 
 const fillSackBlocks = (c: TcpConnection, out: TcpHeader): void => {

@@ -36,6 +36,7 @@ export const TcpOptionKind = {
 
 export const TCP_MIN_HEADER = 20
 export const TCP_MAX_HEADER = 60
+export const TCP_MAX_OPTIONS = TCP_MAX_HEADER - TCP_MIN_HEADER
 /** The largest shift of the window (RFC 7323 section 2.3). */
 export const TCP_MAX_WINDOW_SCALE = 14
 /** Identifies fast open inside an experimental option (RFC 6994; the magic number of the first fast-open drafts). */

@@ -198,7 +198,7 @@ const anchor = async (sys: Sys): Promise<void> => {
 
 export const calls: Kind<CallSetup, CallStep> = {
   name: 'calls',
-  longest: 600,
+  longest: 1200,
   setup: (random) => ({
     seed: random.below(1_000_000),
     bsd: oneIn(random, 3),

@@ -109,7 +109,7 @@ const step = (random: Random): FrameStep => {
 
 export const frames: Kind<FrameSetup, FrameStep> = {
   name: 'frames',
-  longest: 400,
+  longest: 800,
   setup: (random) => ({
     seed: random.below(1_000_000),
     bsd: oneIn(random, 8),

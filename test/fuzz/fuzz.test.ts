@@ -37,7 +37,7 @@ const planted: Kind<number, number> = {
     let armed = false
     for (const [i, step] of steps.entries()) {
       seen.step = i
-      seen.reach(`number ${step}`)
+      seen.reach(`n${step}`)
       if (step === 7) armed = true
       if (step === 3 && armed) throw new Error(`3 came after 7 at ${i}`)
     }
@@ -84,7 +84,7 @@ describe('the fuzzer', () => {
       { setup: 0, steps: [1] },
       { setup: 0, steps: [5, 6] },
     ]
-    const small = await minimize(kind, cases, 1000)
+    const small = await minimize(kind, cases, () => true)
     expect(small.map(({ steps }) => steps).sort()).toEqual([
       [1, 2],
       [5, 6],

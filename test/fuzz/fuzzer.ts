@@ -149,18 +149,20 @@ export const shrink = async (kind: Kind, failure: Failure, onTry: OnTry = null):
 /**
  * The fewest of `cases` that reach what all of them do, as far as a greedy choice finds them, each without the inputs that
  * it does not need for that.
- * @param most how many cases may be played for it
+ * @param goesOn is there time left to drop inputs?
  */
 export const minimize = async (
   kind: Kind,
   cases: readonly Case[],
-  most: number,
+  goesOn: () => boolean,
   onTry: OnTry = null,
 ): Promise<Case[]> => {
   const seen = new Coverage()
   const reach = async (played: Case): Promise<Set<string>> => {
     if (onTry !== null) await onTry()
-    return (await attempt(kind, played, seen)) === null ? new Set(seen.keys.keys()) : new Set()
+    if ((await attempt(kind, played, seen)) !== null) return new Set()
+    // How often a counter was counted, or by which flags a state was met, is not worth a case of its own.
+    return new Set([...seen.keys.keys()].map((key) => key.replace(/ \d+$/, '')))
   }
   const all: { played: Case; keys: Set<string> }[] = []
   for (const played of cases) all.push({ played, keys: await reach(played) })
@@ -173,7 +175,7 @@ export const minimize = async (
       let count = 0
       for (const key of entry.keys) if (missing.has(key)) count++
       // What is short is worth more.
-      const value = count / (4 + entry.played.steps.length)
+      const value = count / (1000 + JSON.stringify(entry.played.steps).length)
       if (count > 0 && value > gain) {
         best = entry
         gain = value
@@ -183,15 +185,13 @@ export const minimize = async (
     const needed = [...best.keys].filter((key) => missing.delete(key))
     chosen.push({ played: best.played, needed })
   }
-  let tries = most
   const small: Case[] = []
   for (const { played, needed } of chosen) {
     let { steps } = played
     const { setup } = played
     for (let count = Math.ceil(steps.length / 2); count >= 1; count = count === 1 ? 0 : Math.ceil(count / 2)) {
-      for (let from = steps.length - count; from >= 0 && tries > 0; from -= count) {
+      for (let from = steps.length - count; from >= 0 && goesOn(); from -= count) {
         const rest = [...steps.slice(0, from), ...steps.slice(from + count)]
-        tries--
         const keys = await reach({ setup, steps: rest })
         if (needed.every((key) => keys.has(key))) steps = rest
       }

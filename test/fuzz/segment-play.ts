@@ -12,7 +12,7 @@ import { IpProtocol } from '../../src/wire/ip.ts'
 import { emitTcp, FastOpenForm, TCP_MIN_HEADER, TcpFlag, TcpHeader, tcpOptionsLength } from '../../src/wire/tcp.ts'
 import { checkHost, checkNothingLeft } from '../support/invariants.ts'
 import { type Coverage, DropWatch, reachCounters } from './coverage.ts'
-import type { SegmentStep, TcpStep } from './segments.ts'
+import { PLAIN, type SegmentFields, type TcpStep } from './segments.ts'
 import type { SegmentSetup } from './tcp-setup.ts'
 import { type Known, LOCAL_PORT, PEER_PORT, receivedByte, sentByte, TcpWorld } from './tcp-world.ts'
 
@@ -61,7 +61,7 @@ export class SegmentPlay {
     if (before !== after) this.seen.reach(`${before} to ${after}`)
     this.drops.look(this.seen, `${before} `)
     if (input.op === 'segment' && this.target(0) instanceof TcpConnection)
-      this.seen.reach(`${before} ${input.flags & 63}`)
+      this.seen.reach(`${before} ${(input.flags ?? PLAIN.flags) & 63}`)
     checkHost(this.world.host)
   }
 
@@ -130,33 +130,12 @@ export class SegmentPlay {
   }
 
   /** A segment that is right, but for what is said of it. */
-  private play(given: Partial<SegmentStep>): void {
+  private play(given: Partial<SegmentFields>): void {
     const { setup } = this
-    const syn = ((given.flags ?? 0) & TcpFlag.Syn) !== 0
-    this.segment({
-      op: 'segment',
-      port: 0,
-      flags: TcpFlag.Ack,
-      seqFrom: 'nxt',
-      seq: 0,
-      ackFrom: 'nxt',
-      ack: 0,
-      window: setup.window,
-      length: 0,
-      urgent: 0,
-      sackRecords: false,
-      sack: [],
-      stamp: 'right',
-      mss: syn ? setup.mss : 0,
-      windowScale: syn ? setup.windowScale : -1,
-      sackPermitted: syn && setup.sack,
-      cookie: 'none',
-      md5: setup.md5 ? 'right' : 'none',
-      ecn: 0,
-      merged: 0,
-      damage: 0,
-      ...given,
-    })
+    const md5 = setup.md5 ? 'right' : 'none'
+    const syn = { mss: setup.mss, windowScale: setup.windowScale, sackPermitted: setup.sack }
+    const isSyn = ((given.flags ?? 0) & TcpFlag.Syn) !== 0
+    this.segment({ ...PLAIN, window: setup.window, md5, ...(isSyn ? syn : {}), ...given })
     this.world.turn()
   }
 
@@ -175,7 +154,7 @@ export class SegmentPlay {
   private act(input: TcpStep): void {
     switch (input.op) {
       case 'segment':
-        this.segment(input)
+        this.segment({ ...PLAIN, ...input })
         break
       case 'icmp':
         this.icmp(input)
@@ -364,7 +343,7 @@ export class SegmentPlay {
     return at === queue.sentCount ? aim.nxt : queue.at(at).seq
   }
 
-  private segment(input: SegmentStep): void {
+  private segment(input: SegmentFields): void {
     const { world } = this.world
     const known = this.world.knownOf(PEER_PORT + input.port)
     const aim = this.aim(input.port, known)
@@ -378,7 +357,7 @@ export class SegmentPlay {
     this.world.deliver(frame)
   }
 
-  private build(input: SegmentStep, aim: Aim, known: Known): Frame | null {
+  private build(input: SegmentFields, aim: Aim, known: Known): Frame | null {
     const h = this.header
     const { world, ipv6, clock } = this.world
     const { setup } = this
@@ -476,7 +455,7 @@ export class SegmentPlay {
   }
 }
 
-const cookieOf = ({ cookie }: SegmentStep, known: Known): Uint8Array | null => {
+const cookieOf = ({ cookie }: SegmentFields, known: Known): Uint8Array | null => {
   if (cookie === 'none') return null
   if (cookie === 'ask') return new Uint8Array(0)
   if (cookie === 'wrong') return new Uint8Array([1, 2, 3, 4, 5, 6, 7, 8])

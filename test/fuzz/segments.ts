@@ -13,8 +13,8 @@ import { drawSetup, type SegmentSetup } from './tcp-setup.ts'
 export type SeqBase = 'nxt' | 'edge' | 'hole' | 'irs'
 export type AckBase = 'una' | 'nxt' | 'written' | 'record' | 'iss'
 
-export interface SegmentStep {
-  readonly op: 'segment'
+/** A segment, in all that can be said of it. */
+export interface SegmentFields {
   /** Which of the peer's ports it comes from. */
   readonly port: number
   readonly flags: number
@@ -42,6 +42,33 @@ export interface SegmentStep {
   readonly merged: number
   /** XORed with the checksum. */
   readonly damage: number
+}
+
+/** A segment as a case has it: what is not said is as in `PLAIN`. */
+export type SegmentStep = { readonly op: 'segment' } & Partial<SegmentFields>
+
+/** An ACK of all that was sent, with nothing in it. */
+export const PLAIN: SegmentFields = {
+  port: 0,
+  flags: 16,
+  seqFrom: 'nxt',
+  seq: 0,
+  ackFrom: 'nxt',
+  ack: 0,
+  window: 65_535,
+  length: 0,
+  urgent: 0,
+  sackRecords: true,
+  sack: [],
+  stamp: 'right',
+  mss: 0,
+  windowScale: -1,
+  sackPermitted: false,
+  cookie: 'none',
+  md5: 'none',
+  ecn: 0,
+  merged: 0,
+  damage: 0,
 }
 
 export type TcpStep =
@@ -107,12 +134,11 @@ const flags = (random: Random): number => {
   return oneIn(random, 10) ? base | pick(random, [E, W, E | W, U, P]) : base
 }
 
-const segment = (random: Random, setup: SegmentSetup): SegmentStep => {
+const segment = (random: Random, setup: SegmentSetup): SegmentFields => {
   const bits = flags(random)
   const syn = (bits & S) !== 0
   const blocks = setup.sack && oneIn(random, 2) ? 1 + random.below(3) : oneIn(random, 20) ? 4 : 0
   return {
-    op: 'segment',
     port: oneIn(random, 8) ? random.below(4) : 0,
     flags: bits,
     seqFrom: oneIn(random, 5) ? pick(random, ['edge', 'hole', 'irs'] as const) : 'nxt',
@@ -145,6 +171,15 @@ const segment = (random: Random, setup: SegmentSetup): SegmentStep => {
   }
 }
 
+/** The step that says of `fields` what is not plain. */
+const brief = (fields: SegmentFields): SegmentStep => {
+  const said = Object.entries(fields).filter(([name, value]) => {
+    const plain = PLAIN[name as keyof SegmentFields]
+    return Array.isArray(value) ? value.length > 0 : value !== plain
+  })
+  return { op: 'segment', ...Object.fromEntries(said) }
+}
+
 const SEND_FLAGS = [0, 0, 0, 0, C.MSG_OOB, C.MSG_MORE, C.MSG_EOR, C.MSG_ZEROCOPY, C.MSG_FASTOPEN]
 const RECEIVE_FLAGS = [0, 0, 0, 0, C.MSG_PEEK, C.MSG_TRUNC, C.MSG_OOB, C.MSG_OOB | C.MSG_PEEK, C.MSG_ERRQUEUE]
 const OPTIONS = [
@@ -169,7 +204,7 @@ const OPTIONS = [
 const step = (random: Random, setup: SegmentSetup): TcpStep => {
   const on = oneIn(random, 6) ? random.below(4) : 0
   const what = random.below(40)
-  if (what < 20) return segment(random, setup)
+  if (what < 20) return brief(segment(random, setup))
   if (what < 26)
     return {
       op: 'send',
@@ -219,13 +254,13 @@ const step = (random: Random, setup: SegmentSetup): TcpStep => {
 const tweak = (random: Random, before: TcpStep, setup: SegmentSetup): TcpStep => {
   if (before.op !== 'segment') return step(random, setup)
   const other = segment(random, setup)
-  const name = pick(random, Object.keys(other)) as keyof SegmentStep
+  const name = pick(random, Object.keys(other)) as keyof SegmentFields
   return { ...before, [name]: other[name] }
 }
 
 export const segments: Kind<SegmentSetup, TcpStep> = {
   name: 'segments',
-  longest: 200,
+  longest: 500,
   setup: drawSetup,
   step,
   tweak,

@@ -47,8 +47,8 @@ export const corpusOf = (kind: string): (KeptCase & { readonly file: string })[]
     .flatMap((file) => parseCases(readFileSync(join(CORPUS, file), 'utf8')).map((kept) => ({ ...kept, file })))
     .filter((kept) => kept.kind === kind)
 
-/** Cases may be played so often to make a new corpus small. */
-const MINIMIZE_TRIES = 6000
+/** How long a new corpus is made smaller, milliseconds. */
+const MINIMIZE_TIME = 60_000
 
 const run = async (order: Order): Promise<void> => {
   const kind = kindNamed(order.kind)
@@ -81,14 +81,9 @@ const run = async (order: Order): Promise<void> => {
     const note = `seed ${order.seed}\n${small.message}`
     return fail(small, formatCase(kind.name, small.played, note), null)
   }
-  const cases = order.keep
-    ? await minimize(
-        kind,
-        fuzzer.corpus.map(({ played }) => played),
-        MINIMIZE_TRIES,
-        tell,
-      )
-    : []
+  const kept = fuzzer.corpus.map(({ played }) => played)
+  const enough = Date.now() + MINIMIZE_TIME
+  const cases = order.keep ? await minimize(kind, kept, () => Date.now() < enough, tell) : []
   await send({
     type: 'done',
     inputs: fuzzer.inputs,
