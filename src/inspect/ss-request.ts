@@ -134,7 +134,7 @@ const USAGE =
   'Usage: ss [ -nralomiepTOH ] [ --tos ] [ -tuwx46 ] [ -f FAMILY ] [ -A QUERY ] [ -s ] [ state STATE ] [ EXPRESSION ]'
 
 /** What ss can, and what looks at a snapshot cannot. */
-const REFUSED: Readonly<Record<string, string>> = {
+const REFUSED: Readonly<Record<string, string>> = tableOf({
   K: 'ss: -K: a snapshot is only looked at: close a socket in its own program',
   E: 'ss: -E: a snapshot is of one moment: look again instead',
   D: 'ss: -D: there is no raw form of what the kernel would say',
@@ -145,18 +145,18 @@ const REFUSED: Readonly<Record<string, string>> = {
   cgroup: 'ss: --cgroup: sockets here belong to no control group',
   'inet-sockopt': 'ss: --inet-sockopt: not known here: -e and -m show what there is',
   V: 'ss utility of netglass, after iproute2-6.1.0',
-}
+})
 
 const CLOSED: StateSet = new Set(['CLOSE'])
 
 /** Families that there are none of here: their tables, and the states that are shown unless others are asked for. */
-const OTHER_FAMILIES: Readonly<Record<string, readonly [tables: number, states: StateSet]>> = {
+const OTHER_FAMILIES: Readonly<Record<string, readonly [tables: number, states: StateSet]>> = tableOf({
   link: [PACKET, CLOSED],
   netlink: [Table.Netlink, CLOSED],
   vsock: [VSOCK, CONNECTED],
   tipc: [Table.Tipc, CONNECTED],
   xdp: [Table.Xdp, CLOSED],
-}
+})
 
 /** What a command line asks for. */
 export interface SsRequest {
@@ -182,7 +182,7 @@ export interface SsRequest {
   filter: SsFilter
 }
 
-const FLAGS: Readonly<Record<string, keyof SsRequest>> = {
+const FLAGS: Readonly<Record<string, keyof SsRequest>> = tableOf({
   n: 'numeric',
   r: 'resolve',
   o: 'options',
@@ -192,7 +192,7 @@ const FLAGS: Readonly<Record<string, keyof SsRequest>> = {
   s: 'summary',
   O: 'oneLine',
   tos: 'tos',
-}
+})
 
 const QUERIES: Readonly<Record<string, number>> = tableOf({
   all: ALL_TABLES,

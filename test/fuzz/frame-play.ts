@@ -58,7 +58,10 @@ export class FramePlay {
     this.seen = seen
     this.world = new World(this.clock, new SeededRandom(setup.seed), setup.pages * 0x1_0000, setup.seed % 8 === 0)
     this.host = new Host(this.world, 'host')
-    for (const [name, value] of Object.entries(setup.sysctl)) this.host.sysctl.set(name, String(value))
+    for (const [name, value] of Object.entries(setup.sysctl)) {
+      // A setting may be gone since the case was written.
+      if (this.host.sysctl.has(name)) this.host.sysctl.set(name, String(value))
+    }
     if (setup.bsd) this.host.tcpSettings.personality = BSD
     this.drops = new DropWatch(this.host.ip.mib)
     const addresses = [

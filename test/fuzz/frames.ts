@@ -38,7 +38,6 @@ const SYSCTLS: readonly (readonly [string, readonly number[]])[] = [
   ['net.ipv6.conf.all.dad_transmits', [0, 1]],
   ['net.ipv6.conf.all.accept_ra_rt_info_max_plen', [64]],
   ['net.ipv4.conf.all.rp_filter', [1, 2]],
-  ['net.ipv4.conf.all.bc_forwarding', [1]],
   ['net.ipv4.conf.all.route_localnet', [1]],
   ['net.ipv4.conf.all.accept_local', [1]],
   ['net.ipv4.neigh.default.unres_qlen_bytes', [0, 3000]],
