@@ -8,7 +8,8 @@ import * as C from '../../src/socket/constants.ts'
 import { EtherType } from '../../src/wire/ethernet.ts'
 import { parseTcpOptionList } from '../../src/wire/tcp-options.ts'
 import { hex } from '../support/hex.ts'
-import { established, inState, type SegmentSpec, TcpBench } from '../support/tcp.ts'
+import { established, inState, TcpBench } from '../support/tcp.ts'
+import type { SegmentSpec } from '../support/tcp-wire.ts'
 
 /**
  * Requirements of RFC 9293 that no script of packetdrill can show: what lies in the bytes of headers, in addresses, and in what

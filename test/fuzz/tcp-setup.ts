@@ -60,7 +60,6 @@ const SYSCTLS: readonly (readonly [string, readonly (number | string)[]])[] = [
   ['net.ipv4.tcp_abort_on_overflow', [1]],
   ['net.ipv4.tcp_challenge_ack_limit', [2]],
   ['net.ipv4.tcp_moderate_rcvbuf', [0]],
-  ['net.ipv4.tcp_autocorking', [0]],
   ['net.ipv4.tcp_retrans_collapse', [0]],
   ['net.ipv4.tcp_slow_start_after_idle', [0]],
   ['net.ipv4.tcp_fin_timeout', [5, 120]],

@@ -93,8 +93,11 @@ export class TcpWorld {
     // The kernels in WebAssembly are slow to set up, and do what the loops in TypeScript do: some cases have them.
     this.world = new World(this.clock, new SeededRandom(seed), setup.pages * 0x1_0000, seed % 8 === 0)
     this.ipv6 = ipv6
-    const sysctl = { 'net.ipv6.conf.all.dad_transmits': 0, ...setup.sysctl }
-    this.host = new Host(this.world, 'host', { sysctl })
+    this.host = new Host(this.world, 'host', { sysctl: { 'net.ipv6.conf.all.dad_transmits': 0 } })
+    for (const [name, value] of Object.entries(setup.sysctl)) {
+      // A setting may be gone since the case was written.
+      if (this.host.sysctl.has(name)) this.host.sysctl.set(name, String(value))
+    }
     if (setup.bsd) this.host.tcpSettings.personality = BSD
     const features: LinkFeatures = {
       medium: 'ip',
