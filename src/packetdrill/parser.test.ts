@@ -41,7 +41,9 @@ describe('the script', () => {
   test('an error names its line', () => {
     expect(() => parseScript('0 `a`\n+0 < S 0:0(0) <mss 1>')).toThrow(ScriptError)
     // An explanation of an error that does not end.
-    expect(() => parseScript('0 read(3, ..., 1) = -1 EAGAIN (Resource')).toThrow(') expected, the end of the script came')
+    expect(() => parseScript('0 read(3, ..., 1) = -1 EAGAIN (Resource')).toThrow(
+      ') expected, the end of the script came',
+    )
     // What it quotes may be a whole snippet: the message stays one line.
     expect(() => parseScript('0 accept %{ a\nb }% = 3')).toThrow(/^[^\n]+ …$/)
     expect(() => parseScript('0 `a`\n+0 > . 1:5(9) ack 1')).toThrow('1:5 are not 9 bytes')
