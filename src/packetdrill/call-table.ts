@@ -8,7 +8,7 @@ import { type Call, type Outcome, plain, runAddress } from './calls.ts'
 import { receiveMessage, sendMessage } from './calls-message.ts'
 import { CLOSED } from './flow.ts'
 import { type Expression, fieldOf, Unsupported } from './script.ts'
-import { bufferOf, fieldsOf, isEllipsis, isNull, itemsOf, numberField, numberOf } from './values.ts'
+import { bufferOf, fieldsOf, isEllipsis, isNull, itemsOf, numberField, numberOf, vectorOf } from './values.ts'
 
 /** The system calls that scripts may make. */
 
@@ -189,8 +189,7 @@ const pipe = (call: Call): Outcome => {
   return plain(0)
 }
 
-const vector = (call: Call): Uint8Array[] =>
-  itemsOf(call.arg(1)).map((item) => bufferOf(numberOf(fieldsOf(item)[1]!.value)))
+const vector = (call: Call): Uint8Array[] => vectorOf(call.arg(1))
 
 const open = (call: Call): Outcome => {
   const path = call.arg(0)

@@ -3,7 +3,7 @@ import type { Sockaddr } from '../socket/address.ts'
 import type { ControlData, ControlMessage } from '../socket/control.ts'
 import { type Call, type Outcome, plain } from './calls.ts'
 import { type Expression, fieldOf, Unsupported } from './script.ts'
-import { bufferOf, fieldsOf, itemsOf, numberField, numberOf } from './values.ts'
+import { itemsOf, memberOf, numberField, numberOf, vectorOf } from './values.ts'
 
 /** sendmsg(2) and recvmsg(2), with what messages have beside their data. */
 
@@ -11,8 +11,7 @@ import { bufferOf, fieldsOf, itemsOf, numberField, numberOf } from './values.ts'
 const CONTROL_ROOM = 1024
 
 /** The buffers of a message: `{..., 1000}` is one of 1000 bytes. */
-const buffersOf = (message: Expression): Uint8Array[] =>
-  itemsOf(fieldOf(message, 'msg_iov')).map((item) => bufferOf(numberOf(fieldsOf(item)[1]!.value)))
+const buffersOf = (message: Expression): Uint8Array[] => vectorOf(fieldOf(message, 'msg_iov'))
 
 /** @param address where to, when the message names an address */
 export const sendMessage = async (call: Call, address: Sockaddr | undefined): Promise<Outcome> => {
@@ -27,7 +26,7 @@ export const sendMessage = async (call: Call, address: Sockaddr | undefined): Pr
 const toControl = (item: Expression): ControlMessage => ({
   cmsg_level: numberField(item, 'cmsg_level', 0),
   cmsg_type: numberField(item, 'cmsg_type', 0),
-  data: numberOf(fieldOf(item, 'cmsg_data')!),
+  data: numberOf(memberOf(item, 'cmsg_data')),
 })
 
 export const receiveMessage = async (call: Call): Promise<Outcome> => {
@@ -52,7 +51,7 @@ const compareControl = (call: Call, wanted: readonly Expression[], got: readonly
     if (level !== message.cmsg_level || type !== message.cmsg_type) {
       return `control message ${level}/${type} expected, ${message.cmsg_level}/${message.cmsg_type} came`
     }
-    const fault = compareData(call, fieldOf(item, 'cmsg_data')!, message.data)
+    const fault = compareData(call, memberOf(item, 'cmsg_data'), message.data)
     if (fault !== null) return fault
   }
   return null

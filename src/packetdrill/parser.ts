@@ -58,6 +58,9 @@ const parseEvent = (cursor: Cursor): ScriptEvent => {
   return { line, time, action }
 }
 
+/** No script lasts longer, seconds: what a host does by itself in that time takes a while. */
+const LONGEST = 1e7
+
 const parseTime = (cursor: Cursor): EventTime => {
   if (cursor.takeSymbol('*')) return { kind: 'any', start: 0, end: 0 }
   const isRelative = cursor.takeSymbol('+')
@@ -73,6 +76,7 @@ const parseSeconds = (cursor: Cursor): Micros => {
   if (token === null) throw cursor.error(`a time expected, ${cursor.here()} came`)
   const value = Number(token.text)
   if (value < 0) throw cursor.error('a time is not negative')
+  if (value > LONGEST) throw cursor.error(`a time is no longer than ${LONGEST} s`)
   return Math.round(value * 1e6)
 }
 

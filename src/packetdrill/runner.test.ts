@@ -116,6 +116,7 @@ describe('a script that cannot be run', () => {
     ['0 < S 0:0(0) win 1 <mss 70000>', '70000 is no number for an MSS: 0 to 65535'],
     ['0 < 1 > 65536 S 0:0(0) win 1', '65536 is no number for a port: 0 to 65535'],
     ['0 < S 0:0(0) win 1 <mss>', 'a whole number expected, > came'],
+    ['99999999 close(3) = 0', 'a time is no longer than 10000000 s'],
   ])('%j has failed', async (text, reason) => {
     expect(await told(text)).toBe(`failed in line 1: ${reason}`)
   })

@@ -43,6 +43,21 @@ export const numberField = (structure: Expression, name: string, otherwise: numb
   return value === undefined ? otherwise : numberOf(value)
 }
 
+/** A member that a structure must have. @throws Unsupported when it has none of this name */
+export const memberOf = (structure: Expression, name: string): Expression => {
+  const value = fieldOf(structure, name)
+  if (value === undefined) throw new Unsupported(`${describe(structure)} without ${name}`)
+  return value
+}
+
+/** The buffers of an array of `{..., 1000}`, each of so many zeros. */
+export const vectorOf = (array: Expression | undefined): Uint8Array[] =>
+  itemsOf(array).map((item) => {
+    const [, length] = fieldsOf(item)
+    if (length === undefined) throw new Unsupported('a buffer without a length')
+    return bufferOf(numberOf(length.value))
+  })
+
 /** The members of a structure. @throws Unsupported for anything else */
 export const fieldsOf = (expression: Expression): readonly Field[] => {
   if (expression.kind !== 'structure') throw new Unsupported(`${describe(expression)} where a structure belongs`)

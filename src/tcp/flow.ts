@@ -22,13 +22,13 @@ export const sendQueued = (c: TcpConnection): number => {
 /** Is there room for more to be written: below the limit, and below TCP_NOTSENT_LOWAT? */
 export const hasSendSpace = (c: TcpConnection): boolean => sendQueued(c) < c.sendBuffer && belowNotSentLowat(c, 1)
 
-/** @param times as much as is unsent counts: a program is woken only when half of it has gone */
 /** The host has no memory for more: the queue becomes half as large as what is in it, and so is not writable before that is gone. */
 export const moderateSendBuffer = (c: TcpConnection): void => {
   if ((c.bufferLocks & BufferLock.Send) !== 0) return
   c.sendBuffer = Math.max(MIN_SEND_BUFFER, Math.min(c.sendBuffer, sendQueued(c) >> 1))
 }
 
+/** @param times as much as is unsent counts: a program is woken only when half of it has gone */
 const belowNotSentLowat = (c: TcpConnection, times: number): boolean => {
   const limit = c.options.notSentLowat || c.layer.settings.tcp_notsent_lowat
   if (limit === 0xffff_ffff) return true
