@@ -1,3 +1,4 @@
+import { isMainThread } from 'node:worker_threads'
 import { Errno, errnoCode } from '../core/errno.ts'
 import { CryptoRandom } from '../core/random.ts'
 import { World } from '../core/world.ts'
@@ -6,7 +7,9 @@ import type { NetworkInterface } from '../ip/interface.ts'
 import { CaptureFile } from '../node/capture-file.ts'
 import type { DeviceError } from '../node/device-error.ts'
 import { configureHostSide, keepAddresses, removeHostAddresses } from '../node/ifconfig.ts'
+import { workerSystemCalls } from '../node/readiness.ts'
 import { RealClock, RealTimeDriver } from '../node/realtime.ts'
+import { portsOf, type ShardPlan, ShardPort } from '../node/shard.ts'
 import { openTunTap, type TunTapPort } from '../node/tuntap.ts'
 import { TcpConnection } from '../tcp/connection.ts'
 import { stateIn, stateSet, TcpState } from '../tcp/state.ts'
@@ -111,13 +114,23 @@ export class LiveHost {
   private hostAddresses: readonly IpPrefix[] = []
   private lose: (line: string) => void = () => {}
 
-  /** @throws Failure or DeviceError, in one line; nothing is left then */
-  constructor(options: DeviceCommandOptions, hostName: string) {
+  /** What the interface is plugged into: the device, or a shard's part of it. */
+  private readonly shardPort: ShardPort | null = null
+
+  /**
+   * @param shard what part of a host this is; null for a whole one
+   * @throws Failure or DeviceError, in one line; nothing is left then
+   */
+  constructor(options: DeviceCommandOptions, hostName: string, shard: ShardPlan | null = null) {
     const wanted = plan(options)
     const world = new World(new RealClock(), new CryptoRandom())
     this.world = world
     this.host = new Host(world, hostName)
     for (const [name, value] of wanted.settings) this.host.sysctl.set(name, value)
+    if (shard !== null) this.host.sysctl.set('net.ipv4.ip_local_port_range', portsOf(shard).join(' '))
+    // The first shard sets the kernel's side up, and has an address of the link, which is given to the others.
+    const isFirst = shard === null || shard.index === 0
+    if (!isFirst) this.host.sysctl.set('net.ipv6.conf.default.addr_gen_mode', '1')
     this.lost = new Promise((resolve) => {
       this.lose = resolve
     })
@@ -126,18 +139,21 @@ export class LiveHost {
       kind: wanted.kind,
       name: wanted.device,
       ...(mtu === undefined ? {} : { mtu }),
+      ...(shard === null ? {} : { multiQueue: true }),
+      ...(isMainThread ? {} : { syscalls: workerSystemCalls() }),
       onError: (error: DeviceError) => this.lose(error.message),
       onCarrier: (up: boolean) => this.onCarrier?.(up),
     })
     try {
-      if (wanted.hostAddresses.length > 0) {
+      if (isFirst && wanted.hostAddresses.length > 0) {
         keepAddresses(this.port.name)
         this.hostAddresses = configureHostSide(this.port.name, {
           addresses: wanted.hostAddresses,
           ...(mtu === undefined ? {} : { mtu }),
         })
       }
-      this.interface = this.host.ip.addInterface('eth0', this.port)
+      if (shard !== null) this.shardPort = new ShardPort(world, this.port, shard)
+      this.interface = this.host.ip.addInterface('eth0', this.shardPort ?? this.port)
       for (const prefix of wanted.addresses) this.addAddress(prefix, wanted.hostAddresses.length === 0)
       this.addDefaultRoutes(wanted)
     } catch (error) {
@@ -203,6 +219,7 @@ export class LiveHost {
 
   /** The device vanishes, or is as it was when it was made to stay. */
   private closePort(): void {
+    this.shardPort?.close()
     this.port.close()
     if (this.hostAddresses.length > 0) removeHostAddresses(this.port.name, this.hostAddresses)
   }

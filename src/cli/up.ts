@@ -1,18 +1,15 @@
-import { existsSync, statSync } from 'node:fs'
-import { resolve } from 'node:path'
 import type { Command } from 'commander'
-import type { Host } from '../host/host.ts'
-import type { Process, Program } from '../host/process.ts'
-import { openControl, stackName } from '../node/attach.ts'
-import { Directory } from '../node/directory.ts'
-import { httpServer } from '../services/http.ts'
-import { iperf3Server } from '../services/iperf3.ts'
-import { IPERF3_PORT } from '../services/iperf3-protocol.ts'
-import { meteredServer, SMALL_SERVICES } from '../services/small.ts'
+import { mergeSnapshots } from '../inspect/merge.ts'
+import { type Snapshot, snapshot } from '../inspect/snapshot.ts'
+import { openControl, setSetting, stackName } from '../node/attach.ts'
+import type { ControlServer } from '../node/control.ts'
+import { MOST_SHARDS, planShards, type ShardPlan } from '../node/shard.ts'
 import { LiveHost } from './device.ts'
 import { addDeviceOptions, type DeviceCommandOptions } from './device-options.ts'
-import { errorLine, Failure } from './failure.ts'
+import { Failure } from './failure.ts'
+import { type Closing, isForOneShard, parseServices, type Service, startServices } from './services.ts'
 import { SignalWatch } from './signals.ts'
+import { type ShardOrder, ShardWorkers } from './up-shards.ts'
 import { VERSION } from './version.ts'
 
 /** `netglass up`: a stack on a TUN or TAP device, with services on it. */
@@ -20,53 +17,7 @@ import { VERSION } from './version.ts'
 interface UpOptions extends DeviceCommandOptions {
   readonly serve?: string
   readonly quiet?: boolean
-}
-
-/** One service of --serve. */
-interface Service {
-  readonly name: string
-  readonly port: number
-  readonly directory: string | null
-}
-
-const HTTP_PORT = 80
-
-/** What is to be done at the end. */
-type Closing = () => Promise<void> | void
-
-/** Reads `http:DIR,echo,chargen:1919`: names, with a directory for http, and a port where it is not the usual one. */
-const parseServices = (text: string): Service[] =>
-  text
-    .split(',')
-    .filter((part) => part !== '')
-    .map((part) => {
-      const [name = '', ...rest] = part.split(':')
-      if (name === 'http') return httpService(part, rest)
-      const usual = name === 'iperf3' ? IPERF3_PORT : SMALL_SERVICES[name]?.port
-      if (usual === undefined) {
-        throw new Failure(
-          `--serve ${part}: there is no such service; choose from http:DIR, ${Object.keys(SMALL_SERVICES).join(', ')}, iperf3`,
-        )
-      }
-      return { name, port: rest[0] === undefined ? usual : portOf(part, rest[0]), directory: null }
-    })
-
-const httpService = (part: string, rest: string[]): Service => {
-  const port = rest.length > 1 && /^[0-9]+$/.test(rest.at(-1)!) ? portOf(part, rest.pop()!) : HTTP_PORT
-  const directory = rest.join(':')
-  if (directory === '') throw new Failure(`--serve ${part}: name the directory, like http:/srv/files`)
-  if (!existsSync(directory) || !statSync(directory).isDirectory()) {
-    throw new Failure(`--serve ${part}: ${directory} is not a directory`)
-  }
-  return { name: 'http', port, directory: resolve(directory) }
-}
-
-const portOf = (part: string, text: string): number => {
-  const port = Number(text)
-  if (!Number.isInteger(port) || port < 1 || port > 65_535) {
-    throw new Failure(`--serve ${part}: ${text} is no port: give a number from 1 to 65535`)
-  }
-  return port
+  readonly workers?: string
 }
 
 export const addUpCommand = (program: Command): void => {
@@ -80,6 +31,7 @@ export const addUpCommand = (program: Command): void => {
       '--serve <list>',
       'services, separated by commas: http:DIR[:PORT] (GET, and PUT to store), echo, discard, chargen, daytime, time, iperf3',
     )
+    .option('--workers <number>', 'spread the stack over so many threads, on a queue of the TUN device each')
     .option('--quiet', 'print only errors', false)
     .addHelpText(
       'after',
@@ -100,22 +52,24 @@ const up = async (options: UpOptions): Promise<void> => {
         `like ${taken.name}:${taken.directory === null ? '' : `${taken.directory}:`}8080`,
     )
   }
+  const plans = shardPlans(options, services)
   const log = options.quiet ? () => {} : (line: string) => console.log(line)
   const signals = new SignalWatch()
   const closing: Closing[] = [() => signals.close()]
   try {
-    const live = new LiveHost(options, options.name ?? options.tap ?? options.tun ?? 'stack')
+    const hostName = options.name ?? options.tap ?? options.tun ?? 'stack'
+    const live = new LiveHost(options, hostName, plans[0] ?? null)
     closing.unshift(() => live.close())
+    const shards = new ShardWorkers(shardOrders(options, live, hostName, plans, services), log)
+    closing.unshift(() => shards.close())
+    await shards.areUp()
     const name = options.name ?? stackName(live.port.name)
     const control = await openControl(live.host, { name, version: VERSION })
     closing.unshift(() => control.close())
-    const ended: Promise<string>[] = []
-    for (const service of services) {
-      const process = await start(live.host, service, programOf(service, log, closing))
-      ended.push(
-        process.ended.then(() => `${service.name} on port ${service.port} has ended: ${errorLine(process.error)}`),
-      )
-    }
+    if (plans.length > 0) answerForAll(control, live, shards)
+    // All queues are there now: the kernel gives a flow to the same one as long as their number does not change.
+    const ended = await startServices(live.host, services, log, closing)
+    await shards.serve()
     if (options.pcap !== undefined) live.capture(options.pcap)
     const addresses = live.interface.addresses.map(({ address }) => String(address)).join(' ')
     log(`${live.port.name} is up: ${addresses}; look in with: netglass netstat -ant --stack ${name}`)
@@ -125,14 +79,77 @@ const up = async (options: UpOptions): Promise<void> => {
       else if (isDown) log(`${live.port.name} is up again`)
       isDown = !isUp
     }
-    const failed = Promise.race([live.lost, ...ended]).then((line) => new Failure(line))
+    const failed = Promise.race([live.lost, shards.failed, ...ended]).then((line) => new Failure(line))
     const over = await Promise.race([signals.came, failed])
     const { received, sent } = live.port.statistics
-    log(`${live.port.name}: ${received} frames received, ${sent} sent`)
+    const whose = plans.length > 0 ? ', by the first worker' : ''
+    log(`${live.port.name}: ${received} frames received, ${sent} sent${whose}`)
     if (over instanceof Failure) throw over
   } finally {
     await closeAll(closing)
   }
+}
+
+/** Ports that programs are given when they name none: Linux's, unless `--set` says otherwise. */
+const PORT_RANGE: readonly [number, number] = [32_768, 60_999]
+
+/** A plan for each worker; none when there is only one. @throws Failure */
+const shardPlans = (options: UpOptions, services: readonly Service[]): ShardPlan[] => {
+  if (options.workers === undefined) return []
+  const count = Number(options.workers)
+  if (!Number.isInteger(count) || count < 1 || count > MOST_SHARDS) {
+    throw new Failure(`--workers ${options.workers}: it takes a whole number from 1 to ${MOST_SHARDS}`)
+  }
+  if (count === 1) return []
+  if (options.tun === undefined) throw new Failure('--workers needs --tun: the flows of a TAP device cannot be divided')
+  if (options.pcap !== undefined) throw new Failure('--pcap sees the packets of one worker only: leave --workers away')
+  if (options.set.some((setting) => setting.startsWith(`${RANGE_SETTING}=`))) {
+    throw new Failure(`--set ${RANGE_SETTING}: the ports are divided among the workers`)
+  }
+  return planShards(
+    count,
+    PORT_RANGE,
+    services.filter(isForOneShard).map(({ port }) => port),
+  )
+}
+
+const RANGE_SETTING = 'net.ipv4.ip_local_port_range'
+
+/** What the workers of all shards but the first are told. They have the first's addresses, its link-local one too. */
+const shardOrders = (
+  options: UpOptions,
+  live: LiveHost,
+  hostName: string,
+  plans: readonly ShardPlan[],
+  services: readonly Service[],
+): ShardOrder[] => {
+  const ip = live.interface.addresses.map(({ address, length }) => `${address}/${length}`)
+  const { hostIp, gateway, mtu, set } = options
+  const device: DeviceCommandOptions = {
+    ...{ tun: live.port.name, ip, ip6: [], hostIp, set },
+    ...(gateway === undefined ? {} : { gateway }),
+    ...(mtu === undefined ? {} : { mtu }),
+  }
+  const shared = services.filter((service) => !isForOneShard(service))
+  return plans.slice(1).map((plan) => ({ options: device, hostName, plan, services: shared }))
+}
+
+/** Answers `netglass netstat` and the like for all shards together. */
+const answerForAll = (control: ControlServer, live: LiveHost, shards: ShardWorkers): void => {
+  control.handle('snapshot', async () =>
+    mergeSnapshots([snapshot(live.host), ...((await shards.ask('snapshot')) as Snapshot[])]),
+  )
+  control.handle('sysctl', async (params) => {
+    if ((params as { name?: unknown }).name === RANGE_SETTING) {
+      throw new TypeError(`${RANGE_SETTING}: the ports are divided among the workers`)
+    }
+    const value = setSetting(live.host, params)
+    await shards.ask('sysctl', params)
+    return value
+  })
+  control.handle('capture', () => {
+    throw new TypeError('a stack with several workers cannot be captured: each sees its own packets')
+  })
 }
 
 /** Closes everything, whatever goes wrong with one. @throws the first error */
@@ -146,33 +163,4 @@ const closeAll = async (closing: readonly Closing[]): Promise<void> => {
     }
   }
   if (errors.length > 0) throw errors[0]
-}
-
-/** Starts a service, and waits until it listens. */
-const start = async (host: Host, { name, port }: Service, program: Program): Promise<Process> => {
-  const process = host.spawn(name, program)
-  // It has called listen(2), or failed, when all that is ready now has run.
-  await new Promise((resolve) => setImmediate(resolve))
-  if (!process.isAlive) throw new Failure(`--serve ${name}: cannot listen on port ${port}: ${errorLine(process.error)}`)
-  return process
-}
-
-/** Seconds of processor that this process has used. */
-const cpuTimes = (): { user: number; system: number } => {
-  const { user, system } = process.cpuUsage()
-  return { user: user / 1e6, system: system / 1e6 }
-}
-
-/** A service's program. @param closing gets what is to be done when everything is over */
-const programOf = ({ name, port, directory }: Service, log: (line: string) => void, closing: Closing[]): Program => {
-  if (name === 'iperf3') return iperf3Server({ port, cpu: cpuTimes, tell: (line) => log(`iperf3: ${line}`) })
-  if (directory === null) return meteredServer(name, port, (line) => log(`${name}: ${line}`))
-  const files = new Directory(directory)
-  // After the host: nothing writes then any more.
-  closing.push(() => files.close())
-  return httpServer(files, port, ({ peer, request, status, bytes, broken }) => {
-    log(
-      `http: ${peer} "${request}" ${status === 0 ? '-' : status} ${bytes}${broken === '' ? '' : `, broken off: ${broken}`}`,
-    )
-  })
 }

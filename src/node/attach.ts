@@ -60,7 +60,7 @@ export const stackName = (text: string): string =>
     .slice(-64) || 'stack'
 
 /** Sets a setting of a running stack. @returns its value now @throws TypeError, in one line */
-const setSetting = (host: Host, params: unknown): string => {
+export const setSetting = (host: Host, params: unknown): string => {
   const { name, value } = params as { name?: unknown; value?: unknown }
   host.sysctl.set(String(name), String(value))
   return host.sysctl.get(String(name))

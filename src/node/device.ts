@@ -22,6 +22,8 @@ export interface DeviceOptions {
   readonly mtu?: number
   /** Pass large segments and unfinished checksums through as they are? Yes unless given. */
   readonly offload?: boolean
+  /** Is this one of several queues of the device, each of which others may open? */
+  readonly multiQueue?: boolean
   /** The system calls to use; the machine's unless given. */
   readonly syscalls?: Syscalls
   /** What to say of the machine in errors; what is found unless given. */
@@ -52,6 +54,7 @@ const TUNSETVNETHDRSZ = 0x4004_54d8
 const TUNSETVNETLE = 0x4004_54dc
 const IFF_TUN = 0x0001
 const IFF_TAP = 0x0002
+const IFF_MULTI_QUEUE = 0x0100
 const IFF_NO_PI = 0x1000
 const IFF_VNET_HDR = 0x4000
 const TUN_F_CSUM = 0x01
@@ -87,7 +90,8 @@ export const openDevice = (options: DeviceOptions): Device => {
     // Listening begins before the device is there, so that no change is missed.
     links = new LinkWatch(syscalls)
     const offload = options.offload ?? true
-    const given = attach(syscalls, fd, options.kind, name, offload, around)
+    const flags = (options.multiQueue === true ? IFF_MULTI_QUEUE : 0) | (offload ? IFF_VNET_HDR : 0)
+    const given = attach(syscalls, fd, options.kind, name, flags, around)
     if (offload) setOffload(syscalls, fd, given)
     return new OpenDevice(
       options.kind,
@@ -105,19 +109,19 @@ export const openDevice = (options: DeviceOptions): Device => {
   }
 }
 
-/** Makes `fd` that of device `name`. @returns the name that the kernel gave it */
+/** Makes `fd` that of device `name`. @param flags beside those of its kind @returns the name that the kernel gave it */
 const attach = (
   syscalls: Syscalls,
   fd: number,
   kind: DeviceKind,
   name: string,
-  offload: boolean,
+  flags: number,
   around: Surroundings,
 ): string => {
   const request = new Uint8Array(IFREQ)
   request.set(new TextEncoder().encode(name))
-  const flags = (kind === 'tap' ? IFF_TAP : IFF_TUN) | IFF_NO_PI | (offload ? IFF_VNET_HDR : 0)
-  new DataView(request.buffer).setUint16(IFREQ_FLAGS, flags, LITTLE_ENDIAN)
+  const all = (kind === 'tap' ? IFF_TAP : IFF_TUN) | IFF_NO_PI | flags
+  new DataView(request.buffer).setUint16(IFREQ_FLAGS, all, LITTLE_ENDIAN)
   const result = syscalls.ioctl(fd, TUNSETIFF, request)
   if (result < 0) throw cannotAttach(-result, kind, name, around)
   return new TextDecoder().decode(request.subarray(0, request.indexOf(0)))

@@ -33,6 +33,14 @@ const watchDescriptor = (native: NativeCalls, fd: number, ready: () => void): De
 /** The system calls of this machine. @throws DeviceError ENOTSUP where there are none */
 export const systemCalls = (platform?: string): Syscalls => loadSyscalls(watchDescriptor, platform)
 
+/** The same for a worker that nobody terminates: one that ends by itself may have poll handles, as the main thread has. */
+export const workerSystemCalls = (): Syscalls =>
+  loadSyscalls((native, fd, ready) =>
+    typeof native.koffi.node?.poll === 'function'
+      ? new PollWatch(native, fd, ready)
+      : new ThreadWatch(native, fd, ready),
+  )
+
 type PollHandle = ReturnType<NativeCalls['koffi']['node']['poll']>
 
 /** Readiness from the event loop's own epoll. */

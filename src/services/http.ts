@@ -1,6 +1,7 @@
 import { SystemError } from '../core/errno.ts'
 import type { Sys } from '../host/calls.ts'
 import type { Program } from '../host/process.ts'
+import { MSG_MORE, SOL_TCP, TCP_NODELAY } from '../socket/constants.ts'
 import type { FileStore } from './files.ts'
 import { EndsEarly, HTTP_BUFFER, HttpError, HttpStream, parseFields } from './http-stream.ts'
 import { type ConnectionHandler, finishSending, peerName, threadedServer } from './serve.ts'
@@ -88,6 +89,8 @@ export const httpServer = (store: FileStore, port = 80, log: (entry: HttpLogEntr
 const httpHandler =
   (store: FileStore, log: (entry: HttpLogEntry) => void): ConnectionHandler =>
   async (sys, fd, peer) => {
+    // The end of an answer does not wait for its beginning to be acknowledged, as Nagle's rule has it.
+    sys.setsockopt(fd, SOL_TCP, TCP_NODELAY, 1)
     const exchange = new Exchange(sys, fd, store)
     for (let goOn = true, refused = false; goOn; ) {
       exchange.begin()
@@ -185,8 +188,9 @@ class Exchange {
     const [from, to] = range ?? [0, found]
     const fields: Record<string, string> = { 'Content-Type': 'application/octet-stream', 'Accept-Ranges': 'bytes' }
     if (range !== null) fields['Content-Range'] = `bytes ${from}-${to - 1}/${found}`
-    await this.head(range === null ? 200 : 206, { ...fields, 'Content-Length': String(to - from) })
-    if (!isHead) await this.sendFile(request.path, from, to)
+    const hasBody = !isHead && to > from
+    await this.head(range === null ? 200 : 206, { ...fields, 'Content-Length': String(to - from) }, hasBody)
+    if (hasBody) await this.sendFile(request.path, from, to)
   }
 
   private async sendFile(path: string, from: number, to: number): Promise<void> {
@@ -196,7 +200,7 @@ class Exchange {
         const count = await file.read(this.buffer.subarray(0, Math.min(HTTP_BUFFER, to - at)), at)
         // The length was promised: all that is left is to break the connection.
         if (count === 0) throw new SystemError('EIO', 'read')
-        await this.sys.send(this.fd, this.buffer, count)
+        await this.sys.send(this.fd, this.buffer, count, this.moreFollows)
         at += count
         this.sent += count
       }
@@ -233,19 +237,27 @@ class Exchange {
     else await this.stream.body(Number(length), take)
   }
 
-  private async head(status: number, fields: Record<string, string>): Promise<void> {
+  /** After the body the FIN follows, in the same segment; or nothing. */
+  private get moreFollows(): number {
+    return this.request?.keepAlive === true ? 0 : MSG_MORE
+  }
+
+  /** @param hasBody what follows leaves in the same segment */
+  private async head(status: number, fields: Record<string, string>, hasBody: boolean): Promise<void> {
     this.status = status
     const connection = this.request?.keepAlive === true ? 'keep-alive' : 'close'
     const all = { Date: httpDate(this.sys.clock()), Server: 'netglass', Connection: connection, ...fields }
     const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`)
-    await this.sys.send(this.fd, `HTTP/1.1 ${status} ${REASONS[status] ?? ''}\r\n${lines.join('')}\r\n`)
+    const text = new TextEncoder().encode(`HTTP/1.1 ${status} ${REASONS[status] ?? ''}\r\n${lines.join('')}\r\n`)
+    await this.sys.send(this.fd, text, text.length, hasBody ? MSG_MORE : 0)
   }
 
   private async answer(status: number, fields: Record<string, string>, text: string, headOnly = false): Promise<void> {
     const body = new TextEncoder().encode(text)
-    await this.head(status, { ...fields, 'Content-Length': String(body.length) })
-    if (headOnly) return
-    await this.sys.send(this.fd, body)
+    const hasBody = !headOnly && body.length > 0
+    await this.head(status, { ...fields, 'Content-Length': String(body.length) }, hasBody)
+    if (!hasBody) return
+    await this.sys.send(this.fd, body, body.length, this.moreFollows)
     this.sent += body.length
   }
 }

@@ -129,6 +129,69 @@ const download = async (url: string, ...options: string[]): Promise<string> =>
 
 const gigabits = (bytes: number, ms: number): string => `${((bytes * 8) / ms / 1e6).toFixed(2)} Gbit/s`
 
+describe('a stack of two workers', () => {
+  let stack: Running
+
+  beforeAll(async () => {
+    namespace = newNamespace()
+    stack = await up('--tun', 'ng0', ...addresses, '--serve', `http:${files},echo,iperf3`, '--workers', '2')
+  })
+
+  afterAll(async () => {
+    expect(await stack.end('SIGTERM')).toMatchObject({ code: 0, stderr: '' })
+    expect(await leftovers()).toEqual([])
+    await namespace.remove()
+  })
+
+  test('both take connections, and are shown as one', async () => {
+    const clients = Array.from({ length: 24 }, () => namespace.start('nc', '10.77.0.2', '7'))
+    clients.forEach((client, i) => {
+      client.process.stdin?.write(`${i}\n`)
+    })
+    await Promise.all(clients.map((client, i) => client.printed(new RegExp(`^${i}$`, 'm'))))
+    const rows = (await tool('netstat', '-antp'))
+      .split('\n')
+      .filter((line) => / 10\.77\.0\.2:7 .*ESTABLISHED/.test(line))
+    expect(rows).toHaveLength(24)
+    const holders = rows.map((row) => / (\d+)\/echo/.exec(row)?.[1])
+    expect(new Set(holders).size).toBe(2)
+    expect((await tool('ss', '-lnt')).match(/:7 /g)).toHaveLength(2)
+    expect(await tool('netstat', '-s')).toMatch(/^ +24 passive connection openings$/m)
+    // Longer than the kernel remembers where a flow belongs: its hash leads there all the same.
+    await sleep(3500)
+    for (const client of clients) client.process.stdin?.write('again\n')
+    await Promise.all(clients.map((client) => client.printed(/again/)))
+    for (const client of clients) client.process.stdin?.end()
+    for (const client of clients) await client.end()
+    await expectNoConnections()
+  })
+
+  test('files, pings, and a service that only one worker has', async () => {
+    expect(await download('http://10.77.0.2/large')).toBe(large)
+    expect(await download('http://[fd77::2]/middle')).toBe(middle)
+    await namespace.run('ping', '-q', '-c', '3', '-i', '0.1', '10.77.0.2')
+    await namespace.run('ping', '-q', '-c', '3', '-i', '0.1', 'fd77::2')
+    for (const options of [[], ['-R'], ['-P', '4']]) {
+      const out = await namespace.run('iperf3', '-c', '10.77.0.2', '-t', '1', '-J', ...options)
+      const { end } = JSON.parse(out) as { end: { sum_received: { bits_per_second: number } } }
+      expect(end.sum_received.bits_per_second).toBeGreaterThan(1e8)
+      measured(
+        `two workers: iperf3 ${options.join(' ')}: ${(end.sum_received.bits_per_second / 1e9).toFixed(2)} Gbit/s`,
+      )
+    }
+    await expectNoConnections()
+  })
+
+  test('settings count for both, but for what is divided', async () => {
+    expect(await tool('sysctl', '-w', 'net.ipv4.tcp_sack=0')).toBe('net.ipv4.tcp_sack = 0\n')
+    const refused = await netglass('sysctl', '-w', 'net.ipv4.ip_local_port_range=1000 2000')
+    expect([refused.code, refused.stderr]).toEqual([
+      1,
+      'netglass: net.ipv4.ip_local_port_range: the ports are divided among the workers\n',
+    ])
+  })
+})
+
 describe.each(['tap', 'tun'] as const)('%s', (kind) => {
   let stack: Running
 
@@ -542,6 +605,8 @@ describe('bad input: one line, exit code 1, nothing left', () => {
     ],
     [[...ip, '--serve', 'http:/nonexistent'], '--serve http:/nonexistent: /nonexistent is not a directory'],
     [[...ip, '--serve', 'echo:70000'], '--serve echo:70000: 70000 is no port: give a number from 1 to 65535'],
+    [[...ip, '--workers', '0'], '--workers 0: it takes a whole number from 1 to 32'],
+    [[...ip, '--workers', '2'], '--workers needs --tun: the flows of a TAP device cannot be divided'],
     [
       [...ip, '--serve', 'http:/tmp:80,http:/usr:80'],
       '--serve: port 80 is in use by another service already: give http one of its own, like http:/usr:8080',

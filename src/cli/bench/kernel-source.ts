@@ -1,7 +1,8 @@
 /**
  * The measurements of `netglass bench measure` over the kernel's own sockets and pipes, in C, for a compiler of this
- * machine: `stream BUFFER BYTES ADDRESS [NAMESPACE NAMESPACE]`, `pipe BUFFER BYTES`, `copy SIZE TIMES` print one number;
- * `servers DESIGN CLIENTS REQUESTS SIZE` prints what the tester has measured, as `TesterFigures` in JSON.
+ * machine: `stream BUFFER BYTES ADDRESS [NAMESPACE NAMESPACE]`, `pipe BUFFER BYTES`, `copy SIZE TIMES` and
+ * `load ADDRESS PORT CONNECTIONS SECONDS SIZE [REQUEST]` print one number; `servers DESIGN CLIENTS REQUESTS SIZE` prints
+ * what the tester has measured, as `TesterFigures` in JSON.
  */
 export const KERNEL_SOURCE = String.raw`
 #define _GNU_SOURCE
@@ -326,11 +327,44 @@ static void servers(char **arg) {
   printf("]}\n");
 }
 
+/* Sends a request on each connection and, whenever SIZE bytes have come back, the next. Prints answers a second. */
+static void load(char **arg, int given) {
+  int count = atoi(arg[2]), size = atoi(arg[4]), epoll = epoll_create1(0), on = 1;
+  double seconds = atof(arg[3]), messages = 0;
+  char *answer = malloc(size), *request = given > 5 ? arg[5] : calloc(1, size);
+  size_t length = given > 5 ? strlen(request) : (size_t)size;
+  int *got = calloc(count, sizeof *got), *fds = calloc(count, sizeof *fds);
+  for (int i = 0; i < count; i++) {
+    fds[i] = connect_to(arg[0], atoi(arg[1]));
+    setsockopt(fds[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    struct epoll_event event = {.events = EPOLLIN, .data.u32 = i};
+    epoll_ctl(epoll, EPOLL_CTL_ADD, fds[i], &event);
+    write_all(fds[i], request, length);
+  }
+  double start = micros(), end = start + seconds * 1e6;
+  while (micros() < end) {
+    struct epoll_event ready[MOST_EVENTS];
+    int events = epoll_wait(epoll, ready, MOST_EVENTS, 1000);
+    for (int k = 0; k < events; k++) {
+      int i = ready[k].data.u32;
+      ssize_t bytes = read(fds[i], answer, size - got[i]);
+      need(bytes > 0, "read");
+      got[i] += bytes;
+      if (got[i] < size) continue;
+      got[i] = 0;
+      messages++;
+      write_all(fds[i], request, length);
+    }
+  }
+  printf("%g\n", messages * 1e6 / (micros() - start));
+}
+
 int main(int count, char **arg) {
   need(count > 3, "arguments");
   if (strcmp(arg[1], "stream") == 0) stream(arg + 2, count - 2);
   else if (strcmp(arg[1], "pipe") == 0) through_pipe(arg + 2);
   else if (strcmp(arg[1], "copy") == 0) copy(arg + 2);
+  else if (strcmp(arg[1], "load") == 0) load(arg + 2, count - 2);
   else servers(arg + 2);
   return 0;
 }

@@ -48,6 +48,13 @@ export class KernelSide {
     return this.output('servers', design, clients, requests, size)
   }
 
+  /** Answers a second that a server gives to clients of namespace `space`. */
+  async load(space: string, address: string, port: number, connections: number, seconds: number): Promise<number> {
+    const args = ['load', address, port, connections, seconds, MESSAGE]
+    const inside = ['netns', 'exec', space, this.program, ...args.map(String)]
+    return Number((await run('ip', inside, { timeout: 120_000 })).stdout)
+  }
+
   close(): void {
     if (this.withoutLink === null) for (const name of this.spaces) spawnSync('ip', ['netns', 'del', name])
     rmSync(this.folder, { recursive: true })
@@ -63,6 +70,8 @@ export class KernelSide {
 }
 
 const SERVER = '10.88.0.2'
+/** Bytes of a message of `load`. */
+const MESSAGE = 64
 
 /** @returns why it could not be compiled, or null */
 const compile = (program: string): string | null => {

@@ -1,0 +1,76 @@
+import type { CounterGroups, InterfaceSnapshot, Snapshot } from './snapshot.ts'
+import { sortKey } from './snapshot-sockets.ts'
+import type { SocketSnapshot } from './snapshot-types.ts'
+
+/** Numbers of a shard's processes, and of its sockets, are so far from those of the shard before. */
+const APART = 1_000_000
+
+/** Counters that are no counts: they are the same in all shards. */
+const CONSTANT: ReadonlySet<string> = new Set([
+  'Forwarding',
+  'DefaultTTL',
+  'RtoAlgorithm',
+  'RtoMin',
+  'RtoMax',
+  'MaxConn',
+])
+
+type Counts = Record<string, number>
+
+const sum = (all: readonly Counts[]): Counts => {
+  const total: Counts = {}
+  for (const counts of all) {
+    for (const [name, count] of Object.entries(counts)) {
+      total[name] = CONSTANT.has(name) ? count : (total[name] ?? 0) + count
+    }
+  }
+  return total
+}
+
+/**
+ * The snapshots of a host's shards as that of one host: the sockets and processes of all, and the sums of what is counted.
+ * Settings, addresses and routes are the first's: all have the same.
+ */
+export const mergeSnapshots = (shards: readonly Snapshot[]): Snapshot => {
+  const [first] = shards
+  if (first === undefined) throw new RangeError('there is nothing to merge')
+  const groups = Object.keys(first.counters) as (keyof CounterGroups)[]
+  const counters = Object.fromEntries(groups.map((group) => [group, sum(shards.map((shard) => shard.counters[group]))]))
+  const fragments = (family: 'ipv4' | 'ipv6') => sum(shards.map((shard) => shard.fragments[family]))
+  return {
+    ...first,
+    processes: shards.flatMap(({ processes }, shard) =>
+      processes.map((process) => ({
+        ...process,
+        pid: apart(process.pid, shard),
+        parent: process.parent === 0 ? 0 : apart(process.parent, shard),
+      })),
+    ),
+    sockets: shards
+      .flatMap(({ sockets }, shard) => sockets.map((socket) => socketOf(socket, shard)))
+      .map((socket) => [sortKey(socket), socket] as const)
+      .sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
+      .map(([, socket]) => socket),
+    interfaces: first.interfaces.map((iface) => mergeInterface(iface, shards)),
+    paths: shards.flatMap(({ paths }) => paths),
+    fragments: { ipv4: fragments('ipv4'), ipv6: fragments('ipv6') } as Snapshot['fragments'],
+    counters: counters as unknown as CounterGroups,
+    drops: sum(shards.map(({ drops }) => drops)),
+  }
+}
+
+const apart = (number: number, shard: number): number => (number === 0 ? 0 : number + shard * APART)
+
+const socketOf = (socket: SocketSnapshot, shard: number): SocketSnapshot => {
+  const numbers = { inode: apart(socket.inode, shard), cookie: apart(socket.cookie, shard) }
+  const holders = socket.holders.map((holder) => ({ ...holder, pid: apart(holder.pid, shard) }))
+  return socket.protocol === 'unix'
+    ? { ...socket, ...numbers, holders, peer: apart(socket.peer, shard) }
+    : { ...socket, ...numbers, holders }
+}
+
+const mergeInterface = (iface: InterfaceSnapshot, shards: readonly Snapshot[]): InterfaceSnapshot => {
+  const same = shards.flatMap(({ interfaces }) => interfaces.filter(({ name }) => name === iface.name))
+  const statistics = sum(same.map((each) => ({ ...each.statistics }))) as unknown as InterfaceSnapshot['statistics']
+  return { ...iface, statistics, ringUsed: same.reduce((used, each) => used + each.ringUsed, 0) }
+}
