@@ -71,7 +71,7 @@ export const listSockets = (host: Host, holders: ReadonlyMap<OpenFile, Holder[]>
 const PROTOCOL_ORDER = ['tcp', 'udp', 'raw', 'icmp', 'unix']
 
 /** Text whose order is that of the list. */
-const sortKey = (socket: SocketSnapshot): string => {
+export const sortKey = (socket: SocketSnapshot): string => {
   const digits = (value: number): string => String(value).padStart(10, '0')
   const protocol = PROTOCOL_ORDER.indexOf(socket.protocol)
   if (socket.protocol === 'unix') return `${protocol} ${digits(socket.inode)}`
