@@ -1,5 +1,5 @@
 import type { CounterGroups, InterfaceSnapshot, Snapshot } from './snapshot.ts'
-import { sortKey } from './snapshot-sockets.ts'
+import { sortSockets } from './snapshot-sockets.ts'
 import type { SocketSnapshot } from './snapshot-types.ts'
 
 /** Numbers of a shard's processes, and of its sockets, are so far from those of the shard before. */
@@ -46,11 +46,7 @@ export const mergeSnapshots = (shards: readonly Snapshot[]): Snapshot => {
         parent: process.parent === 0 ? 0 : apart(process.parent, shard),
       })),
     ),
-    sockets: shards
-      .flatMap(({ sockets }, shard) => sockets.map((socket) => socketOf(socket, shard)))
-      .map((socket) => [sortKey(socket), socket] as const)
-      .sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
-      .map(([, socket]) => socket),
+    sockets: sortSockets(shards.flatMap(({ sockets }, shard) => sockets.map((socket) => socketOf(socket, shard)))),
     interfaces: first.interfaces.map((iface) => mergeInterface(iface, shards)),
     paths: shards.flatMap(({ paths }) => paths),
     fragments: { ipv4: fragments('ipv4'), ipv6: fragments('ipv6') } as Snapshot['fragments'],

@@ -62,16 +62,20 @@ export const listSockets = (host: Host, holders: ReadonlyMap<OpenFile, Holder[]>
     else if (entry instanceof Request) found.push(halfOpen(entry))
     else if (entry instanceof TimeWait) found.push(timeWait(entry))
   }
-  return found
+  return sortSockets(found)
+}
+
+/** Sockets in the order in which a snapshot lists them. */
+export const sortSockets = (sockets: readonly SocketSnapshot[]): SocketSnapshot[] =>
+  sockets
     .map((socket) => [sortKey(socket), socket] as const)
     .sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
     .map(([, socket]) => socket)
-}
 
 const PROTOCOL_ORDER = ['tcp', 'udp', 'raw', 'icmp', 'unix']
 
 /** Text whose order is that of the list. */
-export const sortKey = (socket: SocketSnapshot): string => {
+const sortKey = (socket: SocketSnapshot): string => {
   const digits = (value: number): string => String(value).padStart(10, '0')
   const protocol = PROTOCOL_ORDER.indexOf(socket.protocol)
   if (socket.protocol === 'unix') return `${protocol} ${digits(socket.inode)}`
