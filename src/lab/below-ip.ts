@@ -101,6 +101,11 @@ const ipv4: Scenario = {
       return ping(sys, '192.0.2.1', { count: 1 })
     })
     lab.check('the first router says network unreachable (type 3, code 0)', nowhere, ['type 3 code 0 from 10.0.0.2'])
+    const nobody = await ask(lab, 'ping an address of the last network that nobody has', client, (sys) =>
+      ping(sys, '10.0.3.77'),
+    )
+    const said = 'the third router asks who has it for three seconds, and says host unreachable (type 3, code 1)'
+    lab.check(said, nobody, [null, null, null, 'type 3 code 1 from 10.0.2.2'])
     const large = await ask(lab, 'A datagram of 1,200 bytes that may not be cut', client, async (sys) => {
       const fd = sys.socket(C.AF_INET, C.SOCK_DGRAM)
       sys.setsockopt(fd, C.SOL_IP, C.IP_MTU_DISCOVER, C.IP_PMTUDISC_DO)

@@ -3,6 +3,7 @@ import type { NetworkInterface } from '../ip/interface.ts'
 import { IPV4_ANY, type IpAddress, parseIpAddress } from '../wire/address.ts'
 import * as C from './constants.ts'
 import type { InetSocket } from './inet.ts'
+import { htonl, ntohl } from './inet-text.ts'
 import type { OptionFailure, OptionValue } from './socket-options.ts'
 
 const NO_RANGE: readonly [number, number] = [0, 0]
@@ -31,6 +32,7 @@ export class IpOptions {
   multicastAll = true
   multicastInterface: NetworkInterface | null = null
   multicastAddress: IpAddress = IPV4_ANY
+  unicastInterface: NetworkInterface | null = null
   // At IPPROTO_IPV6.
   trafficClass = 0
   /** -1 for the host's default. */
@@ -46,6 +48,7 @@ export class IpOptions {
   multicastLoop6 = true
   multicastAll6 = true
   multicastInterface6: NetworkInterface | null = null
+  unicastInterface6: NetworkInterface | null = null
 }
 
 /** Options that are a flag, and nothing else. */
@@ -120,6 +123,12 @@ export const setIpOption = (socket: InetSocket, name: number, value: OptionValue
       return 0
     case C.IP_LOCAL_PORT_RANGE:
       return setPortRange(socket, value)
+    case C.IP_UNICAST_IF: {
+      const iface = unicastInterface(socket, value)
+      if (typeof iface === 'number') return iface
+      options.unicastInterface = iface
+      break
+    }
     default:
       return -Errno.ENOPROTOOPT
   }
@@ -134,6 +143,18 @@ const setPortRange = (socket: InetSocket, value: number): number => {
   socket.ownIpOptions().portRange = [low, high]
   return 0
 }
+
+/** The interface that IP_UNICAST_IF names by its index in network order; null for any, or a negative `Errno`. */
+const unicastInterface = (socket: InetSocket, value: number): NetworkInterface | null | number => {
+  const index = ntohl(value)
+  if (index === 0) return null
+  const iface = socket.layer.ip.interfaceAt(index)
+  if (iface === null) return -Errno.EADDRNOTAVAIL
+  return socket.boundInterface !== null && socket.boundInterface !== iface ? -Errno.EINVAL : iface
+}
+
+/** As IP_UNICAST_IF is read: a signed number whose bytes are in network order. */
+const networkIndex = (iface: NetworkInterface | null): number => htonl(iface?.index ?? 0) | 0
 
 /** Takes an address as text, `struct ip_mreqn` with an index, or `struct ip_mreq` (as `imr_interface`). */
 const setMulticastInterface = (socket: InetSocket, value: OptionValue): number => {
@@ -203,6 +224,12 @@ export const setIpv6Option = (socket: InetSocket, name: number, value: OptionVal
       options.multicastInterface6 = iface
       break
     }
+    case C.IPV6_UNICAST_IF: {
+      const iface = unicastInterface(socket, value)
+      if (typeof iface === 'number') return iface
+      options.unicastInterface6 = iface
+      break
+    }
     default:
       return -Errno.ENOPROTOOPT
   }
@@ -233,6 +260,8 @@ export const getIpOption = (socket: InetSocket, name: number): OptionValue | Opt
       return Number(options.multicastAll)
     case C.IP_MULTICAST_IF:
       return options.multicastAddress.toString()
+    case C.IP_UNICAST_IF:
+      return networkIndex(options.unicastInterface)
     case C.IP_FREEBIND:
     case C.IP_TRANSPARENT:
       return Number(socket.freeBind)
@@ -267,6 +296,8 @@ export const getIpv6Option = (socket: InetSocket, name: number): OptionValue | O
       return options.multicastHops
     case C.IPV6_MULTICAST_IF:
       return options.multicastInterface6?.index ?? 0
+    case C.IPV6_UNICAST_IF:
+      return networkIndex(options.unicastInterface6)
     default:
       return { errno: Errno.ENOPROTOOPT }
   }

@@ -79,10 +79,10 @@ export abstract class PacketSocket extends DatagramSocket {
   /** The way to an address, for this socket. @returns it, or a negative `Errno`: -EACCES for everybody, without SO_BROADCAST */
   private wayTo(address: IpAddress, source: IpAddress | null, iface: NetworkInterface | null): Destination | number {
     const { ipOptions, layer } = this
+    const { multicastInterface, multicastInterface6, unicastInterface, unicastInterface6 } = ipOptions
     let out = iface ?? this.boundInterface
-    if (out === null && address.isMulticast) {
-      out = address.isIpv4 ? ipOptions.multicastInterface : ipOptions.multicastInterface6
-    }
+    if (address.isMulticast) out ??= address.isIpv4 ? multicastInterface : multicastInterface6
+    else out ??= address.isIpv4 ? unicastInterface : unicastInterface6
     const way = layer.ip.resolve(address, source, out)
     if (typeof way === 'number') return way
     return way.kind === 'broadcast' && !this.isBroadcaster ? -Errno.EACCES : way

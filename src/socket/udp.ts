@@ -299,6 +299,7 @@ export class UdpSocket extends DatagramSocket implements UdpClaim, ReadinessObse
       options.multicastHopLimit = ipOptions.multicastTtl
       options.multicastLoop = ipOptions.multicastLoop
       options.multicastInterface = ipOptions.multicastInterface
+      options.unicastInterface = ipOptions.unicastInterface
       return
     }
     options.hopLimit = Math.max(0, ipOptions.hops)
@@ -308,6 +309,7 @@ export class UdpSocket extends DatagramSocket implements UdpClaim, ReadinessObse
     options.multicastHopLimit = ipOptions.multicastHops
     options.multicastLoop = ipOptions.multicastLoop6
     options.multicastInterface = ipOptions.multicastInterface6
+    options.unicastInterface = ipOptions.unicastInterface6
   }
 
   protected override release(): void {

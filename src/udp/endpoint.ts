@@ -363,7 +363,8 @@ export class UdpEndpoint {
 
   private resolve(address: IpAddress, source: IpAddress | null, iface: NetworkInterface | null): Destination | number {
     const { stack } = this
-    const out = iface ?? (address.isMulticast ? this.options.multicastInterface : null)
+    const { multicastInterface, unicastInterface } = this.options
+    const out = iface ?? (address.isMulticast ? multicastInterface : unicastInterface)
     const way = stack.resolve(address, source, out)
     if (way === -Errno.ENETUNREACH) {
       if (address.isIpv4) stack.mib.ip.OutNoRoutes++

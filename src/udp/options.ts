@@ -47,6 +47,8 @@ export class UdpOptions {
   multicastLoop = true
   /** IP_MULTICAST_IF. */
   multicastInterface: NetworkInterface | null = null
+  /** IP_UNICAST_IF, IPV6_UNICAST_IF: where datagrams to one host leave that name no interface. */
+  unicastInterface: NetworkInterface | null = null
   /** IP_MULTICAST_ALL: take datagrams of groups that others on this host have joined? */
   multicastAll = true
   /** IPV6_MULTICAST_ALL: the same for groups of IPv6. */
