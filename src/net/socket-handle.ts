@@ -21,6 +21,8 @@ export abstract class SocketHandle extends Handle {
   socket: Socket | null = null
   /** The descriptor; -1 for none. */
   fd = -1
+  /** The stack of the call that has made it, when that was kept. */
+  origin: string | null = null
   isClosing = false
   /** `Readiness` bits that it wants to hear of. */
   protected interest = 0

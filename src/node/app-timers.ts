@@ -11,6 +11,18 @@ export const native = {
 /** The longest delay that Node's timers have, milliseconds; longer ones are 1. */
 const LONGEST = 2 ** 31 - 1
 
+/** Frames of a stack that are kept: those of Node and of libraries come before the program's. */
+const FRAMES = 50
+
+/** The stack of the call that is made now. */
+export const stackNow = (): string => {
+  const { stackTraceLimit } = Error
+  Error.stackTraceLimit = FRAMES
+  const { stack = '' } = new Error('here')
+  Error.stackTraceLimit = stackTraceLimit
+  return stack
+}
+
 type Callback = (...args: unknown[]) => unknown
 
 /** Milliseconds, as Node understands what it is given. */
@@ -48,7 +60,7 @@ export class AppTimer {
     this.delay = delay
     this.args = args
     this.repeats = repeats
-    this.origin = queue.traces ? (new Error('set').stack ?? null) : null
+    this.origin = queue.traces ? stackNow() : null
     queue.add(this)
   }
 

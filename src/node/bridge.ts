@@ -1,6 +1,13 @@
 import net from 'node:net'
 import type { BridgeTarget } from './network.ts'
 
+/** How long a server that is just being started is waited for, and how often it is tried, in real milliseconds. */
+const START_MS = 5000
+const TRY_MS = 20
+
+/** The platform's own, whatever is installed in its place later. */
+const timeout = globalThis.setTimeout
+
 /** How long an answer from the kernel's side is waited for, and how long more of it, in real milliseconds. */
 const ANSWER_MS = 250
 const MORE_MS = 3
@@ -16,6 +23,7 @@ export class Bridge {
   private readonly open = new Set<net.Socket>()
   /** Real time until which the server's answer is waited for. */
   private until = 0
+  private isStarting = false
 
   /**
    * @param kernel runs something so that its sockets are the kernel's
@@ -27,15 +35,46 @@ export class Bridge {
     this.now = now
   }
 
-  /** Is the server working on something? */
+  /** Is the server being started, or working on something? */
   get isBusy(): boolean {
-    return this.until > this.now()
+    return this.isStarting || this.until > this.now()
+  }
+
+  /**
+   * Waits until the server takes connections.
+   * @throws Error when it does not within five seconds
+   */
+  async reach(): Promise<void> {
+    const end = this.now() + START_MS
+    this.isStarting = true
+    try {
+      for (let reason = await this.tryOnce(); reason !== null; reason = await this.tryOnce()) {
+        if (this.now() > end) throw new Error(`a bridge leads nowhere: ${reason.message}`)
+        await new Promise((resolve) => timeout(resolve, TRY_MS))
+      }
+    } finally {
+      this.isStarting = false
+    }
+  }
+
+  /** @returns why no connection comes about, or null */
+  private tryOnce(): Promise<Error | null> {
+    return new Promise((resolve) => {
+      const socket = this.kernel(() => net.connect(this.target))
+      socket.once('error', resolve)
+      socket.once('connect', () => {
+        socket.destroy()
+        resolve(null)
+      })
+    })
   }
 
   /** Takes a connection from the network. */
   readonly accept = (near: net.Socket): void => {
     const far = this.kernel(() => net.connect(this.target))
     this.open.add(near).add(far)
+    // It is no program's, and keeps none alive.
+    near.unref()
     this.until = this.now() + ANSWER_MS
     near.on('data', () => {
       this.until = this.now() + ANSWER_MS

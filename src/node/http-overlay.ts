@@ -60,11 +60,32 @@ type Holder = Record<symbol, Dispatcher | undefined>
 
 const separated = new WeakSet<Dispatcher>()
 
+/** What `fetch` compiles when it is loaded: its parser of HTTP. */
+const compiled: Promise<unknown>[] = []
+
+/** Loads what `fetch` is made with, where it was not used yet. */
+const loadFetch = (): void => {
+  const native = WebAssembly.compile
+  WebAssembly.compile = (bytes) => {
+    const module = native.call(WebAssembly, bytes)
+    compiled.push(module.catch(() => {}))
+    return module
+  }
+  void globalThis.Response
+  WebAssembly.compile = native
+}
+
+/** Resolves when `fetch` is ready: what it waits for should not take virtual time. */
+export const fetchReady = async (): Promise<void> => {
+  await Promise.all(compiled.splice(0))
+  // For what comes after that.
+  for (let i = 0; i < 2; i++) await new Promise((resolve) => setImmediate(resolve))
+}
+
 /** Gives each program a dispatcher of its own for `fetch`. */
 export const separateFetch = (): void => {
   const holder = globalThis as unknown as Holder
-  // Loads it, where it was not used yet.
-  void globalThis.Response
+  if (holder[DISPATCHER] === undefined) loadFetch()
   const native = holder[DISPATCHER]
   if (native === undefined || separated.has(native)) return
   const own = new WeakMap<NodeContext, Dispatcher>()

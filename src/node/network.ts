@@ -10,8 +10,9 @@ import { AppTime } from './app-time.ts'
 import { TimerQueue } from './app-timers.ts'
 import { Bridge } from './bridge.ts'
 import { listenToConsole } from './console-lines.ts'
-import { separateFetch } from './http-overlay.ts'
+import { fetchReady, separateFetch } from './http-overlay.ts'
 import { KernelList } from './kernel-list.ts'
+import { describeLeaks, openSockets } from './leaks.ts'
 import { modulesFor, webFor } from './modules.ts'
 import { NodeHost } from './node-host.ts'
 import { PendingWork } from './pending-work.ts'
@@ -32,6 +33,8 @@ export interface NodeNetworkOptions extends NetworkOptions {
   readonly patience?: number
   /** How long a program may take, in milliseconds of the network's time; 30 days unless given. */
   readonly limit?: number
+  /** Keep where programs open sockets and set timers, for `leaks`? */
+  readonly traces?: boolean
   /** Is what programs on hosts print by `console` for observers, such as a timeline, alone? */
   readonly quiet?: boolean
   /** Global objects besides this module's, whose timers and clocks are to be the network's: of a test runner's sandbox. */
@@ -60,6 +63,7 @@ export class NodeNetwork extends Network {
   private readonly timers: TimerQueue
   private readonly sandboxes: readonly object[]
   private readonly quiet: boolean
+  private readonly traces: boolean
   private readonly bridges: Bridge[] = []
   private fail: ((error: unknown) => void) | null = null
 
@@ -74,6 +78,8 @@ export class NodeNetwork extends Network {
     this.timers = new TimerQueue(() => this.world.clock.now())
     this.sandboxes = options.sandboxes ?? []
     this.quiet = options.quiet ?? false
+    this.traces = options.traces ?? false
+    this.timers.traces = this.traces
     install()
     separateFetch()
     for (const place of [globalThis, ...this.sandboxes]) listenToConsole((place as typeof globalThis).console)
@@ -104,8 +110,9 @@ export class NodeNetwork extends Network {
   override run<T>(body: () => T | Promise<T>): Promise<T>
   override async run<T>(what?: number | (() => T | Promise<T>)): Promise<T | 'stopped' | 'deadline' | 'idle'> {
     if (typeof what !== 'function') return super.run(what)
+    await fetchReady()
     const time = new AppTime(this.world.clock, this.timers, this.sandboxes)
-    const pending = new PendingWork()
+    const pending = new PendingWork(this.traces)
     const driver = this.driver!
     driver.outside = new Application(this.timers, {
       isPending: () => this.isPending,
@@ -157,30 +164,25 @@ export class NodeNetwork extends Network {
 
   /**
    * Lets a host's port lead to a server that really runs, on the kernel's stack: `bridge('db', 5432, { port: 5432 })`.
-   * @returns when the host listens
+   * @returns when the server takes connections, and the host does
+   * @throws Error when the server takes none within five seconds of real time
    */
   async bridge(host: Host | string, port: number, target: BridgeTarget): Promise<void> {
     const bridge = new Bridge(target, (body) => programs.runNone(body), realNow)
     this.bridges.push(bridge)
-    const listener = this.on(host, () => net.createServer(bridge.accept).listen(port))
+    await bridge.reach()
+    const listener = this.on(host, () => net.createServer(bridge.accept).listen(port).unref())
     await once(listener, 'listening')
   }
 
-  /** Sockets that programs have left open, a line each: `server: TCP 0.0.0.0:80`. */
+  /** Sockets that programs have left open, a line each: `server: 0.0.0.0:80`. */
   get openSockets(): string[] {
-    return [...this.contexts.values()].flatMap(({ host, process }) =>
-      [...process.files.numbers()].flatMap((fd) => {
-        const file = process.files.get(fd)
-        const socket = [...host.sockets.sockets].find((candidate) => candidate === file)
-        const local = socket?.localAddress()
-        if (socket === undefined || local === undefined || typeof local === 'number') return []
-        const peer = socket.peerAddress()
-        const where = local.path ?? `${local.address}:${local.port}`
-        return [
-          `${host.name}: ${where}${typeof peer === 'number' ? '' : ` to ${peer.path ?? `${peer.address}:${peer.port}`}`}`,
-        ]
-      }),
-    )
+    return openSockets(this.contexts.values()).map(({ host, text }) => `${host}: ${text}`)
+  }
+
+  /** What would keep programs alive: sockets, timers, and processes in C's manner; a line each. */
+  get leaks(): string[] {
+    return describeLeaks(this.hosts.values(), this.contexts.values(), this.timers)
   }
 
   override close(): void {

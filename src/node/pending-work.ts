@@ -1,6 +1,8 @@
 import { type AsyncHook, createHook } from 'node:async_hooks'
 import type { ChildProcess } from 'node:child_process'
+import { stackNow } from './app-timers.ts'
 import { binding, type Methods } from './bindings.ts'
+import { programs } from './programs.ts'
 
 /** Requests that libuv lists itself: files. */
 const LISTED: ReadonlySet<string> = new Set(['FSReqCallback', 'FSReqPromise', 'CloseReq'])
@@ -15,6 +17,8 @@ type Work = () => boolean
 
 /** A job of Node's crypto; one that is done at once has nobody to tell. */
 const isJobOpen = (job: { readonly ondone?: unknown }): boolean => job.ondone !== undefined
+/** Handles of sockets. */
+const SOCKETS: ReadonlySet<string> = new Set(['TCPWRAP', 'TCPSERVERWRAP', 'UDPWRAP'])
 const always: Work = () => true
 
 /** A handle of a child process, which knows its `ChildProcess` by a symbol of Node's. */
@@ -47,12 +51,14 @@ export class PendingWork {
   /** WebAssembly modules that are being compiled. */
   private compiling = 0
 
-  constructor() {
+  /** @param traces keep where sockets are opened? See `Programs.origins` */
+  constructor(traces = false) {
     const { pending, processes } = this
     this.hook = createHook({
       init(id, type, _trigger, resource) {
         if (JOB.test(type)) pending.set(id, () => isJobOpen(resource))
         else if (type === 'PROCESSWRAP') processes.add(resource as ProcessHandle)
+        else if (traces && SOCKETS.has(type)) programs.origins.set(resource, stackNow())
       },
       after: (id) => void pending.delete(id),
       destroy: (id) => void pending.delete(id),

@@ -47,6 +47,8 @@ export interface NodeContextOptions {
 /** Which program runs now: the one in whose context the call was made, or the thread's own. */
 class Programs {
   own: NodeContext | null = null
+  /** The stacks in which handles of Node's were made, when they are kept. */
+  readonly origins = new WeakMap<object, string>()
   private count = 0
   private storage: AsyncLocalStorage<NodeContext | null> | null = null
 

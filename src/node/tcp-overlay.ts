@@ -57,6 +57,7 @@ export class VirtualTcp implements StreamOwner {
     this.native = native
     this.context = context
     this.handle = new StreamHandle(context, this)
+    this.handle.origin = programs.origins.get(native) ?? null
     if (!native.hasRef()) this.handle.setRef(false)
     const buffer = (native as Marked)[BUFFER]
     if (buffer !== undefined) this.handle.useBuffer(buffer)

@@ -27,6 +27,7 @@ class VirtualUdp implements DatagramOwner {
     this.native = native
     this.context = context
     this.handle = new DatagramHandle(context, this)
+    this.handle.origin = programs.origins.get(native) ?? null
     if (!native.hasRef()) this.handle.setRef(false)
     // The class's own cannot be redefined.
     Object.defineProperty(native, 'fd', { configurable: true, get: () => this.handle.fd })
