@@ -32,7 +32,7 @@ export const addBenchCommand = (program: Command): void => {
     .option('--json', 'print the figures as JSON')
     .option('--compare <file>', 'print beside each figure that of an earlier --json')
     .option('--list', 'print the names of the cases')
-    .option('--no-wasm', 'do without the loops in WebAssembly')
+    .option('--no-wasm', 'do without the loops in WebAssembly, and without ticks in simulations')
     // What stands behind `measure` is its own.
     .enablePositionalOptions()
     .action(bench)

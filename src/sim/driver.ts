@@ -40,11 +40,12 @@ export class VirtualDriver {
   /** Null for a world by itself. */
   outside: Outside | null = null
 
-  constructor(world: World, clock: VirtualClock) {
+  /** @param fast false to give the platform a turn whenever programs are to run on */
+  constructor(world: World, clock: VirtualClock, fast = true) {
     this.world = world
     this.clock = clock
     const { process, setImmediate } = globalThis as Platform
-    this.nextTick = process?.nextTick
+    this.nextTick = fast ? process?.nextTick : undefined
     this.macrotask = setImmediate ?? postMessageToSelf
   }
 

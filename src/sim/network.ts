@@ -29,7 +29,10 @@ export interface NetworkOptions {
    * is rejected.
    */
   readonly onFailure?: (process: Process, error: unknown) => void
-  /** False to do without the loops in WebAssembly. The same bytes go over the wire, more slowly. */
+  /**
+   * False to do without the loops in WebAssembly, and to let programs run on in turns of the platform's event loop only. The
+   * same bytes go over the wire, more slowly.
+   */
   readonly fast?: boolean
 }
 
@@ -101,7 +104,7 @@ export class Network {
     const virtual = new VirtualClock(options.epoch === undefined ? undefined : options.epoch * MILLISECOND)
     this.clock = options.clock ?? virtual
     this.world = new World(this.clock, new SeededRandom(this.seed), undefined, options.fast)
-    this.driver = options.clock === undefined ? new VirtualDriver(this.world, virtual) : null
+    this.driver = options.clock === undefined ? new VirtualDriver(this.world, virtual, options.fast) : null
     this.onFailure = options.onFailure ?? null
     this.random = this.world.random.fork('network')
     this.partitions = new Partitions(this.world, this.hosts, (frame) => this.unheard(frame))

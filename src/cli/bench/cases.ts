@@ -1,6 +1,7 @@
 import { SeededRandom } from '../../core/random.ts'
 import { World } from '../../core/world.ts'
 import { Host } from '../../host/host.ts'
+import ourNet from '../../node/net.ts'
 import { program, runProgram } from '../../node/program.ts'
 import { RealClock, RealTimeDriver } from '../../node/realtime.ts'
 import * as direct from './direct.ts'
@@ -146,18 +147,29 @@ export const CASES: readonly BenchCase[] = [
   },
   {
     name: 'simulated',
-    title: 'segments simulated, 20 ms, 1 Gbit/s',
+    title: 'segments simulated, 20 ms, 1 Gbit/s, each received by itself',
     unit: '1/s',
     better: 'higher',
     digits: 0,
     runs: 5,
     warmUp: true,
-    ours: () => simulated.simulatedSegments(256 * MEGABYTE),
+    ours: ({ fast }) => simulated.simulatedSegments(256 * MEGABYTE, 1, fast),
+    kernel: null,
+  },
+  {
+    name: 'simulated-batches',
+    title: 'the same, received 64 KB at a time',
+    unit: '1/s',
+    better: 'higher',
+    digits: 0,
+    runs: 5,
+    warmUp: true,
+    ours: ({ fast }) => simulated.simulatedSegments(256 * MEGABYTE, 64 * 1024, fast),
     kernel: null,
   },
   {
     name: 'lossy',
-    title: 'the same losing 1 %: data in virtual time',
+    title: '20 ms, 1 Gbit/s, losing 1 %: data in virtual time',
     unit: 'Mbit/s',
     better: 'higher',
     digits: 2,
@@ -241,6 +253,39 @@ export const CASES: readonly BenchCase[] = [
     runs: 5,
     warmUp: true,
     ours: () => throughNode(() => nodeNet.connections(5000)),
+    kernel: kernelConnections,
+  },
+  {
+    name: 'net-bulk',
+    title: 'bulk through netglass/net, loopback',
+    unit: 'Gbit/s',
+    better: 'higher',
+    digits: 2,
+    runs: 5,
+    warmUp: true,
+    ours: () => throughNode(() => nodeNet.bulk(1024 * MEGABYTE, ourNet)),
+    kernel: kernelBulk,
+  },
+  {
+    name: 'net-round-trip',
+    title: 'round trip of 64 bytes through netglass/net',
+    unit: 'µs',
+    better: 'lower',
+    digits: 2,
+    runs: 5,
+    warmUp: true,
+    ours: () => throughNode(() => nodeNet.roundTrip(20_000, ourNet)),
+    kernel: kernelRoundTrip,
+  },
+  {
+    name: 'net-connections',
+    title: 'connect, one byte, close through netglass/net',
+    unit: '1/s',
+    better: 'higher',
+    digits: 0,
+    runs: 5,
+    warmUp: true,
+    ours: () => throughNode(() => nodeNet.connections(5000, ourNet)),
     kernel: kernelConnections,
   },
 ]

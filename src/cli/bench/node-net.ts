@@ -1,32 +1,34 @@
 import dgram from 'node:dgram'
 import { once } from 'node:events'
-import net from 'node:net'
+import nodeNet from 'node:net'
 import { settledBytes } from './settle.ts'
 
 /**
  * The same cases over loopback through node:net and node:dgram, in this process: the kernel's sockets, or ours where a
- * program of ours runs them.
+ * program of ours runs them. `net` is node:net, or netglass/net in its place.
  */
 
 const HOST = '127.0.0.1'
 
-const listen = async (handler: (socket: net.Socket) => void): Promise<net.Server> => {
+type NodeNet = typeof nodeNet
+
+const listen = async (handler: (socket: nodeNet.Socket) => void, net: NodeNet = nodeNet): Promise<nodeNet.Server> => {
   const server = net.createServer(handler)
   server.listen(0, HOST)
   await once(server, 'listening')
   return server
 }
 
-const portOf = (server: net.Server): number => (server.address() as net.AddressInfo).port
+const portOf = (server: nodeNet.Server): number => (server.address() as nodeNet.AddressInfo).port
 
 /** @returns Gbit/s */
-export const bulk = async (bytes: number): Promise<number> => {
+export const bulk = async (bytes: number, net = nodeNet): Promise<number> => {
   let received = 0
   const server = await listen((socket) => {
     socket.on('data', (chunk) => {
       received += chunk.length
     })
-  })
+  }, net)
   const start = performance.now()
   const client = net.connect(portOf(server), HOST)
   const buffer = Buffer.alloc(256 * 1024)
@@ -41,11 +43,11 @@ export const bulk = async (bytes: number): Promise<number> => {
 }
 
 /** @returns microseconds a round trip */
-export const roundTrip = async (rounds: number): Promise<number> => {
+export const roundTrip = async (rounds: number, net = nodeNet): Promise<number> => {
   const server = await listen((socket) => {
     socket.setNoDelay(true)
     socket.on('data', (chunk) => socket.write(chunk))
-  })
+  }, net)
   const client = net.connect(portOf(server), HOST)
   client.setNoDelay(true)
   await once(client, 'connect')
@@ -66,11 +68,11 @@ export const roundTrip = async (rounds: number): Promise<number> => {
 }
 
 /** @returns connections a second */
-export const connections = async (count: number): Promise<number> => {
+export const connections = async (count: number, net = nodeNet): Promise<number> => {
   const byte = Buffer.alloc(1)
   const server = await listen((socket) => {
     socket.end(byte)
-  })
+  }, net)
   const port = portOf(server)
   const start = performance.now()
   for (let i = 0; i < count; i++) {
@@ -89,14 +91,14 @@ const MESSAGE = 1024
 export const many = async (count: number, messages: number): Promise<number> => {
   const server = await listen((socket) => socket.on('data', (chunk) => socket.write(chunk)))
   const port = portOf(server)
-  const clients: net.Socket[] = []
+  const clients: nodeNet.Socket[] = []
   for (let i = 0; i < count; i++) {
-    const client = net.connect(port, HOST)
+    const client = nodeNet.connect(port, HOST)
     await once(client, 'connect')
     clients.push(client)
   }
   const buffer = Buffer.alloc(MESSAGE)
-  const talk = (client: net.Socket): Promise<void> =>
+  const talk = (client: nodeNet.Socket): Promise<void> =>
     new Promise((resolve) => {
       let left = messages * MESSAGE
       client.on('data', (chunk) => {
@@ -142,13 +144,13 @@ export const datagrams = async (count: number): Promise<number> => {
 
 /** @returns bytes of JavaScript's memory for each end of an idle connection; the kernel's own is not in it */
 export const idleMemory = async (count: number): Promise<number> => {
-  const accepted: net.Socket[] = []
+  const accepted: nodeNet.Socket[] = []
   const server = await listen((socket) => accepted.push(socket))
   const port = portOf(server)
-  const clients: net.Socket[] = []
+  const clients: nodeNet.Socket[] = []
   const before = settledBytes()
   for (let i = 0; i < count; i++) {
-    const client = net.connect(port, HOST)
+    const client = nodeNet.connect(port, HOST)
     await once(client, 'connect')
     clients.push(client)
   }

@@ -1,5 +1,5 @@
 import { Network } from '../../sim/network.ts'
-import { AF_INET, SOCK_STREAM } from '../../socket/constants.ts'
+import { AF_INET, SO_RCVLOWAT, SOCK_STREAM, SOL_SOCKET } from '../../socket/constants.ts'
 
 /** Cases in virtual time. */
 
@@ -10,9 +10,12 @@ interface Outcome {
   readonly segments: number
 }
 
-/** A transfer over a link of 20 ms and 1 Gbit/s that loses a share of its packets. */
-const transfer = async (bytes: number, loss: number): Promise<Outcome> => {
-  const network = new Network({ seed: 1 })
+/**
+ * A transfer over a link of 20 ms and 1 Gbit/s that loses a share of its packets.
+ * @param lowat bytes for which the receiver waits (SO_RCVLOWAT): 1 makes it run on for every segment
+ */
+const transfer = async (bytes: number, loss: number, lowat: number, fast: boolean): Promise<Outcome> => {
+  const network = new Network({ seed: 1, fast })
   const source = network.host('source')
   const sink = network.host('sink')
   network.link(source, sink, { delay: 20, rate: 1e9, loss })
@@ -22,6 +25,7 @@ const transfer = async (bytes: number, loss: number): Promise<Outcome> => {
     sys.bind(listener, { address: '0.0.0.0', port: 5001 })
     sys.listen(listener, 1)
     const fd = await sys.accept(listener)
+    sys.setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, lowat)
     const buffer = new Uint8Array(256 * 1024)
     while ((await sys.recv(fd, buffer)) > 0) {
       // Until the end.
@@ -42,7 +46,11 @@ const transfer = async (bytes: number, loss: number): Promise<Outcome> => {
 }
 
 /** @returns Mbit/s of data through 1 % loss each way, in virtual time */
-export const lossy = async (bytes: number): Promise<number> => (await transfer(bytes, 0.01)).goodput
+export const lossy = async (bytes: number): Promise<number> => (await transfer(bytes, 0.01, 1, true)).goodput
 
-/** @returns segments simulated in a second of real time, without loss */
-export const simulatedSegments = async (bytes: number): Promise<number> => (await transfer(bytes, 0)).segments
+/**
+ * @param lowat bytes for which the receiver waits
+ * @returns segments simulated in a second of real time, without loss
+ */
+export const simulatedSegments = async (bytes: number, lowat: number, fast: boolean): Promise<number> =>
+  (await transfer(bytes, 0, lowat, fast)).segments
