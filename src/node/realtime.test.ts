@@ -174,9 +174,8 @@ describe('work', () => {
       if (!stop) loop.post(self)
     })
     loop.post(job)
-    const start = performance.now()
+    // Were Node not given its turn, this would not end.
     for (let i = 0; i < 10; i++) await sleep(1)
-    expect(performance.now() - start).toBeLessThan(200)
     expect(job.runs).toBeGreaterThan(1000)
     stop = true
   })
@@ -189,9 +188,7 @@ describe('work', () => {
       if (!stop) void Promise.resolve().then(() => loop.post(job))
     })
     loop.post(job)
-    const start = performance.now()
     for (let i = 0; i < 10; i++) await sleep(1)
-    expect(performance.now() - start).toBeLessThan(200)
     expect(job.runs).toBeGreaterThan(100)
     stop = true
   })
@@ -266,9 +263,10 @@ describe('keeping the process alive', () => {
     const loop = new Loop(new RealClock())
     const driver = new RealTimeDriver(loop)
     await sleep(1)
+    // Only microtasks until the end: another's timer could run out in a turn of Node's.
     const before = holders()
     loop.timers.schedule(new Timer({ onTimer: () => {} }, 0), ms(100_000))
-    await sleep(1)
+    for (let i = 0; i < 10; i++) await null
     expect(holders()).toBe(before)
     driver.ref().ref()
     expect(holders()).toBe(before + 1)
