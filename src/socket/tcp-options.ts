@@ -190,6 +190,10 @@ const setAtTcp = (socket: TcpSocket, name: number, value: number): number => {
       if (!inRange(0, 1)) return -Errno.EINVAL
       socket.tellsInq = value === 1
       return 0
+    case C.TCP_SAVE_SYN:
+      if (!inRange(0, 2)) return -Errno.EINVAL
+      c.ownOptions().saveSyn = value
+      return 0
     case C.TCP_FASTOPEN:
     case C.TCP_FASTOPEN_CONNECT:
     case C.TCP_FASTOPEN_NO_COOKIE:
@@ -348,6 +352,14 @@ export const getTcpOption = (socket: TcpSocket, name: number): OptionValue | Opt
       return 0
     case C.TCP_INQ:
       return Number(socket.tellsInq)
+    case C.TCP_SAVE_SYN:
+      return c.options.saveSyn
+    case C.TCP_SAVED_SYN: {
+      const saved = c.options.savedSyn ?? new Uint8Array(0)
+      // It is told once.
+      if (saved.length > 0) c.ownOptions().savedSyn = null
+      return saved
+    }
     case C.TCP_FASTOPEN:
       return c.options.fastOpenQueue
     case C.TCP_FASTOPEN_KEY:

@@ -126,7 +126,10 @@ export class TcpOptions {
   fastOpenNoCookie = false
   /** TCP_MD5SIG: keys by peer. */
   md5Keys: readonly Md5Key[] = []
-  /** TCP_SAVE_SYN and such are the listener's. SO_OOBINLINE. */
+  /** TCP_SAVE_SYN of a listener, and of what it has accepted what TCP_SAVED_SYN tells, until it is read. */
+  saveSyn = 0
+  savedSyn: Uint8Array | null = null
+  /** SO_OOBINLINE. */
   oobInline = false
   /** SO_RCVLOWAT. */
   receiveLowat = 1

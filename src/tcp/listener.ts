@@ -14,6 +14,7 @@ import { Verdict } from './input.ts'
 import type { TcpLayer } from './layer.ts'
 import { DEFAULT_MSS, DEFAULT_MSS_IPV6 } from './mss.ts'
 import { Request } from './request.ts'
+import { savedSyn } from './saved-syn.ts'
 import type { Segment } from './segment.ts'
 import { type CookieOptions, decodeStamp } from './syn-cookies.ts'
 import type { PortHold } from './tuple.ts'
@@ -123,6 +124,8 @@ export class TcpListener {
       return this.sendCookie(segment, header, from)
     }
     const request = new Request(this, segment, header, from)
+    const { saveSyn } = this.inherited.options
+    if (saveSyn !== 0) request.connection.ownOptions().savedSyn = savedSyn(saveSyn, segment, header, from)
     const { take, answer } = this.fastOpen.judge(segment, header, this.inherited.options)
     request.answer = answer
     if (take) return request.takeAtOnce(segment)

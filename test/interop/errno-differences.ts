@@ -108,14 +108,9 @@ export const DIFFERENCES: readonly Difference[] = [
     steps: /^connect/,
   },
   {
-    row: [
-      '`TCP_REPAIR` (19), `TCP_SAVE_SYN` (27)',
-      'are there',
-      'ENOPROTOOPT',
-      'They are for moving live connections between machines, and for servers that fingerprint clients.',
-    ],
-    cases: /: SOL_TCP (19|27)$/,
-    steps: /sockopt x SOL_TCP (19|27)/,
+    row: ['`TCP_REPAIR` (19)', 'is there', 'ENOPROTOOPT', 'It is for moving live connections between machines.'],
+    cases: /: SOL_TCP 19$/,
+    steps: /sockopt x SOL_TCP 19/,
   },
   {
     row: [
