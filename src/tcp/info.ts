@@ -2,7 +2,7 @@ import { Chrono } from './chronograph.ts'
 import { INFINITE_SSTHRESH } from './congestion/state.ts'
 import { Feature, type TcpConnection } from './connection.ts'
 import { TcpState } from './state.ts'
-import { receiveSpace } from './window.ts'
+import { firstSpace } from './window.ts'
 
 /**
  * What TCP_INFO tells: the fields of Linux's `struct tcp_info`, without those of accurate ECN (Linux 6.18), which is not
@@ -131,7 +131,7 @@ export const tcpInfo = (c: TcpConnection): TcpInfo => {
     tcpi_advmss: rcv.advertisedMss,
     tcpi_reordering: cc.reordering,
     tcpi_rcv_rtt: c.tuning === null ? 0 : c.tuning.rtt >> 3,
-    tcpi_rcv_space: c.tuning === null ? receiveSpace(c) : c.tuning.space,
+    tcpi_rcv_space: c.tuning !== null ? c.tuning.space : opened ? firstSpace(c) : 0,
     tcpi_total_retrans: cc.totalRetransmitted,
     tcpi_pacing_rate: cc.pacingRate,
     tcpi_max_pacing_rate: Math.min(c.options.maxPacingRate, NO_LIMIT),

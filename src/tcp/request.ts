@@ -321,6 +321,8 @@ export class Request extends TupleEntry implements TimerOwner, PendingHandshake 
     layer.table.replace(this, c)
     listener.requestEnded(this)
     c.hold = listener.hold?.forChild(c.local) ?? null
+    // The SYN.
+    c.segmentsIn = 1
     this.measureRtt(segment)
     if (this.timeouts > 0 && !this.isAnswerToFirst(segment)) {
       // Remembered for the first congestion window (RFC 5681 section 3.1).

@@ -183,12 +183,15 @@ export const initialBuffers = (c: TcpConnection): void => {
   rcv.ssthresh = Math.min(rcv.ssthresh, rcv.windowClamp)
 }
 
+/** What the application is thought to read in the first round trip, bytes. */
+export const firstSpace = ({ rcv }: TcpConnection): number => Math.min(rcv.ssthresh, rcv.wnd, 10 * rcv.advertisedMss)
+
 /** Begins to measure for the queue's size, when data first arrives. */
 export const startTuning = (c: TcpConnection): ReceiveTuning => {
   const tuning = new ReceiveTuning()
   tuning.spaceSeq = c.rcv.copied
   tuning.spaceAt = c.layer.loop.now32
-  tuning.space = Math.min(c.rcv.ssthresh, c.rcv.wnd, 10 * c.rcv.advertisedMss)
+  tuning.space = firstSpace(c)
   c.tuning = tuning
   return tuning
 }
