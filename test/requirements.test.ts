@@ -1,6 +1,7 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { versionsOf } from '../src/packetdrill/index.ts'
 
 /** docs/RFC.md tells of every requirement of RFC 9293, and what it names for one names that one back. */
 
@@ -32,4 +33,18 @@ describe('RFC 9293, appendix B', () => {
     const silent = files.filter((name) => !new RegExp(`\\bMUST-${number}\\b`).test(readFileSync(fileOf(name), 'utf8')))
     expect(silent).toEqual([])
   })
+})
+
+it('docs/CONFORMANCE.md counts the scripts of each RFC, and their runs', () => {
+  const folder = join(root, 'test/conformance')
+  const conformance = readFileSync(join(root, 'docs/CONFORMANCE.md'), 'utf8')
+  const counted = readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => {
+      const scripts = readdirSync(join(folder, name)).filter((file) => file.endsWith('.pkt'))
+      return [name.replace('rfc', ''), scripts.length, scripts.reduce((sum, file) => sum + versionsOf(file).length, 0)]
+    })
+  for (const row of counted) expect(conformance).toContain(`| ${row.join(' | ')} |`)
+  const sum = (column: number): number => counted.reduce((total, row) => total + Number(row[column]), 0)
+  expect(conformance).toContain(`has ${sum(1)} scripts by RFC and section, ${sum(2)} runs`)
 })

@@ -418,6 +418,11 @@ export class TcpConnection extends TupleEntry implements TimerOwner {
     return this.state === TcpState.SynSent || (this.state === TcpState.SynReceived && this.handshake === null)
   }
 
+  /** Does its SYN wait for data (TCP_FASTOPEN_CONNECT), so that nobody else knows of it yet? */
+  get isPutOff(): boolean {
+    return this.state === TcpState.SynSent && (this.queue === null || this.queue.length === 0)
+  }
+
   sendQueue(): SendQueue {
     this.queue ??= new SendQueue()
     return this.queue

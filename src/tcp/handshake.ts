@@ -34,8 +34,8 @@ const DELAYED_ACK_MAX = 200 * MILLISECOND
 export const receiveInSynSent = (c: TcpConnection, segment: Segment): number => {
   const { snd } = c
   const isReset = segment.has(TcpFlag.Rst)
-  // The SYN waits for data (TCP_FASTOPEN_CONNECT): for the peer there is nothing here yet.
-  if (c.queue === null || c.queue.length === 0) return isReset ? Drop['tcp-no-socket'] : RESET
+  // For the peer there is nothing here yet.
+  if (c.isPutOff) return isReset ? Drop['tcp-no-socket'] : RESET
   if (!segment.has(TcpFlag.Ack)) {
     // Without an ACK a RST means nothing; a SYN crosses ours.
     if (isReset || !segment.has(TcpFlag.Syn)) return Drop['tcp-flags']

@@ -26,7 +26,7 @@ const OPENING = stateSet(TcpState.SynSent, TcpState.SynReceived)
  */
 export const receiveIcmpError = (c: TcpConnection, error: IcmpError, seq: number): void => {
   const { snd, layer } = c
-  if (seqLt(seq, c.handshake === null ? snd.una : snd.iss) || seqGt(seq, snd.nxt)) {
+  if (c.isPutOff || seqLt(seq, c.handshake === null ? snd.una : snd.iss) || seqGt(seq, snd.nxt)) {
     layer.mib.tcpExt.OutOfWindowIcmps++
     return
   }

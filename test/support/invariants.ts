@@ -1,5 +1,6 @@
 import { seqGt, seqLeq, seqLt } from '../../src/core/seq.ts'
 import type { Host } from '../../src/host/host.ts'
+import { TcpSocket } from '../../src/socket/tcp.ts'
 import { AckPending, Feature, Nagle, Pending, Shutdown, TcpConnection } from '../../src/tcp/connection.ts'
 import { Request } from '../../src/tcp/request.ts'
 import { Sacked } from '../../src/tcp/send-queue.ts'
@@ -17,7 +18,7 @@ export const checkInvariants = (host: Host): void => {
 /** Checks a host: its connections, and what it counts of them; and that its tables keep to their bounds. */
 export const checkHost = (host: Host): void => {
   const { layer, table } = host.sockets.tcp
-  const count = { connections: 0, orphans: 0, timeWaits: 0, records: 0 }
+  const count = { connections: 0, orphans: 0, timeWaits: 0, records: 0, bytes: 0 }
   const entries = table.entries()
   const problems: string[] = []
   for (const entry of entries) {
@@ -43,9 +44,23 @@ export const checkHost = (host: Host): void => {
   differs('orphans', layer.orphans, count.orphans)
   differs('pairs in TIME_WAIT', layer.timeWaits, count.timeWaits)
   differs('send records', layer.records.inUse, count.records)
-  if (layer.queuedBytes < 0) problems.push(`${layer.queuedBytes} bytes are queued`)
+  for (const { sendRing, receiveRing } of connectionsOf(host)) {
+    count.bytes += (sendRing === null ? 0 : sendRing.length) + (receiveRing === null ? 0 : receiveRing.length)
+  }
+  differs('bytes in all queues', layer.queuedBytes, count.bytes)
   problems.push(...boundProblems(host))
   if (problems.length > 0) throw new Error(problems.join('; '))
+}
+
+/** Every connection: those in the table, those that sockets hold, and those that nobody has accepted. */
+const connectionsOf = (host: Host): Set<TcpConnection> => {
+  const found = new Set<TcpConnection>()
+  for (const entry of host.sockets.tcp.table.entries()) if (entry instanceof TcpConnection) found.add(entry)
+  for (const socket of host.sockets.sockets) if (socket instanceof TcpSocket) found.add(socket.c)
+  for (const { listener } of host.sockets.tcp.listeners.all()) {
+    for (let i = 0; i < listener.acceptQueue.length; i++) found.add(listener.acceptQueue.at(i))
+  }
+  return found
 }
 
 /** Tables that strangers can fill keep to their bounds. */
@@ -94,13 +109,9 @@ export const checkConnection = (c: TcpConnection): void => {
   throw new Error(`${c.local}:${c.localPort} to ${c.remote}:${c.remotePort}: ${problems.join('; ')}`)
 }
 
-/** Does its SYN wait for data (TCP_FASTOPEN_CONNECT)? */
-const isPutOff = (c: TcpConnection): boolean =>
-  c.state === TcpState.SynSent && c.fastOpen !== null && (c.queue === null || c.queue.length === 0)
-
 function* sendingProblems(c: TcpConnection): Generator<string> {
   const { snd, queue, cc } = c
-  if (isPutOff(c)) return
+  if (c.isPutOff) return
   const from = (seq: number): number => (seq - snd.iss) | 0
   if (!seqLeq(snd.una, snd.nxt)) yield `SND.UNA ${from(snd.una)} is beyond SND.NXT ${from(snd.nxt)}`
   if (!seqLeq(snd.nxt, snd.writeSeq)) yield `SND.NXT ${from(snd.nxt)} is beyond what was written, ${from(snd.writeSeq)}`
@@ -159,7 +170,7 @@ function* timerProblems(c: TcpConnection): Generator<string> {
   const delays = c.ackTimer?.isSet === true
   if ((rcv.pending & AckPending.Timer) !== 0 && !delays) yield 'a delayed ACK has no timer'
   if (delays && (rcv.pending & AckPending.Scheduled) === 0) yield 'a timer runs for an ACK that is not owed'
-  if (c.handshake !== null || isPutOff(c)) return
+  if (c.handshake !== null || c.isPutOff) return
   if (stateIn(c.state, OPENING) && !isSet) yield 'it is being opened, and no timer is set'
   if (c.keepaliveTimer?.isSet !== true) {
     if (c.options.keepalive && c.state === TcpState.Established) yield 'keepalive is on, and its timer is not set'
