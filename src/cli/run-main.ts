@@ -1,10 +1,11 @@
-import Module, { createRequire } from 'node:module'
-import { basename, extname, resolve } from 'node:path'
+import { existsSync, readFileSync } from 'node:fs'
+import Module from 'node:module'
+import { basename, dirname, extname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Host } from '../host/host.ts'
 import { openControls, stackName } from '../node/attach.ts'
 import { program, runProgram, useProgram } from '../node/program.ts'
-import { type RunConfiguration, startNetwork } from '../node/start.ts'
+import { type RunConfiguration, runVirtually, startNetwork } from '../node/start.ts'
 import type { DeviceCommandOptions } from './device-options.ts'
 import { errorLine } from './failure.ts'
 import type { RunProcessConfiguration } from './run.ts'
@@ -26,7 +27,7 @@ const start = async ({ device, stack, ...configuration }: RunProcessConfiguratio
   const { hosts, others } = startNetwork(configuration)
   const usual = (host: Host): string => (configuration.network === undefined ? programName(configuration) : host.name)
   await openControls([...hosts.values()], stack, usual, VERSION)
-  for (const { context, command } of others) runProgram(context, () => load(command[0]!))
+  for (const { context, command } of others) void runProgram(context, () => load(command[0]!))
 }
 
 /** How often and how many times a program that has ended looks whether its last bytes have arrived. */
@@ -55,19 +56,42 @@ const startOnDevice = async (
   process.on('exit', () => live.close())
 }
 
-/** Loads another host's program: its module, CommonJS or not. */
-const load = (file: string): void => {
-  const path = resolve(file)
-  if (/\.(mjs|mts)$/.test(path)) void import(pathToFileURL(path).href)
-  else createRequire(import.meta.url)(path)
+/** Is a file a module, as Node decides it, and no CommonJS? */
+const isModule = (path: string): boolean => {
+  if (/\.[cm][jt]s$/.test(path)) return /\.m[jt]s$/.test(path)
+  for (let folder = dirname(path); ; folder = dirname(folder)) {
+    const description = join(folder, 'package.json')
+    if (existsSync(description)) return JSON.parse(readFileSync(description, 'utf8')).type === 'module'
+    if (folder === dirname(folder)) return false
+  }
 }
 
-try {
-  await start(JSON.parse(NETGLASS_RUN) as RunProcessConfiguration)
-} catch (error) {
-  console.error(`netglass: ${errorLine(error)}`)
-  process.exit(1)
+/** Loads a host's program. @param isMain is it the one that the process is there for? */
+const load = async (file: string, isMain = false): Promise<void> => {
+  const path = resolve(file)
+  if (isModule(path)) await import(pathToFileURL(path).href)
+  else (Module as unknown as { _load(path: string, parent: null, isMain: boolean): unknown })._load(path, null, isMain)
 }
+
+/** Loads the program that the process is there for, as Node does. */
+const loadMain = (): void => (Module as unknown as { runMain(path: string): void }).runMain(process.argv[1]!)
+
+const configuration = JSON.parse(NETGLASS_RUN) as RunProcessConfiguration
 const [node = process.execPath, , script = '', ...args] = process.argv
 process.argv = [node, resolve(script), ...args]
-;(Module as unknown as { runMain(path: string): void }).runMain(process.argv[1]!)
+if (configuration.virtual === undefined) {
+  try {
+    await start(configuration)
+  } catch (error) {
+    console.error(`netglass: ${errorLine(error)}`)
+    process.exit(1)
+  }
+  loadMain()
+} else {
+  try {
+    await runVirtually(configuration, (command) => load(command?.[0] ?? process.argv[1]!, command === null))
+  } catch (error) {
+    console.error(error)
+    process.exit(1)
+  }
+}

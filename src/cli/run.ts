@@ -13,6 +13,8 @@ interface RunOptions extends DeviceCommandOptions {
   readonly network?: string
   readonly host?: string
   readonly kernel: string[]
+  readonly virtualTime?: boolean
+  readonly seed?: string
 }
 
 const collect = (value: string, before: string[]): string[] => [...before, ...value.split(',')]
@@ -45,6 +47,8 @@ export const addRunCommand = (program: Command): void => {
       collect,
       [],
     )
+    .option('--virtual-time', 'clocks and timers stand still while programs work, and leap while they wait')
+    .option('--seed <number>', "chance of a network in virtual time; the file's, or 1, unless given")
     .argument('<program...>', "options of Node's, the program and its arguments, after --")
     .addHelpText(
       'after',
@@ -75,7 +79,14 @@ const run = async (words: readonly string[], options: RunOptions): Promise<void>
   if (network !== undefined && !existsSync(network)) throw new Failure(`--network ${network}: there is no such file`)
   const onDevice = options.tap !== undefined || options.tun !== undefined
   if (onDevice && network !== undefined) throw new Failure('give either --network or --tap and --tun, not both')
+  if (onDevice && options.virtualTime === true) throw new Failure('a device is in real time: leave out --virtual-time')
+  if (options.seed !== undefined && options.virtualTime !== true) throw new Failure('--seed is for --virtual-time')
+  if (options.seed !== undefined && !/^[0-9]{1,9}$/.test(options.seed)) {
+    throw new Failure(`--seed ${options.seed}: give a whole number`)
+  }
+  const seed = options.seed === undefined ? {} : { seed: Number(options.seed) }
   const configuration: RunProcessConfiguration = {
+    ...(options.virtualTime === true ? { virtual: seed } : {}),
     ...(onDevice ? { device: options } : {}),
     ...(network === undefined ? {} : { network }),
     ...(host === undefined ? {} : { host }),

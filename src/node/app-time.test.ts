@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { exec } from 'node:child_process'
+import dgram from 'node:dgram'
 import { readFile } from 'node:fs/promises'
 import http from 'node:http'
 import net from 'node:net'
@@ -133,6 +134,41 @@ describe('timers in virtual time', () => {
     await expect(second.run(() => sleep(5))).rejects.toThrow('another network runs in virtual time in this thread')
     second.close()
     await first
+  })
+})
+
+describe('a program that never rests', () => {
+  it('uses the time for it, and timers fire', async () => {
+    const seen = await run(async () => {
+      network.link(network.host('a'), network.host('b'))
+      let sent = 0
+      const socket = network.on('a', () => dgram.createSocket('udp4'))
+      const again = (): void =>
+        socket.send('x', 9, '10.0.0.2', () => {
+          sent++
+          if (ticks.length < 3) again()
+        })
+      const ticks: number[] = []
+      again()
+      const interval = setInterval(() => ticks.push(Math.round(performance.now())), 10)
+      await sleep(35)
+      clearInterval(interval)
+      socket.close()
+      return [ticks, sent > 1000]
+    })
+    expect(seen).toEqual([[10, 20, 30], true])
+  })
+
+  it('is stopped at its limit when it does nothing but ask for the next turn', async () => {
+    network = new NodeNetwork({ limit: 50 })
+    const again = (): void => {
+      setTimeout(again, 1)
+    }
+    const endless = network.run(async () => {
+      again()
+      await new Promise(() => {})
+    })
+    await expect(endless).rejects.toThrow('the program has not ended after 0.05 s')
   })
 })
 

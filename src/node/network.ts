@@ -44,8 +44,15 @@ export interface NodeNetworkOptions extends NetworkOptions {
 /** Where a bridge leads in the kernel's stack: a port, with or without an address, or the path of a Unix socket. */
 export type BridgeTarget = { readonly port: number; readonly host?: string } | { readonly path: string }
 
+/** Nothing is left that could happen, and a program has not ended. */
+export class DeadlockError extends Error {
+  override readonly name = 'DeadlockError'
+}
+
 /** Turns of the event loop before such work is looked for less often. */
 const EAGER_TURNS = 100
+/** Turns after which a program that has events all the time is no longer waited for. */
+const MOST_TURNS = 1000
 const DEFAULT_PATIENCE = 1000
 /** 30 days. */
 const DEFAULT_LIMIT = 30 * 86_400_000
@@ -65,6 +72,8 @@ export class NodeNetwork extends Network {
   private readonly quiet: boolean
   private readonly traces: boolean
   private readonly bridges: Bridge[] = []
+  /** Work that virtual time waits for. */
+  private readonly held = new Set<Promise<unknown>>()
   private fail: ((error: unknown) => void) | null = null
 
   constructor(options: NodeNetworkOptions = {}) {
@@ -116,7 +125,7 @@ export class NodeNetwork extends Network {
     const driver = this.driver!
     driver.outside = new Application(this.timers, {
       isPending: () => this.isPending,
-      isBusy: () => !pending.isEmpty || this.bridges.some(({ isBusy }) => isBusy),
+      isBusy: () => !pending.isEmpty || this.held.size > 0 || this.bridges.some(({ isBusy }) => isBusy),
     })
     const captures = !process.hasUncaughtExceptionCaptureCallback()
     if (captures) process.setUncaughtExceptionCaptureCallback((error) => this.fail?.(error))
@@ -153,13 +162,31 @@ export class NodeNetwork extends Network {
       const stopped = await this.runUntil(() => isOver() || this.now >= end)
       if (isOver()) break
       if (stopped) throw new Error(this.describeEndless())
-      if (idle >= this.patience) throw new Error(this.describeDeadlock())
+      if (idle >= this.patience) throw new DeadlockError(this.describeDeadlock())
       await new Promise((resolve) => timeout(resolve, 1))
       idle++
       this.driver!.noteResumed()
     }
     if (failure !== null) throw (failure as { error: unknown }).error
     return result!.value
+  }
+
+  /**
+   * Lets virtual time stand still until something is settled that is done outside of the network and that nobody can see:
+   * in a worker thread, by an addon, by the kernel's sockets.
+   */
+  async hold<T>(work: Promise<T>): Promise<T> {
+    this.held.add(work)
+    try {
+      return await work
+    } finally {
+      this.held.delete(work)
+    }
+  }
+
+  /** Does a host's program wait for anything, of the network or of time? */
+  isWaiting(host: Host): boolean {
+    return this.contextOf(host).events.activeHandles > 0 || this.timers.timers.length > 0
   }
 
   /**
@@ -264,13 +291,19 @@ class Application implements Outside {
     return this.timers.fireNext()
   }
 
-  async settle(): Promise<void> {
+  async settle(): Promise<number> {
+    // Turns that the program wants for itself: others take as long as they take.
+    let own = 1
     for (let turns = 0; ; turns++) {
       // Once for what is queued, once for what that has queued in Node's native parts.
       await turn()
       await turn()
-      if (this.work.isPending()) continue
-      if (!this.work.isBusy()) return
+      const isBusy = this.work.isBusy()
+      if (this.work.isPending()) {
+        if (!isBusy && ++own >= MOST_TURNS) return own
+        continue
+      }
+      if (!isBusy) return own
       if (turns > EAGER_TURNS) await new Promise((resolve) => timeout(resolve, 1))
     }
   }

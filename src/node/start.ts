@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
-import type { Clock } from '../core/clock.ts'
 import { SeededRandom } from '../core/random.ts'
 import { World } from '../core/world.ts'
 import { Host } from '../host/host.ts'
-import { type BuiltNetwork, buildNetwork, type NetworkFile } from '../sim/network-file.ts'
+import type { Network } from '../sim/network.ts'
+import { buildNetwork, fillNetwork, type NetworkFile } from '../sim/network-file.ts'
 import { separateFetch } from './http-overlay.ts'
+import { DeadlockError, NodeNetwork } from './network.ts'
 import { program, useProgram } from './program.ts'
 import type { NodeContext } from './programs.ts'
 import { RealClock, RealTimeDriver } from './realtime.ts'
@@ -20,6 +21,8 @@ export interface RunConfiguration {
   readonly kernel?: readonly string[]
   /** The program's name. */
   readonly name?: string
+  /** In virtual time, from this seed or the network file's? */
+  readonly virtual?: { readonly seed?: number }
 }
 
 /** The programs of a network file, and the network. */
@@ -54,16 +57,10 @@ export const startNetwork = (configuration: RunConfiguration): RunningNetwork =>
     useProgram(main)
     return { world, hosts: new Map([[host.name, host]]), main, others: [] }
   }
-  const { file, built } = readNetwork(configuration.network, clock)
+  const { file, result: built } = readNetwork(configuration.network, (file) => buildNetwork(file, { clock }))
   const { network } = built
   driver = new RealTimeDriver(network.world.loop)
-  const first = configuration.host ?? [...network.hosts.keys()][0]
-  const host = first === undefined ? undefined : network.hosts.get(first)
-  if (host === undefined) {
-    throw new Error(
-      `${configuration.network} has no host ${first}: choose from ${[...network.hosts.keys()].join(', ')}`,
-    )
-  }
+  const host = chooseHost(network, configuration)
   const main = program(host, { name, names: built, kernel, onActive })
   useProgram(main)
   const others = Object.entries(file.hosts).flatMap(([name, { run }]) => {
@@ -75,11 +72,74 @@ export const startNetwork = (configuration: RunConfiguration): RunningNetwork =>
   return { world: network.world, hosts: network.hosts, main, others }
 }
 
-const readNetwork = (path: string, clock: Clock): { file: NetworkFile; built: BuiltNetwork } => {
+/** The host that the program is to run on. */
+const chooseHost = ({ hosts }: Network, { host, network }: RunConfiguration): Host => {
+  const name = host ?? [...hosts.keys()][0]
+  const found = name === undefined ? undefined : hosts.get(name)
+  if (found !== undefined) return found
+  throw new Error(`${network} has no host ${name}: choose from ${[...hosts.keys()].join(', ')}`)
+}
+
+/** Reads a network file, and builds what it says. */
+const readNetwork = <T>(path: string, build: (file: NetworkFile) => T): { file: NetworkFile; result: T } => {
   try {
     const file = JSON.parse(readFileSync(path, 'utf8')) as NetworkFile
-    return { file, built: buildNetwork(file, { clock }) }
+    return { file, result: build(file) }
   } catch (error) {
     throw new Error(`${path}: ${(error as Error).message}`)
   }
+}
+
+const immediate = globalThis.setImmediate
+
+/** Real milliseconds that a network in which nothing happens any more is waited for. */
+const PATIENCE = 200
+
+/**
+ * Runs the programs of a configuration in virtual time, until nothing is left that could happen.
+ * @param load begins a program: the command line of another host's, or null for the one that the thread is there for
+ * @throws what a program throws; Error, in one line, for what is wrong in the configuration
+ */
+export const runVirtually = async (
+  configuration: RunConfiguration,
+  load: (command: readonly string[] | null) => unknown,
+): Promise<void> => {
+  const { network: path, kernel = [], virtual = {} } = configuration
+  const alone: NetworkFile = { hosts: { [configuration.host ?? hostname()]: {} } }
+  const { file, result: network } =
+    path === undefined
+      ? { file: alone, result: makeNetwork(alone, virtual.seed, kernel) }
+      : readNetwork(path, (file) => makeNetwork(file, virtual.seed, kernel))
+  const host = chooseHost(network, configuration)
+  try {
+    await network.run(async () => {
+      for (const [name, { run }] of Object.entries(file.hosts)) {
+        if (run !== undefined && name !== host.name) network.on(name, () => load([run].flat()))
+      }
+      const loading = Promise.resolve(network.on(host, () => load(null)))
+      // Loaders work in threads of their own. A module that waits for something on its way has been loaded.
+      let isLoaded = false
+      const noteLoaded = (): void => {
+        isLoaded = true
+      }
+      loading.then(noteLoaded, noteLoaded)
+      const begun = (async () => {
+        while (!isLoaded && !network.isWaiting(host)) await new Promise((resolve) => immediate(resolve))
+      })()
+      await network.hold(Promise.race([loading, begun]))
+      await loading
+      await new Promise(() => {})
+    })
+  } catch (error) {
+    if (!(error instanceof DeadlockError)) throw error
+  } finally {
+    network.close()
+  }
+}
+
+const makeNetwork = (file: NetworkFile, seed: number | undefined, kernel: readonly string[]): NodeNetwork => {
+  const { names = {} } = file
+  const network = new NodeNetwork({ seed: seed ?? file.seed ?? 1, kernel, names, patience: PATIENCE })
+  fillNetwork(network, file)
+  return network
 }

@@ -3,13 +3,17 @@ import type { World } from '../core/world.ts'
 
 /** What else lives in a world's time: an application, with its own timers and with work that is done elsewhere. */
 export interface Outside {
-  /** Resolves when it can do nothing more before the time moves. */
-  settle(): Promise<void>
+  /** Resolves when it can do nothing more before the time moves, or never rests: to the turns that it has taken. */
+  settle(): Promise<number>
   /** World time of its next timer; Infinity for none. */
   nextTimer(): Micros
   /** The time is now `now`: sets its clocks, and fires one of its timers that are due. @returns whether there was one */
   advanced(now: Micros): boolean
 }
+
+/** Turns that an application has at one moment. When it wants more they have taken their time. */
+const TURNS_PER_MOMENT = 10_000
+const TURN: Micros = 1
 
 /** Times that programs run on before the platform gets a turn all the same: its own timers and sockets want it. */
 const RUNS_PER_TURN = 64
@@ -31,6 +35,8 @@ export class VirtualDriver {
   private astir = 0
   /** Times that programs have run on since the platform last got a turn. */
   private runs = 0
+  /** Turns that the application has had since the time last moved. */
+  private turns = 0
   private interrupted = false
   /** The run that is under way. */
   private current: Run | null = null
@@ -111,18 +117,21 @@ export class VirtualDriver {
       if (this.interrupted || stop?.() === true) return 'stopped'
       if (more) continue
       loop.continueCalls()
-      if (this.resumed) return null
+      if (this.resumed && this.turns < TURNS_PER_MOMENT) return null
       if (loop.hasWork) continue
-      const next = Math.min(loop.timers.nextWake(), this.outside?.nextTimer() ?? Number.POSITIVE_INFINITY)
+      const next = Math.min(loop.timers.nextWake(), this.outside?.nextTimer() ?? Number.POSITIVE_INFINITY, this.tired())
       if (next > deadline) {
+        const tired = this.turns >= TURNS_PER_MOMENT
         this.clock.advanceTo(deadline)
+        this.turns = 0
         loop.turn()
         loop.continueCalls()
-        if (this.resumed || loop.hasWork) continue
+        if (!tired && (this.resumed || loop.hasWork)) continue
         return 'deadline'
       }
       if (next === Number.POSITIVE_INFINITY) return 'idle'
       this.clock.advanceTo(next)
+      this.turns = 0
       if (this.outside === null) continue
       // The network comes first.
       loop.turn()
@@ -130,11 +139,20 @@ export class VirtualDriver {
     }
   }
 
+  /** When an application that never rests has used the time for its turns; Infinity for one that has rested. */
+  private tired(): Micros {
+    return this.resumed ? this.clock.now() + this.turns * TURN : Number.POSITIVE_INFINITY
+  }
+
   /** Has programs that were resumed do what they can, and goes on then. */
   private letPrograms(run: Run): void {
     this.resumed = false
     if (this.outside !== null) {
-      this.outside.settle().then(this.programsDone, (error: unknown) => {
+      const settled = (turns: number): void => {
+        this.turns += turns
+        this.programsDone()
+      }
+      this.outside.settle().then(settled, (error: unknown) => {
         this.end()
         run.reject(error)
       })

@@ -46,6 +46,23 @@ const fail = (what: string): never => {
 export const buildNetwork = (file: NetworkFile, options: NetworkOptions = {}): BuiltNetwork => {
   check(file)
   const network = new Network({ ...(file.seed === undefined ? {} : { seed: file.seed }), ...options })
+  fill(network, file)
+  const names = new Map(Object.entries(file.names ?? {}).map(([name, value]) => [name.toLowerCase(), [value].flat()]))
+  for (const host of network.hosts.values()) names.set(host.name.toLowerCase(), hostAddresses(host))
+  const byAddress = new Map([...names].flatMap(([name, found]) => found.map((address) => [address, name] as const)))
+  return { network, addressesOf: (name) => names.get(name), nameOf: (address) => byAddress.get(address) }
+}
+
+/**
+ * Adds the hosts and links of a file to a network, and the routes.
+ * @throws TypeError, in one line, for what is wrong in it
+ */
+export const fillNetwork = (network: Network, file: NetworkFile): void => {
+  check(file)
+  fill(network, file)
+}
+
+const fill = (network: Network, file: NetworkFile): void => {
   for (const [name, { sysctl, router }] of Object.entries(file.hosts)) {
     const options = sysctl === undefined ? {} : { sysctl }
     within(`the host ${name}`, () => (router === true ? network.router(name, options) : network.host(name, options)))
@@ -55,10 +72,6 @@ export const buildNetwork = (file: NetworkFile, options: NetworkOptions = {}): B
     within(linkName(between), () => network.link(network.host(a), network.host(b), options))
   }
   network.computeRoutes()
-  const names = new Map(Object.entries(file.names ?? {}).map(([name, value]) => [name.toLowerCase(), [value].flat()]))
-  for (const host of network.hosts.values()) names.set(host.name.toLowerCase(), hostAddresses(host))
-  const byAddress = new Map([...names].flatMap(([name, found]) => found.map((address) => [address, name] as const)))
-  return { network, addressesOf: (name) => names.get(name), nameOf: (address) => byAddress.get(address) }
 }
 
 /** Does something, and says of what goes wrong where in the file it is. */

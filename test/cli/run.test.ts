@@ -148,4 +148,46 @@ describe('looking into what runs', { timeout: 60_000 }, () => {
     for (const child of [first, second]) child.kill()
     await Promise.all([first, second].map((child) => once(child, 'exit')))
   })
+
+  it('runs in virtual time, the same from one seed, until nothing is left that could happen', () => {
+    file('server.cjs', SERVER)
+    const client = file(
+      'late.mjs',
+      `import { readFile } from 'node:fs/promises'
+       const start = Date.now()
+       const ask = async () => {
+         const text = await (await fetch('http://server/' + (await readFile('word.txt', 'utf8')))).text()
+         console.log(Date.now() - start, performance.now().toFixed(3), text)
+         setTimeout(ask, 600_000)
+       }
+       if (new Date(start).getUTCFullYear() === 2026) setTimeout(ask, 3_600_000)
+       setTimeout(() => process.exit(4), 5_400_000)`,
+    )
+    file('word.txt', 'word')
+    const links = [{ between: ['client', 'server'], delay: 5, jitter: 3, loss: 0.1 }]
+    const net = file('lossy.json', JSON.stringify({ hosts: { client: {}, server: { run: 'server.cjs' } }, links }))
+    const [first, again, other] = ['5', '5', '6'].map((seed) =>
+      run('--network', net, '--virtual-time', '--seed', seed, '--', client),
+    )
+    expect(first!.err).toBe('')
+    expect(first!.out.split('\n').map((line) => line.replace(/^\d+ [\d.]+ /, ''))).toEqual([
+      ...['GET /word from 10.0.0.1', 'GET /word from 10.0.0.1', 'GET /word from 10.0.0.1', ''],
+    ])
+    expect(first!.status).toBe(4)
+    expect(again).toEqual(first)
+    expect(other!.out).not.toBe(first!.out)
+    const idle = file('idle.cjs', `require('net').createServer().listen(5); console.log('listens')`)
+    expect(run('--virtual-time', '--', idle)).toEqual({ status: 0, out: 'listens\n', err: '' })
+    const nothing = file('nothing.cjs', `console.log(require.main === module)`)
+    expect(run('--virtual-time', '--', nothing)).toEqual({ status: 0, out: 'true\n', err: '' })
+    const failing = file('failing.cjs', `setTimeout(() => { throw new Error('late') }, 60_000)`)
+    const failed = run('--virtual-time', '--', failing)
+    expect(failed.status).toBe(1)
+    expect(failed.err).toMatch(/^Error: late\n/)
+    expect(run('--seed', '5', '--', idle)).toEqual({
+      status: 1,
+      out: '',
+      err: 'netglass: --seed is for --virtual-time\n',
+    })
+  })
 })
