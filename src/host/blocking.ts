@@ -210,8 +210,17 @@ export abstract class RetryingCall extends WaitingCall implements Continuation {
   protected woken(why: number): void {
     this.why = why
     const { loop } = this.process.host.world
-    if (loop.isTurning) loop.afterTurn(this)
-    else void Promise.resolve().then(() => this.goOn())
+    if (loop.isTurning) {
+      loop.afterTurn(this)
+      return
+    }
+    // No run of the world ends before it has tried.
+    const { host } = this.process
+    host.resumed()
+    void Promise.resolve().then(() => {
+      host.rested()
+      this.goOn()
+    })
   }
 
   goOn(): void {
