@@ -1,11 +1,75 @@
 import type { Host } from '../host/host.ts'
 import type { Process, Program } from '../host/process.ts'
+import { DatagramHandle, type DatagramOwner } from './datagram-handle.ts'
 import { type EventPlatform, EventQueue } from './events.ts'
-import { type NameTable, noNames } from './lookup.ts'
+import { type LookupOrder, lookup, type NameTable, noNames, reverseLookup } from './lookup.ts'
 import type { SocketHandle } from './socket-handle.ts'
+import { StreamHandle, type StreamOwner } from './stream-handle.ts'
 
 /** Descriptors that such a program may have. Node raises the limit that it finds to the most that it may. */
 const FILE_LIMIT = 1_048_576
+
+/** What a `StreamHandle` does for whoever has it, wherever its socket is. */
+export type StreamTransport = Pick<
+  StreamHandle,
+  | 'adopt'
+  | 'bind'
+  | 'bytesRead'
+  | 'bytesWritten'
+  | 'close'
+  | 'connect'
+  | 'fd'
+  | 'hasRef'
+  | 'isClosing'
+  | 'isReading'
+  | 'lastWriteWasAsync'
+  | 'listen'
+  | 'localAddress'
+  | 'origin'
+  | 'peerAddress'
+  | 'readStart'
+  | 'readStop'
+  | 'reset'
+  | 'setKeepAlive'
+  | 'setNoDelay'
+  | 'setRef'
+  | 'setReusePort'
+  | 'setTypeOfService'
+  | 'shutdown'
+  | 'socket'
+  | 'typeOfService'
+  | 'useBuffer'
+  | 'write'
+  | 'writeQueueSize'
+>
+
+/** What a `DatagramHandle` does. */
+export type DatagramTransport = Pick<
+  DatagramHandle,
+  | 'bind'
+  | 'bufferSize'
+  | 'close'
+  | 'connect'
+  | 'disconnect'
+  | 'fd'
+  | 'hasRef'
+  | 'isClosing'
+  | 'localAddress'
+  | 'origin'
+  | 'peerAddress'
+  | 'receiveStart'
+  | 'receiveStop'
+  | 'send'
+  | 'setBroadcast'
+  | 'setMembership'
+  | 'setMulticastInterface'
+  | 'setMulticastLoopback'
+  | 'setMulticastTtl'
+  | 'setRef'
+  | 'setSourceMembership'
+  | 'setTtl'
+  | 'socket'
+>
 
 /** A program with Node's view of the network: the host that it runs on, and its process there. */
 export class NetContext {
@@ -27,6 +91,25 @@ export class NetContext {
     // It ends when `close` says so.
     this.process = host.spawn(name, () => new Promise(() => {}))
     this.process.files.limit = FILE_LIMIT
+  }
+
+  /** A stream of the program's. @param owner told of what happens to it */
+  newStream(owner: StreamOwner): StreamTransport {
+    return new StreamHandle(this, owner)
+  }
+
+  newDatagrams(owner: DatagramOwner): DatagramTransport {
+    return new DatagramHandle(this, owner)
+  }
+
+  /** The addresses of a name that are known without asking anybody. */
+  lookup(name: string, order: LookupOrder): string[] {
+    return lookup(this.host, this.names, name, order)
+  }
+
+  /** The names of an address and of a port; where there is none, the address and the number. */
+  reverseLookup(address: string, port: number): { name: string; service: string } {
+    return reverseLookup(this.host, this.names, address, port)
   }
 
   /** Starts a process that does something for the program, and ends with it. */

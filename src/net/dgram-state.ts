@@ -1,4 +1,5 @@
-import { DatagramHandle, type DatagramOwner } from './datagram-handle.ts'
+import type { DatagramTransport } from './context.ts'
+import type { DatagramOwner } from './datagram-handle.ts'
 import type { DgramSocket } from './dgram-socket.ts'
 import type { LookupCallback } from './dns-types.ts'
 import { errnoException } from './errors.ts'
@@ -75,23 +76,23 @@ export class DgramState implements DatagramOwner {
 /** A handle of the program that first does something with it. */
 export class LazyHandle {
   private readonly state: DgramState
-  private own: DatagramHandle | null = null
+  private own: DatagramTransport | null = null
   private referenced = true
 
   constructor(state: DgramState) {
     this.state = state
   }
 
-  get handle(): DatagramHandle {
+  get handle(): DatagramTransport {
     if (this.own === null) {
-      this.own = new DatagramHandle(this.state.surroundings.current(), this.state)
+      this.own = this.state.surroundings.current().newDatagrams(this.state)
       if (!this.referenced) this.own.setRef(false)
     }
     return this.own
   }
 
   /** The handle, bound to any address if it has no socket yet. */
-  get boundHandle(): DatagramHandle {
+  get boundHandle(): DatagramTransport {
     const { handle } = this
     if (handle.socket === null) handle.bind(this.state.family, { address: ANY[this.state.family], port: 0 }, 0)
     return handle

@@ -3,7 +3,6 @@ import { AF_INET, AF_INET6, AF_UNSPEC, SOCK_STREAM } from '../socket/constants.t
 import { PendingAnswer } from './dns-pending.ts'
 import type { LookupAddress, LookupOptions } from './dns-types.ts'
 import { type CodedError, dnsException, invalidArgType, invalidArgValue, missingArgs } from './errors.ts'
-import { lookup, reverseLookup } from './lookup.ts'
 import type { Asking, Surroundings } from './platform.ts'
 import {
   isIP,
@@ -96,9 +95,8 @@ export const askLookup = (
   done: (answer: LookupAnswer) => void,
 ): void => {
   const { name, family, hints, order } = question
-  const { host, names } = surroundings.current()
   const pending = new PendingAnswer<LookupAnswer>(surroundings, done)
-  const known = lookup(host, names, name, { family, order })
+  const known = surroundings.current().lookup(name, { family, order })
   if (known.length > 0) {
     pending.settle({ addresses: known.map(asAddress) })
     return
@@ -202,9 +200,8 @@ const askService = (
   port: number,
   done: (answer: ServiceAnswer) => void,
 ): void => {
-  const { host, names } = surroundings.current()
   const pending = new PendingAnswer(surroundings, done)
-  const { name, service } = reverseLookup(host, names, address, port)
+  const { name, service } = surroundings.current().reverseLookup(address, port)
   if (name !== address) {
     pending.settle({ hostname: name, service })
     return

@@ -2,10 +2,10 @@ import { Errno } from '../core/errno.ts'
 import type { Sockaddr } from '../socket/address.ts'
 import { AF_INET, AF_INET6, AF_UNIX } from '../socket/constants.ts'
 import type { Socket as StackSocket } from '../socket/socket.ts'
-import type { NetContext } from './context.ts'
+import type { NetContext, StreamTransport } from './context.ts'
 import type { Scope, Surroundings } from './platform.ts'
 import type { AddressInfo } from './socket-handle.ts'
-import { StreamHandle, type StreamOwner } from './stream-handle.ts'
+import type { StreamOwner } from './stream-handle.ts'
 
 /** Kinds of addresses: the two versions of IP, and paths. */
 export type AddressKind = 4 | 6 | 'path'
@@ -31,7 +31,7 @@ export class NetHandle implements StreamOwner {
   /** Told of each connection, which is its own then. */
   onconnection: ((this: NetHandle, status: number, handle: NetHandle | null) => void) | null = null
   isPath = false
-  private readonly stream: StreamHandle
+  private readonly stream: StreamTransport
   private connected: Done | null = null
   private closed: (() => void) | null = null
   /** The path that it listens at. */
@@ -41,7 +41,7 @@ export class NetHandle implements StreamOwner {
     this.surroundings = surroundings
     this.context = context
     this.scope = surroundings.platform.scope('NETGLASSTCP')
-    this.stream = new StreamHandle(context, this)
+    this.stream = context.newStream(this)
   }
 
   /** @param done told when it is over, unless an error is returned */

@@ -1,5 +1,5 @@
 import { Handle } from '../net/events.ts'
-import { type LookupOrder, lookup, reverseLookup } from '../net/lookup.ts'
+import type { LookupOrder } from '../net/lookup.ts'
 import { UV_EAI_NONAME } from '../net/uv.ts'
 import { binding, complete, type Methods, type NodeRequest } from './bindings.ts'
 import { DnsRelay, type NameServer } from './dns-relay.ts'
@@ -49,14 +49,14 @@ export const overlayDns = (): void => {
       return getaddrinfo(request, name, family, hints, order)
     }
     const wanted = { family: family as 0 | 4 | 6, order: orders.get(order) ?? 'verbatim' }
-    const found = lookup(context.host, context.names, name, wanted)
+    const found = context.lookup(name, wanted)
     new Answer(context, request, found.length > 0 ? [null, found] : [UV_EAI_NONAME])
     return 0
   }
   cares.getnameinfo = (request, address, port) => {
     const context = programs.current
     if (context === null) return getnameinfo(request, address, port)
-    const { name, service } = reverseLookup(context.host, context.names, address, port)
+    const { name, service } = context.reverseLookup(address, port)
     new Answer(context, request, [null, name, service])
     return 0
   }

@@ -1,4 +1,5 @@
-import { DatagramHandle, type DatagramOwner } from '../net/datagram-handle.ts'
+import type { DatagramTransport } from '../net/context.ts'
+import type { DatagramOwner } from '../net/datagram-handle.ts'
 import { binding, type NativeUdp } from './bindings.ts'
 import type { NodeContext } from './programs.ts'
 import { leaveToKernel } from './udp-overlay.ts'
@@ -24,7 +25,7 @@ export class DnsRelay implements DatagramOwner {
   /** The kernel's port. */
   readonly port: number
   private readonly kernelSide: RelayHandle
-  private readonly ours: DatagramHandle
+  private readonly ours: DatagramTransport
   private readonly server: NameServer
   /** Who has asked, by the identification of the question (RFC 1035 section 4.1.1). */
   private readonly askers = new Map<number, number>()
@@ -32,7 +33,7 @@ export class DnsRelay implements DatagramOwner {
   constructor(context: NodeContext, server: NameServer) {
     this.server = server
     const family = server[0] === 6 ? 6 : 4
-    this.ours = new DatagramHandle(context, this)
+    this.ours = context.newDatagrams(this)
     this.ours.setRef(false)
     this.ours.bind(family, { address: family === 6 ? '::' : '0.0.0.0', port: 0 }, 0)
     this.ours.receiveStart()

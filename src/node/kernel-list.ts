@@ -10,6 +10,8 @@ interface Entry {
 
 /** What a program reaches through the kernel's stack and not through ours: addresses, names and ports. */
 export class KernelList {
+  /** As they were given. */
+  readonly items: readonly string[]
   private readonly entries: Entry[]
 
   /**
@@ -17,6 +19,7 @@ export class KernelList {
    * @throws TypeError for one that is nothing of that
    */
   constructor(items: readonly string[] = []) {
+    this.items = [...items]
     this.entries = items.map(parseEntry)
   }
 

@@ -8,6 +8,7 @@ import { NodeContext, programs } from './programs.ts'
 import { overlayTcp } from './tcp-overlay.ts'
 import { overlayTls } from './tls-overlay.ts'
 import { overlayUdp } from './udp-overlay.ts'
+import { overlayWorkers } from './worker/workers.ts'
 
 /** How a program is to see the network. */
 export interface ProgramOptions {
@@ -47,6 +48,7 @@ export const program = (host: Host, options: ProgramOptions = {}): NodeContext =
 
 /** Gives the whole thread a program's view of the network. */
 export const useProgram = (context: NodeContext | null): void => {
+  if (context !== null) overlayWorkers()
   programs.own = context
 }
 

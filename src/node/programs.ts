@@ -1,10 +1,12 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import type { MessagePort } from 'node:worker_threads'
 import type { Host } from '../host/host.ts'
 import { NetContext } from '../net/context.ts'
 import type { NameTable } from '../net/lookup.ts'
 import { runTicks } from './bindings.ts'
 import type { NameServer } from './dns-relay.ts'
 import type { KernelList } from './kernel-list.ts'
+import { WorkerService } from './worker/service.ts'
 
 /** A program's view of the network, and what of it is the kernel's. */
 export class NodeContext extends NetContext {
@@ -29,6 +31,11 @@ export class NodeContext extends NetContext {
     )
     this.kernel = options.kernel
     this.nameServers = options.nameServers ?? []
+  }
+
+  /** Has a worker thread, which is at the other end of `port`, use this program's sockets. @param shared for `Answers` */
+  serveWorker(port: MessagePort, shared: SharedArrayBuffer): void {
+    new WorkerService(this, port, shared)
   }
 }
 

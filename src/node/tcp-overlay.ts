@@ -1,7 +1,8 @@
 import { AsyncResource } from 'node:async_hooks'
 import { Errno } from '../core/errno.ts'
+import type { StreamTransport } from '../net/context.ts'
 import type { AddressInfo } from '../net/socket-handle.ts'
-import { StreamHandle, type StreamOwner } from '../net/stream-handle.ts'
+import type { StreamOwner } from '../net/stream-handle.ts'
 import { UV_TCP_IPV6ONLY } from '../net/uv.ts'
 import { AF_INET, AF_INET6 } from '../socket/constants.ts'
 import type { Socket } from '../socket/socket.ts'
@@ -45,7 +46,7 @@ export interface StreamUser {
 export class VirtualTcp implements StreamOwner {
   readonly native: NativeTcp
   readonly context: NodeContext
-  readonly handle: StreamHandle
+  readonly handle: StreamTransport
   user: StreamUser | null = null
   /** Does it say that it is a native stream? Only while TLS asks; HTTP and HTTP/2 are to take the way through JavaScript. */
   isStreamBase = false
@@ -56,7 +57,7 @@ export class VirtualTcp implements StreamOwner {
   constructor(native: NativeTcp, context: NodeContext) {
     this.native = native
     this.context = context
-    this.handle = new StreamHandle(context, this)
+    this.handle = context.newStream(this)
     this.handle.origin = programs.origins.get(native) ?? null
     if (!native.hasRef()) this.handle.setRef(false)
     const buffer = (native as Marked)[BUFFER]
@@ -144,7 +145,7 @@ export const emitRead = (stream: { onread: unknown }, count: number, data: Array
   return onread?.call(stream, data ?? undefined)
 }
 
-const readInto = (native: NativeTcp, count: number, data: ArrayBuffer | null, handle: StreamHandle): void => {
+const readInto = (native: NativeTcp, count: number, data: ArrayBuffer | null, handle: StreamTransport): void => {
   const next = emitRead(native, count, data)
   if (next instanceof Uint8Array) handle.useBuffer(next)
 }

@@ -1,6 +1,7 @@
 import { AsyncResource } from 'node:async_hooks'
 import { Errno, errnoCode, strerror } from '../core/errno.ts'
-import { DatagramHandle, type DatagramOwner } from '../net/datagram-handle.ts'
+import type { DatagramTransport } from '../net/context.ts'
+import type { DatagramOwner } from '../net/datagram-handle.ts'
 import type { AddressInfo } from '../net/socket-handle.ts'
 import { parseIpAddress } from '../wire/address.ts'
 import { binding, type Methods, type NativeUdp, overlay, toPort } from './bindings.ts'
@@ -19,14 +20,14 @@ const nativeClose = prototype['close']!
 class VirtualUdp implements DatagramOwner {
   readonly native: NativeUdp
   readonly context: NodeContext
-  readonly handle: DatagramHandle
+  readonly handle: DatagramTransport
   private readonly scope = new AsyncResource('NETGLASSUDP', { requireManualDestroy: true })
   private closeCallback: (() => void) | undefined
 
   constructor(native: NativeUdp, context: NodeContext) {
     this.native = native
     this.context = context
-    this.handle = new DatagramHandle(context, this)
+    this.handle = context.newDatagrams(this)
     this.handle.origin = programs.origins.get(native) ?? null
     if (!native.hasRef()) this.handle.setRef(false)
     // The class's own cannot be redefined.

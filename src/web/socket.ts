@@ -1,8 +1,8 @@
 import { Errno } from '../core/errno.ts'
-import type { NetContext } from '../net/context.ts'
+import type { NetContext, StreamTransport } from '../net/context.ts'
 import { type CodedError, endpointException, errnoException } from '../net/errors.ts'
 import type { AddressInfo } from '../net/socket-handle.ts'
-import { StreamHandle, type StreamOwner } from '../net/stream-handle.ts'
+import type { StreamOwner } from '../net/stream-handle.ts'
 import { UV_EOF } from '../net/uv.ts'
 import { AF_INET, AF_INET6 } from '../socket/constants.ts'
 import type { Socket as StackSocket } from '../socket/socket.ts'
@@ -45,7 +45,7 @@ export class Socket implements StreamOwner {
   readonly closed: Promise<void>
   readonly upgraded = false
   readonly secureTransport = 'off'
-  private readonly handle: StreamHandle
+  private readonly handle: StreamTransport
   private readonly allowHalfOpen: boolean
   private readonly opening = new Deferred<SocketInfo>()
   private readonly closing = new Deferred<void>()
@@ -57,7 +57,7 @@ export class Socket implements StreamOwner {
 
   constructor(context: NetContext, allowHalfOpen: boolean) {
     this.allowHalfOpen = allowHalfOpen
-    this.handle = new StreamHandle(context, this)
+    this.handle = context.newStream(this)
     this.opened = this.opening.promise
     this.closed = this.closing.promise
     this.readable = new ReadableStream<Uint8Array>(
@@ -243,7 +243,7 @@ export interface NetAddr {
 /** A port with connections, as `Deno.listen` gives it. */
 export class Listener implements StreamOwner, AsyncIterable<Socket> {
   private readonly context: NetContext
-  private readonly handle: StreamHandle
+  private readonly handle: StreamTransport
   private readonly waiting: Deferred<Socket | null>[] = []
   private readonly arrived: Socket[] = []
   private isClosed = false
@@ -251,7 +251,7 @@ export class Listener implements StreamOwner, AsyncIterable<Socket> {
   /** @throws TypeError when the address cannot be had */
   constructor(context: NetContext, hostname: string, port: number) {
     this.context = context
-    this.handle = new StreamHandle(context, this)
+    this.handle = context.newStream(this)
     const domain = hostname.includes(':') ? AF_INET6 : AF_INET
     const result = this.handle.bind(domain, { address: hostname, port }) || this.handle.listen(domain, BACKLOG)
     if (result !== 0) {
