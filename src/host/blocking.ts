@@ -48,6 +48,7 @@ export abstract class WaitingCall extends Waiter implements TimerOwner {
   protected begin(): void {
     this.waits = true
     this.process.blocked.add(this)
+    this.process.burst = 0
   }
 
   /** What is waited for, in words: for those who look. */

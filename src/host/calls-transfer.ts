@@ -6,7 +6,7 @@ import * as C from '../socket/constants.ts'
 import type { ControlMessage } from '../socket/control.ts'
 import type { OpenFile } from '../socket/open-file.ts'
 import type { Received, Socket } from '../socket/socket.ts'
-import { RetryingCall, Wakeup } from './blocking.ts'
+import { BlockedCall, RetryingCall, Wakeup } from './blocking.ts'
 import type { CallContext } from './call-context.ts'
 import { failure } from './failure.ts'
 import type { Process } from './process.ts'
@@ -28,7 +28,9 @@ export const transmit = (
   if (!(length >= 0 && length <= bytes.length)) return Promise.reject(failure(-Errno.EFAULT, syscall))
   if (socket.opensBySending(flags)) return transmitOpening(sys, socket, bytes, length, flags, to, syscall)
   const sent = socket.send(bytes, 0, length, flags, to, control)
-  if (sent === length) return Promise.resolve(sent)
+  if (sent === length) {
+    return socket.isStream || ++sys.process.burst < BURST ? Promise.resolve(sent) : rest(sys, sent, syscall)
+  }
   if (sent >= 0 || sent === -Errno.EAGAIN) {
     // An Internet socket that is no stream never waits to send: EAGAIN is something else, want of a port.
     if (socket.sendWaits && !socket.nonBlocking && (flags & C.MSG_DONTWAIT) === 0) {
@@ -37,6 +39,17 @@ export const transmit = (
     if (sent > 0) return Promise.resolve(sent)
   }
   return Promise.reject(sendFailure(sys, sent, signalFlags(socket, flags), syscall))
+}
+
+/** Datagrams that a process sends in a row, and the time that it takes for them: none of them has to wait. */
+const BURST = 4096
+const BURST_TIME: Micros = 1000
+
+/** A process that sends datagram after datagram lets others have their turn. @returns `sent` */
+const rest = async (sys: CallContext, sent: number, syscall: string): Promise<number> => {
+  await new BlockedCall(sys.process, syscall).until(sys.now + BURST_TIME).promise
+  sys.enter()
+  return sent
 }
 
 /** A send that opens the connection: what the SYN does not take follows when the connection stands (RFC 7413). */

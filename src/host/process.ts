@@ -41,6 +41,8 @@ export class Process {
   readonly name: string
   readonly parent: Process | null
   readonly files: FileTable
+  /** Datagrams that it has sent since a call of its last waited. */
+  burst = 0
   readonly sys: Sys
   /** Effective user: 0 is the superuser. */
   uid = 0

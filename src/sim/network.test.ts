@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import type { Sys } from '../host/calls.ts'
-import { AF_INET, MSG_WAITALL, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET } from '../socket/constants.ts'
+import { AF_INET, MSG_WAITALL, SO_REUSEADDR, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET } from '../socket/constants.ts'
 import { Network } from './network.ts'
 
 it('carries an echo over two hosts and a cable', async () => {
@@ -106,4 +106,26 @@ it('does not keep the exceptions of programs to itself', async () => {
   await tolerant.run(5000)
   expect(told).toEqual(['careless: SystemError: EBADF: Bad file descriptor, close'])
   tolerant.close()
+})
+
+it('lets time pass for a program that sends without end', async () => {
+  const network = new Network()
+  const [a, b] = [network.host('a'), network.host('b')]
+  network.link(a, b)
+  let sent = 0
+  let received = 0
+  a.spawn('flood', async (sys) => {
+    const fd = sys.socket(AF_INET, SOCK_DGRAM)
+    for (;;) sent += await sys.sendto(fd, 'x', 1, 0, { address: '10.0.0.2', port: 9 })
+  })
+  b.spawn('sink', async (sys) => {
+    const fd = sys.socket(AF_INET, SOCK_DGRAM)
+    sys.bind(fd, { address: '0.0.0.0', port: 9 })
+    for (;;) received += await sys.recv(fd, new Uint8Array(1))
+  })
+  expect(await network.run(5.5)).toBe('deadline')
+  expect(network.now).toBe(5.5)
+  expect(sent).toBe(6 * 4096 - 1)
+  expect(received).toBeGreaterThan(100)
+  network.close()
 })
