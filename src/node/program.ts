@@ -36,7 +36,7 @@ export const install = (): void => {
   overlayHttp()
 }
 
-/** Makes a program of a host, for `runProgram` and `useHost`. */
+/** Makes a program of a host, for `runProgram` and `useProgram`. */
 export const program = (host: Host, options: ProgramOptions = {}): NodeContext => {
   install()
   return new NodeContext(host, options.name ?? 'node', {

@@ -27,7 +27,7 @@ const LONGEST_SLEEP_MS = 0x7fff_ffff
 
 /**
  * Drives a world's loop in real time, in Node's event loop. Work that comes up outside a turn is done in a microtask,
- * before Node goes on to anything else; a turn that has more to do than `SLICE_MS` allows, and work that keeps coming,
+ * before Node goes on to anything else; a turn that has more to do than `SLICE` allows, and work that keeps coming,
  * go on with `setImmediate`, after Node has seen to its own sockets and timers. In between the driver sleeps until the
  * world's next timer, to the millisecond.
  *

@@ -64,7 +64,7 @@ export class SendRecord {
   /** Packets in flight when it was last sent, itself included. */
   inFlightAtSend = 0
   lostAtSend = 0
-  /** Links of the list of sent records in order of sending time (see rack.ts). */
+  /** Links of the list of sent records in order of sending time (see loss.ts). */
   earlier: SendRecord | null = null
   later: SendRecord | null = null
   /** Next in the pool. */
