@@ -28,7 +28,6 @@ const REASONS = [
   'ipv4-header-length',
   'ipv4-total-length',
   'ipv4-checksum',
-  'ipv4-source',
   'ipv4-options',
   'ipv4-source-route',
   // IPv6
@@ -103,7 +102,6 @@ const REASONS = [
   // TCP
   'tcp-truncated',
   'tcp-header-length',
-  'tcp-options',
   'tcp-checksum',
   'tcp-bad-address',
   'tcp-no-socket',
@@ -119,11 +117,8 @@ const REASONS = [
   'tcp-syn-queue-full',
   'tcp-accept-queue-full',
   'tcp-receive-buffer-full',
-  'tcp-after-close',
   'tcp-md5',
   'tcp-time-wait',
-  'tcp-cookie',
-  'tcp-fast-open',
   // Raw sockets
   'raw-receive-buffer-full',
   // Links
