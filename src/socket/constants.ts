@@ -197,6 +197,7 @@ export const IPV6_HOPLIMIT = 52
 export const IPV6_DONTFRAG = 62
 export const IPV6_RECVTCLASS = 66
 export const IPV6_TCLASS = 67
+export const IPV6_MINHOPCOUNT = 73
 export const IPV6_UNICAST_IF = 76
 
 /** Options at IPPROTO_UDP. */

@@ -38,6 +38,7 @@ export abstract class InetSocket extends Socket implements PortClaim {
     this.v6only = domain === C.AF_INET6 && layer.settings.bindv6only !== 0
     this.boundAddress = anyAddress(this.family)
     this.ipOptions = this.family === 4 ? layer.defaultIpOptions : layer.defaultIpOptions6
+    if (layer.ip.settings.ip_no_pmtu_disc !== 0) this.ownIpOptions().pathMtuDiscovery = C.IP_PMTUDISC_DONT
   }
 
   get isTimeWait(): boolean {

@@ -195,6 +195,10 @@ export const setIpv6Option = (socket: InetSocket, name: number, value: OptionVal
       if (!isHops) return -Errno.EINVAL
       options.hops = value
       break
+    case C.IPV6_MINHOPCOUNT:
+      if (value < 0 || value > 255) return -Errno.EINVAL
+      options.minHops = value
+      break
     case C.IPV6_TCLASS: {
       if (!isHops) return -Errno.EINVAL
       const wanted = value === -1 ? 0 : value
@@ -286,6 +290,8 @@ export const getIpv6Option = (socket: InetSocket, name: number): OptionValue | O
       return options.hops === -1 ? layer.ip.settings.ipv6_hop_limit : options.hops
     case C.IPV6_TCLASS:
       return options.trafficClass
+    case C.IPV6_MINHOPCOUNT:
+      return options.minHops
     case C.IPV6_MTU_DISCOVER:
       return options.pathMtuDiscovery6
     case C.IPV6_MTU:

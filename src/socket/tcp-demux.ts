@@ -91,6 +91,7 @@ export class TcpDemux implements TransportProtocol {
     if (entry !== null) {
       if (entry.kind === TupleKind.Connection) {
         const c = entry as TcpConnection
+        if (header.hopLimit < c.options.minHopLimit) return this.tooFar()
         return this.checkMd5(c.options, segment, header) || receiveSegment(c, segment)
       }
       if (entry.kind === TupleKind.Request) {
@@ -114,6 +115,7 @@ export class TcpDemux implements TransportProtocol {
     )
     const claim = this.listeners.find(header, segment.destinationPort, from, flow)
     if (claim !== null) {
+      if (header.hopLimit < claim.listener.inherited.options.minHopLimit) return this.tooFar()
       const refusal = this.checkMd5(claim.listener.inherited.options, segment, header)
       if (refusal !== 0) return refusal
       old?.end()
@@ -126,6 +128,12 @@ export class TcpDemux implements TransportProtocol {
     }
     this.ip.mib.drops[Drop['tcp-no-socket']]!++
     return Verdict.Reset
+  }
+
+  /** A segment, or an error about one, has passed more routers than the socket admits (RFC 5082). @returns why it is dropped */
+  private tooFar(): number {
+    this.ip.mib.tcpExt.TCPMinTTLDrop++
+    return Drop['tcp-min-ttl']
   }
 
   /** Is the segment signed as it must be? @returns 0, or why it is dropped */
@@ -146,8 +154,11 @@ export class TcpDemux implements TransportProtocol {
       this.ip.mib.icmp.InErrors++
       return
     }
-    if (entry instanceof TcpConnection) receiveIcmpError(entry, error, seq)
-    else if (entry instanceof Request) entry.receiveIcmpError(error, seq)
+    if (entry instanceof TcpConnection) {
+      if (this.ip.rx.hopLimit < entry.options.minHopLimit) this.tooFar()
+      else receiveIcmpError(entry, error, seq)
+    }
+    if (entry instanceof Request) entry.receiveIcmpError(error, seq)
   }
 
   /** Throws a structure away without a word to its peer. */

@@ -24,6 +24,7 @@ export abstract class TcpEndpoint extends InetSocket {
     super(layer, domain, C.SOCK_STREAM, C.IPPROTO_TCP)
     this.c = connection ?? this.newConnection()
     if (connection !== null) this.localPort = connection.localPort
+    else this.ipOptionsChanged()
   }
 
   get pathMtu(): number {

@@ -96,13 +96,14 @@ export const tcpIpOptionsChanged = (socket: TcpSocket): void => {
   const hops = is4 ? ipOptions.ttl : Math.max(0, ipOptions.hops)
   const trafficClass = is4 ? ipOptions.tos : ipOptions.trafficClass
   const receiveErrors = socket.family === 4 ? ipOptions.receiveErrors : ipOptions.receiveErrors6
+  const minHopLimit = is4 ? ipOptions.minTtl : ipOptions.minHops
+  const { pathMtuDiscovery } = ipOptions
+  const dontFragment = !is4 || pathMtuDiscovery === C.IP_PMTUDISC_DO || pathMtuDiscovery === C.IP_PMTUDISC_WANT
   const { options: before } = c
   const isSame = before.hopLimit === hops && before.trafficClass === trafficClass
-  if (isSame && before.receiveErrors === receiveErrors) return
-  const options = c.ownOptions()
-  options.receiveErrors = receiveErrors
-  options.hopLimit = hops
-  options.trafficClass = trafficClass
+  const passesSame = before.minHopLimit === minHopLimit && before.dontFragment === dontFragment
+  if (isSame && passesSame && before.receiveErrors === receiveErrors) return
+  Object.assign(c.ownOptions(), { receiveErrors, hopLimit: hops, trafficClass, minHopLimit, dontFragment })
 }
 
 /** An option at SOL_SOCKET that the connection follows was set. */

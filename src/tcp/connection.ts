@@ -136,10 +136,12 @@ export class TcpOptions {
   /** IP_TOS or IPV6_TCLASS without ECN; IP_TTL or IPV6_UNICAST_HOPS, 0 for the default. */
   trafficClass = 0
   hopLimit = 0
+  /** IP_MINTTL or IPV6_MINHOPCOUNT: what comes with less is dropped (RFC 5082). */
+  minHopLimit = 0
+  /** IP_MTU_DISCOVER: is no router to cut segments, so that the path MTU is found (RFC 1191)? */
+  dontFragment = true
   /** IP_RECVERR or IPV6_RECVERR: ICMP errors are reported at once, also where the connection goes on. */
   receiveErrors = false
-  /** SO_KEEPALIVE is `keepalive`; SO_BINDTODEVICE, interface index or 0. */
-  boundInterface = 0
 }
 
 /** The sending side's variables (RFC 9293 section 3.3.1), all sequence numbers as signed integers. */

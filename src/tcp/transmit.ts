@@ -201,11 +201,10 @@ const emit = (
   if ((flags & TcpFlag.Ack) !== 0) ackSent(c)
   let trafficClass = c.options.trafficClass
   if (carriesEct && c.has(Feature.Ecn)) trafficClass |= Ecn.Ect0
+  const { hopLimit, dontFragment } = c.options
+  const ipFlags = dontFragment ? SendFlag.DontFragment : 0
   // Not with a sign before it: -0 is a number that V8 has to allocate.
-  return (
-    0 -
-    layer.ip.send(frame, destination, c.local, IpProtocol.Tcp, c.options.hopLimit, trafficClass, SendFlag.DontFragment)
-  )
+  return 0 - layer.ip.send(frame, destination, c.local, IpProtocol.Tcp, hopLimit, trafficClass, ipFlags)
 }
 
 /** Copies data of the send queue to `to`. @returns its partial checksum */

@@ -563,18 +563,6 @@ describe('checksums', () => {
     expect([server.endpoint.queued, own.receive(), offload.b.stack.drops]).toEqual([2, 'y from 10.0.0.1:1002', {}])
     expect(offload.close()).toEqual({ frames: 0, timers: 0 })
   })
-
-  test('IP_MINTTL', () => {
-    const { lab, a, b } = udpPair()
-    const server = b.open(7)
-    server.endpoint.options.minHopLimit = 64
-    const client = a.open(1000)
-    client.send('near', '10.0.0.2', 7)
-    client.endpoint.options.hopLimit = 63
-    client.send('far', '10.0.0.2', 7)
-    lab.run(10)
-    expect([server.endpoint.queued, b.stack.drops]).toEqual([1, { 'udp-min-ttl': 1 }])
-  })
 })
 
 test('a broadcast frame with a datagram for one host is not delivered', () => {

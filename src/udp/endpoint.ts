@@ -283,10 +283,9 @@ export class UdpEndpoint {
     const { memory } = stack.world
     const v4 = memory.u8[frame.network]! >>> 4 === 4
     const counters = v4 ? stack.mib.udp : stack.mib.udp6
-    const hopLimit = memory.u8[frame.network + (v4 ? 8 : 7)]!
-    if (hopLimit < options.minHopLimit || this.closed) {
+    if (this.closed) {
       counters.InErrors++
-      stack.drop(frame, Drop['udp-min-ttl'])
+      stack.drop(frame, Drop['udp-no-socket'])
       return
     }
     // One datagram may go over the limit, as on Linux.

@@ -39,8 +39,6 @@ export class UdpOptions {
   hopLimit = 0
   /** IP_TOS, IPV6_TCLASS. */
   trafficClass = 0
-  /** IP_MINTTL: datagrams that come with less are dropped. */
-  minHopLimit = 0
   /** IP_MULTICAST_TTL, IPV6_MULTICAST_HOPS; 0 keeps datagrams on this host. */
   multicastHopLimit = 1
   /** IP_MULTICAST_LOOP: do members on this host get a copy? */

@@ -98,7 +98,6 @@ const REASONS = [
   'udp-no-checksum',
   'udp-no-socket',
   'udp-receive-buffer-full',
-  'udp-min-ttl',
   // TCP
   'tcp-truncated',
   'tcp-header-length',
@@ -118,6 +117,7 @@ const REASONS = [
   'tcp-accept-queue-full',
   'tcp-receive-buffer-full',
   'tcp-md5',
+  'tcp-min-ttl',
   'tcp-time-wait',
   // Raw sockets
   'raw-receive-buffer-full',
