@@ -132,7 +132,6 @@ const run = (step: Step, { memory, scratch, ring, model, fresh }: Run): void => 
   const copied = Math.min(2048, ring.length)
   ring.copyTo(scratch, 0, copied)
   expect([...memory.u8.subarray(scratch, scratch + copied)]).toEqual(model.queued.slice(0, copied))
-  if (ring.length > 0) expect(ring.byteAt(ring.length - 1)).toBe(model.queued.at(-1))
   if (ring.length === 0 && model.ahead.length === 0) expect(ring.capacity).toBe(0)
   else if (ring.capacity > 0) expect(Number.isInteger(Math.log2(ring.capacity))).toBe(true)
 }
@@ -162,7 +161,6 @@ test('bytes that go round the end of the block', () => {
     memory.u8.fill(0, scratch, scratch + 256)
     ring.copyTo(scratch, 10, 140)
     expect([...memory.u8.subarray(scratch, scratch + 141)]).toEqual([...expected.slice(10), 0])
-    expect([ring.byteAt(55), ring.byteAt(56), ring.byteAt(149)]).toEqual([expected[55], expected[56], expected[149]])
     // Growing straightens them out.
     ring.append(filled(256), 0, 256)
     expect(ring.capacity).toBe(512)
@@ -209,7 +207,6 @@ test('a byte ahead keeps the block; in-order bytes close the gap', () => {
   ring.drop(4)
   expect(ring.capacity).toBe(256)
   ring.extend(4)
-  expect([ring.byteAt(0), ring.byteAt(3)]).toEqual([5, 8])
   ring.drop(4)
   expect(memory.used).toBe(baseline)
 })

@@ -101,11 +101,6 @@ export class Ring {
     if (first < count) target.set(u8.subarray(this.block, this.block + count - first), into + first)
   }
 
-  /** The byte at position `at` of the queue. */
-  byteAt(at: number): number {
-    return this.memory.u8[this.block + ((this.head + at) & (this.capacity - 1))]!
-  }
-
   /** Drops the first `count` bytes. */
   drop(count: number): void {
     this.length -= count

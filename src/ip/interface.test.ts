@@ -20,8 +20,8 @@ describe('state', () => {
   test('flags and description, as ip link prints them', () => {
     const { a, cable } = pair()
     expect(
-      a
-        .listInterfaces()
+      a.interfaces
+        .map(interfaceInfo)
         .map(({ index, name, flags, mtu, state, type, mac }) => [index, name, flags, mtu, state, type, mac]),
     ).toEqual([
       [1, 'lo', ['LOOPBACK', 'UP', 'LOWER_UP'], 65_536, 'UNKNOWN', 'loopback', '00:00:00:00:00:00'],

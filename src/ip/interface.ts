@@ -143,10 +143,6 @@ export class NetworkInterface implements LinkUser {
     return true
   }
 
-  get isPromiscuous(): boolean {
-    return this.promiscuity > 0
-  }
-
   /** Asks for every frame on the link, or takes that back; as many times as it was asked. */
   setPromiscuous(on: boolean): void {
     this.promiscuity = Math.max(0, this.promiscuity + (on ? 1 : -1))

@@ -5,7 +5,7 @@ import type { Random } from '../core/random.ts'
 import type { World } from '../core/world.ts'
 import { LoopbackPort } from '../link/loopback.ts'
 import type { LinkPort } from '../link/port.ts'
-import { IPV4_LOOPBACK, type IpAddress, type MacAddress } from '../wire/address.ts'
+import { IPV4_LOOPBACK, type IpAddress } from '../wire/address.ts'
 import { ArpPacket } from '../wire/arp.ts'
 import { Drop } from '../wire/drop.ts'
 import { IcmpTimeExceeded, IcmpType, IcmpUnreachable } from '../wire/icmp.ts'
@@ -26,7 +26,6 @@ import { Icmpv6Protocol } from './icmpv6.ts'
 import { sendIcmp6Error } from './icmpv6-error.ts'
 import { Igmp } from './igmp.ts'
 import { type InterfaceOptions, NetworkInterface } from './interface.ts'
-import { type InterfaceInfo, interfaceInfo } from './interface-info.ts'
 import { Mib } from './mib.ts'
 import { Mld } from './mld.ts'
 import { NdpNeighbours } from './ndp.ts'
@@ -376,16 +375,6 @@ export class IpStack {
   /** 32 secret bits for keyed hashes. */
   get secret(): number {
     return this.seed
-  }
-
-  /** A MAC address's interface: null when none has it. */
-  interfaceWithMac(mac: MacAddress): NetworkInterface | null {
-    return this.list.find((iface) => iface.hasNeighbours && iface.mac === mac) ?? null
-  }
-
-  /** The interfaces as plain data: what `ip -s addr` and `netstat -i` list. */
-  listInterfaces(): InterfaceInfo[] {
-    return this.list.map(interfaceInfo)
   }
 
   /** Gives up everything: interfaces, timers, frames. */

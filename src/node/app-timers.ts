@@ -64,10 +64,6 @@ export class AppTimer {
     queue.add(this)
   }
 
-  get isInterval(): boolean {
-    return this.repeats
-  }
-
   ref(): this {
     this.referenced = true
     return this

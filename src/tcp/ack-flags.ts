@@ -26,10 +26,6 @@ export const AckFlag = {
   Reneging: 0x1000,
   /** The timer of retransmission or probe has to be set anew. */
   SetTimer: 0x2000,
-  /** It probably waited for the peer's delayed-ACK timer. */
-  MaybeDelayed: 0x4000,
-  /** A challenge ACK would be out of place. */
-  NoChallenge: 0x8000,
   /** The segment's time stamp may become TS.Recent. */
   UpdateTimestamp: 0x1_0000,
 

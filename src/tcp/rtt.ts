@@ -77,16 +77,6 @@ export class RttEstimator {
     this.rto = Math.min((this.srtt8 >> 3) + this.rttvar, most)
   }
 
-  /** Takes over what a half-open connection measured, with the time-out that follows. */
-  copyFrom(other: RttEstimator): void {
-    this.srtt8 = other.srtt8
-    this.mdev4 = other.mdev4
-    this.mdevMax = other.mdevMax
-    this.rttvar = other.rttvar
-    this.roundEnd = other.roundEnd
-    this.rto = other.rto
-  }
-
   /** After a SYN had to be resent nothing measured counts, and three seconds are more honest than one (RFC 6298 section 5.7). */
   distrust(): void {
     this.srtt8 = 0

@@ -9,7 +9,7 @@ const bases = fc.constantFrom(0, 0x7fff_ffff - 50, -0x8000_0000, -50, -1)
 
 /** What is done to a queue; `at` picks a record. */
 const action = fc.record({
-  kind: fc.constantFrom('push', 'shift', 'pop', 'split', 'remove', 'send', 'unshift', 'trim'),
+  kind: fc.constantFrom('push', 'shift', 'pop', 'split', 'remove', 'send', 'trim'),
   at: fc.nat(1000),
   length: fc.integer({ min: 1, max: 9 }),
 })
@@ -81,12 +81,6 @@ describe('the row of records', () => {
             if (model.sent === records.length) continue
             model.sent++
             queue.sentCount++
-          } else if (kind === 'unshift') {
-            const before = records[0]!.seq
-            const record = pool.take((before - length) | 0, before, 0)
-            records.unshift(record)
-            queue.unshiftSent(record)
-            model.sent++
           }
           check(queue, model)
           expect(pool.inUse).toBe(records.length)

@@ -199,15 +199,6 @@ export class SendQueue {
     if (index < this.sentCount) this.sentCount++
   }
 
-  /** Puts `record` before all others, as sent. */
-  unshiftSent(record: SendRecord): void {
-    this.makeRoom()
-    this.head = (this.head - 1) & (this.items.length - 1)
-    this.items[this.head] = record
-    this.length++
-    this.sentCount++
-  }
-
   /** Takes the record at `index` out of the row. */
   removeAt(index: number): SendRecord {
     const record = this.at(index)

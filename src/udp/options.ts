@@ -20,7 +20,6 @@ export const MessageFlag = {
   Oob: 0x1,
   Peek: 0x2,
   Trunc: 0x20,
-  DontWait: 0x40,
   ErrorQueue: 0x2000,
   More: 0x8000,
 } as const
