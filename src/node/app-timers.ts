@@ -64,6 +64,10 @@ export class AppTimer {
     queue.add(this)
   }
 
+  get isInterval(): boolean {
+    return this.repeats
+  }
+
   ref(): this {
     this.referenced = true
     return this
