@@ -259,6 +259,8 @@ export class TcpWorld {
     if (length > 0 && frame.segmentSize === 0 && length > Math.max(snd.mssClamp, c.layer.settings.tcp_min_snd_mss))
       throw new Error(`a segment of ${length} bytes where the peer takes ${snd.mssClamp}`)
     if ((t.flags & TcpFlag.Syn) !== 0) return
+    // Until the handshake of a fast open is over, ACKs of what is out of window tell its first window, rounded down to the scale.
+    if (c.handshake !== null) return
     if (known.connection !== c) {
       known.connection = c
       known.windowEdge = rcv.nxt
