@@ -151,6 +151,9 @@ export const invalidAddressFamily = (family: unknown, host: unknown, port: unkno
     port,
   }) as CodedError
 
+const blocked = coded(Error, 'ERR_IP_BLOCKED')
+export const ipBlocked = (address: string): CodedError => blocked(`IP(${address}) is blocked by net.BlockList`)
+
 const fixed = (Class: ErrorClass, code: string, message: string) => {
   const make = coded(Class, code)
   return (): CodedError => make(message)

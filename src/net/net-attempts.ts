@@ -7,6 +7,7 @@ import {
   type Destination,
   isConnected,
   noneConnected,
+  refusal,
 } from './net-connection.ts'
 import { NetHandle } from './net-handle.ts'
 import type { NetSocket } from './net-socket.ts'
@@ -50,6 +51,13 @@ export class Attempts {
     const problem = bindLocal(handle, to.kind, this.options)
     if (problem !== null) {
       this.errors.push(problem)
+      this.next()
+      return
+    }
+    const refused = refusal(socket, to)
+    if (refused !== null) {
+      this.errors.push(refused)
+      socket.emit('connectionAttemptFailed', to.address, to.port, to.kind, refused)
       this.next()
       return
     }

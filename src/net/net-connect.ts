@@ -8,7 +8,14 @@ import {
   missingEndpoint,
 } from './errors.ts'
 import { Attempts } from './net-attempts.ts'
-import { bindLocal, type ConnectOptions, connectFailure, type Destination, isConnected } from './net-connection.ts'
+import {
+  bindLocal,
+  type ConnectOptions,
+  connectFailure,
+  type Destination,
+  isConnected,
+  refusal,
+} from './net-connection.ts'
 import { NetHandle } from './net-handle.ts'
 import type { NetSocket } from './net-socket.ts'
 import { allowWriting, attach, stateOf } from './net-socket-state.ts'
@@ -222,6 +229,11 @@ const connectTo = (socket: NetSocket, to: Destination, options: ConnectOptions):
   }
   if (to.kind !== 'path') socket.emit('connectionAttempt', to.address, to.port, to.kind)
   if (socket._handle !== handle) return
+  const refused = refusal(socket, to)
+  if (refused !== null) {
+    socket.destroy(refused)
+    return
+  }
   const result = handle.connect(to.kind, to.address, to.port, (status) => afterConnect(socket, status, to, options))
   if (result === 0) return
   const { address, port } = socket._getsockname()

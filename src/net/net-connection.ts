@@ -1,5 +1,5 @@
 import type { LookupFunction } from './dns-types.ts'
-import { attemptsFailed, type CodedError, connectionTimeout, endpointException } from './errors.ts'
+import { attemptsFailed, type CodedError, connectionTimeout, endpointException, ipBlocked } from './errors.ts'
 import type { AddressKind, NetHandle } from './net-handle.ts'
 import type { NetSocket } from './net-socket.ts'
 import { stateOf } from './net-socket-state.ts'
@@ -16,7 +16,6 @@ export interface ConnectOptions {
   lookup?: LookupFunction
   autoSelectFamily?: boolean
   autoSelectFamilyAttemptTimeout?: number
-  blockList?: { check(address: string, family?: 'ipv4' | 'ipv6'): boolean }
 }
 
 /** What a socket can be connected to. */
@@ -39,6 +38,10 @@ export const bindLocal = (
   const result = handle.bind(kind, address, localPort ?? 0)
   return result === 0 ? null : endpointException(result, 'bind', address, localPort)
 }
+
+/** Why the program does not want to be connected there; null when it has nothing against it. */
+export const refusal = (socket: NetSocket, { kind, address }: Destination): CodedError | null =>
+  kind !== 'path' && stateOf(socket).blockList?.check(address, `ipv${kind}`) === true ? ipBlocked(address) : null
 
 /** What was to be connected from, for an error. */
 const localDetails = ({ localAddress, localPort }: ConnectOptions): string | undefined =>

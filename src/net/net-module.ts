@@ -31,6 +31,7 @@ interface SocketOptions {
   manualStart?: boolean
   onread?: { buffer?: unknown; callback?: unknown } | null
   signal?: AbortSignal
+  blockList?: BlockList
   server?: NetServer
   objectMode?: boolean
   readableObjectMode?: boolean
@@ -38,6 +39,11 @@ interface SocketOptions {
 }
 
 const UNSUPPORTED = ['objectMode', 'readableObjectMode', 'writableObjectMode'] as const
+
+const validateBlockList = (value: unknown): void => {
+  if (value === undefined || BlockList.isBlockList(value)) return
+  throw invalidArgType('options.blockList', 'net.BlockList', value)
+}
 
 /** What a socket's constructor does. */
 const construct = (self: NetSocket, surroundings: Surroundings, given: unknown): void => {
@@ -52,7 +58,9 @@ const construct = (self: NetSocket, surroundings: Surroundings, given: unknown):
   const delay = options.keepAliveInitialDelay
   if (delay !== undefined) validateNumber(delay, 'options.keepAliveInitialDelay')
   if (options.signal !== undefined) validateAbortSignal(options.signal, 'options.signal')
+  validateBlockList(options.blockList)
   const state = setUpSocket(self, surroundings)
+  state.blockList = options.blockList ?? null
   ;(surroundings.platform.Duplex as unknown as (options: object) => void).call(self, {
     ...options,
     allowHalfOpen: options.allowHalfOpen === true,
@@ -137,9 +145,7 @@ const constructServer = (self: NetServer, given: unknown, listener: Listener | u
   const { keepAliveInitialDelay: delay, highWaterMark, blockList } = options
   if (delay !== undefined) validateNumber(delay, 'options.keepAliveInitialDelay')
   if (highWaterMark !== undefined) validateNumber(highWaterMark, 'options.highWaterMark')
-  if (blockList !== undefined && !BlockList.isBlockList(blockList)) {
-    throw invalidArgType('options.blockList', 'net.BlockList', blockList)
-  }
+  validateBlockList(blockList)
   return options
 }
 

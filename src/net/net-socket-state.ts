@@ -1,4 +1,5 @@
 import type { Alarm } from './alarm.ts'
+import type { BlockList } from './block-list.ts'
 import { type CodedError, endedByOther, errnoException } from './errors.ts'
 import type { NetHandle, NetHandleUser } from './net-handle.ts'
 import type { NetSocket } from './net-socket.ts'
@@ -23,6 +24,8 @@ export class SocketState {
   bufferCallback: ((this: NetSocket, count: number, buffer: Uint8Array) => unknown) | null = null
   nextBuffer: (() => unknown) | null = null
   resets = false
+  /** What it does not connect to. */
+  blockList: BlockList | null = null
 
   constructor(surroundings: Surroundings) {
     this.surroundings = surroundings

@@ -2,7 +2,7 @@ import nodeDgram from 'node:dgram'
 import nodeDns from 'node:dns'
 import { once } from 'node:events'
 import http from 'node:http'
-import nodeNet, { type AddressInfo } from 'node:net'
+import nodeNet, { type AddressInfo, type NetConnectOpts } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
@@ -52,6 +52,38 @@ describe('the modules', () => {
     })
     // There and back by ARP, by the handshake, and by the data.
     expect(result).toEqual({ said: 'hello ::ffff:10.0.0.1', at: 600, family: undefined })
+    network.close()
+  })
+
+  it('do not connect to what is on a block list, nor accept from it', async () => {
+    const { network, client, server } = twoHosts()
+    const result = await network.run(async () => {
+      const blockList = new client.net.BlockList()
+      blockList.addSubnet('10.0.0.0', 30)
+      const events: string[] = []
+      const open = server.net.createServer((socket) => socket.end('hello')).listen(80)
+      // The types of Node 20 do not have the option yet.
+      server.net.createServer({ blockList } as object, () => events.push('let in')).listen(81)
+      await once(open, 'listening')
+      const refused = async (options: object): Promise<unknown> => {
+        const [error] = await once(client.net.connect({ blockList, port: 80, ...options } as NetConnectOpts), 'error')
+        return `${error.code} ${error.errors?.map(({ code }: { code: string }) => code) ?? error.message}`
+      }
+      const lookup = (_host: string, _options: object, done: (error: null, found: object[]) => void): void =>
+        done(
+          null,
+          ['10.0.0.2', '10.0.0.3'].map((address) => ({ address, family: 4 })),
+        )
+      events.push(`${await refused({ host: '10.0.0.2' })}`, `${await refused({ lookup, autoSelectFamily: true })}`)
+      events.push(await text(client.net.connect(81, '10.0.0.2')))
+      expect(() => client.net.connect({ blockList: {}, port: 80 } as NetConnectOpts)).toThrow('net.BlockList')
+      return events
+    })
+    expect(result).toEqual([
+      'ERR_IP_BLOCKED IP(10.0.0.2) is blocked by net.BlockList',
+      'ERR_IP_BLOCKED ERR_IP_BLOCKED,ERR_IP_BLOCKED',
+      '',
+    ])
     network.close()
   })
 
