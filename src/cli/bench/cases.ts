@@ -153,7 +153,7 @@ export const CASES: readonly BenchCase[] = [
     digits: 0,
     runs: 5,
     warmUp: true,
-    ours: ({ fast }) => simulated.simulatedSegments(256 * MEGABYTE, 1, fast),
+    ours: ({ fast }) => simulated.simulatedSegments(1024 * MEGABYTE, 1, fast),
     kernel: null,
   },
   {
@@ -164,7 +164,7 @@ export const CASES: readonly BenchCase[] = [
     digits: 0,
     runs: 5,
     warmUp: true,
-    ours: ({ fast }) => simulated.simulatedSegments(256 * MEGABYTE, 64 * 1024, fast),
+    ours: ({ fast }) => simulated.simulatedSegments(1024 * MEGABYTE, 64 * 1024, fast),
     kernel: null,
   },
   {
