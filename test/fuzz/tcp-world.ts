@@ -15,10 +15,11 @@ import { type IpAddress, ip } from '../../src/wire/address.ts'
 import { checksumOf, sumBytes } from '../../src/wire/checksum.ts'
 import { EtherType } from '../../src/wire/ethernet.ts'
 import { IpHeader, IpProtocol } from '../../src/wire/ip.ts'
-import { emitIpv4, parseIpv4 } from '../../src/wire/ipv4.ts'
-import { emitIpv6, parseIpv6 } from '../../src/wire/ipv6.ts'
+import { parseIpv4 } from '../../src/wire/ipv4.ts'
+import { parseIpv6 } from '../../src/wire/ipv6.ts'
 import { FastOpenForm, parseTcp, TcpFlag, TcpHeader } from '../../src/wire/tcp.ts'
 import { verifyTransportChecksum } from '../../src/wire/transport.ts'
+import { writeIp } from '../support/ip-writer.ts'
 
 /** A host whose only link ends in the fuzzer, and what must be true of every packet that it sends. */
 
@@ -154,26 +155,13 @@ export class TcpWorld {
 
   /** Writes an IP header in front of `frame.transport`. @returns the sum of the pseudo-header */
   putIp(frame: Frame, from: IpAddress, to: IpAddress, protocol: number, trafficClass: number): number {
-    const h = this.header
+    const { ipv6, header } = this
     const length = frame.end - frame.transport
-    h.version = this.ipv6 ? 6 : 4
-    h.source = from
-    h.destination = to
-    h.trafficClass = trafficClass
-    h.hopLimit = 64
-    h.protocol = protocol
-    h.identification = 0
-    h.dontFragment = true
-    h.moreFragments = false
-    h.fragmentOffset = 0
-    h.flowLabel = 0
-    h.headerLength = this.ipv6 ? 40 : 20
-    frame.start = frame.transport - h.headerLength
-    if (this.ipv6) emitIpv6(h, this.world.memory, frame.start, length)
-    else emitIpv4(h, this.world.memory, frame.start, length)
+    const packet = { ipv6, from, to, protocol, trafficClass, length }
+    frame.start = writeIp(header, this.world.memory, frame.transport, packet)
     frame.network = frame.start
     frame.etherType = this.ipv6 ? EtherType.Ipv6 : EtherType.Ipv4
-    return h.pseudoSum(protocol, length)
+    return header.pseudoSum(protocol, length)
   }
 
   deliver(frame: Frame): void {

@@ -4,11 +4,11 @@ import { type Random, SeededRandom } from '../../src/core/random.ts'
 import type { Sys } from '../../src/host/calls.ts'
 import { ProcessExit } from '../../src/host/failure.ts'
 import type { Host } from '../../src/host/host.ts'
-import { SIG_IGN, SIGHUP, SIGPIPE, SIGUSR1 } from '../../src/host/signals.ts'
+import { SIG_IGN, SIGPIPE } from '../../src/host/signals.ts'
 import { snapshot } from '../../src/inspect/snapshot.ts'
 import { Network } from '../../src/sim/network.ts'
-import { AF_INET, SO_RCVTIMEO, SOCK_STREAM, SOL_SOCKET } from '../../src/socket/constants.ts'
 import { BSD, LINUX } from '../../src/tcp/settings.ts'
+import { anchor } from '../support/anchor.ts'
 import { descriptorProblems } from '../support/descriptor-invariants.ts'
 import { checkInvariants } from '../support/invariants.ts'
 import { CALLS } from '../support/random-calls.ts'
@@ -135,30 +135,6 @@ class Run {
       for (const problem of descriptorProblems(host))
         this.problems.push(`${host.name}, ${this.left} calls to go: ${problem}`)
     }
-  }
-}
-
-/** A server that behaves, so that there are always connections to be had: it reads some, answers some, and closes. */
-const anchor = async (sys: Sys): Promise<void> => {
-  for (const signal of [SIGPIPE, SIGHUP, SIGUSR1]) sys.signal(signal, SIG_IGN)
-  const listener = sys.socket(AF_INET, SOCK_STREAM)
-  sys.bind(listener, { address: '0.0.0.0', port: 80 })
-  sys.listen(listener, 16)
-  for (;;) {
-    const fd = await sys.accept(listener)
-    void sys.thread(async () => {
-      sys.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, { tv_sec: 1, tv_usec: 0 })
-      try {
-        for (let i = 0; i < 3; i++) {
-          const count = await sys.recv(fd, new Uint8Array(2000))
-          if (count === 0) break
-          await sys.send(fd, new Uint8Array(count))
-        }
-      } catch (error) {
-        if (!(error instanceof SystemError)) throw error
-      }
-      await sys.close(fd)
-    })
   }
 }
 

@@ -24,8 +24,8 @@ import { checksumOf, sumBytes } from '../../src/wire/checksum.ts'
 import { Drop } from '../../src/wire/drop.ts'
 import { EtherType } from '../../src/wire/ethernet.ts'
 import { IpHeader, IpProtocol } from '../../src/wire/ip.ts'
-import { emitIpv4, parseIpv4 } from '../../src/wire/ipv4.ts'
-import { emitIpv6, parseIpv6 } from '../../src/wire/ipv6.ts'
+import { parseIpv4 } from '../../src/wire/ipv4.ts'
+import { parseIpv6 } from '../../src/wire/ipv6.ts'
 import {
   emitTcp,
   FastOpenForm,
@@ -36,6 +36,7 @@ import {
   tcpOptionsLength,
 } from '../../src/wire/tcp.ts'
 import { hex, toHex } from './hex.ts'
+import { writeIp } from './ip-writer.ts'
 import { flagsOf, flagsText, type SegmentSpec, type SentSegment, TestPort } from './tcp-wire.ts'
 
 /**
@@ -343,23 +344,8 @@ export class TcpBench {
 
   /** Writes an IP header in front of `start`. @returns where it begins */
   private writeIp(start: number, length: number, from: IpAddress, to: IpAddress, protocol: number, ecn = 0): number {
-    const out = this.ipHeader
-    out.version = this.ipv6 ? 6 : 4
-    out.source = from
-    out.destination = to
-    out.trafficClass = ecn
-    out.hopLimit = 64
-    out.protocol = protocol
-    out.identification = 0
-    out.dontFragment = true
-    out.moreFragments = false
-    out.fragmentOffset = 0
-    out.flowLabel = 0
-    out.headerLength = this.ipv6 ? 40 : 20
-    const at = start - out.headerLength
-    if (this.ipv6) emitIpv6(out, this.world.memory, at, length)
-    else emitIpv4(out, this.world.memory, at, length)
-    return at
+    const { ipv6 } = this
+    return writeIp(this.ipHeader, this.world.memory, start, { ipv6, from, to, protocol, trafficClass: ecn, length })
   }
 
   /** Builds the peer's segment, as a frame of the world. */
