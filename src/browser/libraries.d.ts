@@ -1,7 +1,7 @@
 /** What the libraries that stand in for Node's modules look like, as far as it is used. */
 
 declare module 'readable-stream' {
-  export { Duplex } from 'node:stream'
+  export const Duplex: import('../net/platform.ts').Platform['Duplex']
 }
 
 declare module 'process/' {

@@ -4,16 +4,18 @@ import process from 'process/'
 import { Duplex } from 'readable-stream'
 import type { Host } from '../host/host.ts'
 import { NetContext } from '../net/context.ts'
-import { type NameTable, noNames } from '../net/lookup.ts'
+import { noNames } from '../net/lookup.ts'
 import { moduleMaker } from '../net/modules.ts'
 import type { Modules } from '../net/node-types.ts'
 import type { Platform, Scope } from '../net/platform.ts'
+import type { HostModules, ModuleOptions } from '../web/host-modules.ts'
 import { webSurroundings } from '../web/surroundings.ts'
 import { makeWeb, type Web } from '../web/web.ts'
 import { TaskQueue } from './tasks.ts'
 import { TickQueue } from './ticks.ts'
 
 export type { Modules } from '../net/node-types.ts'
+export type { HostModules, ModuleOptions } from '../web/host-modules.ts'
 
 const ticks = new TickQueue()
 const tasks = new TaskQueue()
@@ -54,24 +56,6 @@ const own = new Default()
 export const modules: Modules = makeModules(() => own.current)
 
 export const web: Web = makeWeb(webSurroundings(() => own.current))
-
-/** How a program of a host sees names, and what it is called. */
-export interface ModuleOptions {
-  /** Its name in netstat -p and the like; `page` unless given. */
-  readonly name?: string
-  /** Names that the host knows, besides its own and localhost. */
-  readonly names?: NameTable
-  /** Told when the program begins to wait for something of the network, and when it does no more. */
-  readonly onActive?: (isActive: boolean) => void
-}
-
-/** What a program of a host has, and what ends it. */
-export interface HostModules extends Modules {
-  /** Streams and fetch in the way of the web. */
-  readonly web: Web
-  /** Ends the program: what it has open is closed. */
-  close(): void
-}
 
 /** `net`, `dgram` and `dns` of a new program of `host`. */
 export const createModules = (host: Host, options: ModuleOptions = {}): HostModules => {

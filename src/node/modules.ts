@@ -4,16 +4,18 @@ import { EventEmitter } from 'node:events'
 import { Duplex } from 'node:stream'
 import type { Host } from '../host/host.ts'
 import type { NetContext } from '../net/context.ts'
-import { type NameTable, noNames } from '../net/lookup.ts'
+import { noNames } from '../net/lookup.ts'
 import { moduleMaker } from '../net/modules.ts'
 import type { Modules } from '../net/node-types.ts'
 import type { Platform } from '../net/platform.ts'
+import type { HostModules, ModuleOptions } from '../web/host-modules.ts'
 import { webSurroundings } from '../web/surroundings.ts'
 import { makeWeb, type Web } from '../web/web.ts'
 import { KernelList } from './kernel-list.ts'
 import { NodeContext, programs } from './programs.ts'
 
 export type { Modules } from '../net/node-types.ts'
+export type { HostModules, ModuleOptions } from '../web/host-modules.ts'
 
 const platform: Platform = {
   EventEmitter,
@@ -43,24 +45,6 @@ const currentProgram = (): NetContext => {
 /** Those of the program that calls. */
 export const modules: Modules = makeModules(currentProgram)
 export const web: Web = makeWeb(webSurroundings(currentProgram))
-
-/** How a program of a host sees names, and what it is called. */
-export interface ModuleOptions {
-  /** Its name in netstat -p and the like; `node` unless given. */
-  readonly name?: string
-  /** Names that the host knows, besides its own and localhost. */
-  readonly names?: NameTable
-  /** Told when the program begins to wait for something of the network, and when it does no more. */
-  readonly onActive?: (isActive: boolean) => void
-}
-
-/** What a program of a host has, and what ends it. */
-export interface HostModules extends Modules {
-  /** Streams and fetch in the way of the web. */
-  readonly web: Web
-  /** Ends the program: what it has open is closed. */
-  close(): void
-}
 
 /** `net`, `dgram` and `dns` of a new program of `host`. */
 export const createModules = (host: Host, options: ModuleOptions = {}): HostModules => {
