@@ -1,9 +1,12 @@
 import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
+import { type FastPath, fastPaths } from '../core/fast-paths.ts'
+import { ablate } from './bench/ablation.ts'
 import { type BenchCase, CASES } from './bench/cases.ts'
 import { addMeasureCommand } from './bench/measure.ts'
 import { headLine, machine, measure, type Report, type Row, rowLine } from './bench/report.ts'
 import { Failure } from './failure.ts'
+import { addWithoutOption } from './without.ts'
 
 /** `netglass bench`: how fast the stack is here, beside the kernel's. */
 
@@ -13,8 +16,10 @@ interface BenchOptions {
   readonly json?: true
   readonly compare?: string
   readonly list?: true
-  /** `--no-wasm` */
-  readonly wasm: boolean
+  readonly without?: readonly FastPath[]
+  readonly ablate?: true
+  /** `--no-kernel` */
+  readonly kernel: boolean
 }
 
 const append = (value: string, before: readonly string[] = []): string[] => [...before, value]
@@ -32,10 +37,15 @@ export const addBenchCommand = (program: Command): void => {
     .option('--json', 'print the figures as JSON')
     .option('--compare <file>', 'print beside each figure that of an earlier --json')
     .option('--list', 'print the names of the cases')
-    .option('--no-wasm', 'do without the loops in WebAssembly, and without ticks in simulations')
+    .option('--no-kernel', 'measure the stack only')
+    .option(
+      '--ablate',
+      'measure what each fast path brings, or each of --without: with it and without it, turn by turn',
+    )
     // What stands behind `measure` is its own.
     .enablePositionalOptions()
     .action(bench)
+  addWithoutOption(command)
   addMeasureCommand(command)
 }
 
@@ -44,17 +54,27 @@ const bench = async (options: BenchOptions): Promise<void> => {
     for (const { name, title } of CASES) console.log(`${name.padEnd(18)}${title}`)
     return
   }
+  const { without = [] } = options
   const chosen = options.case === undefined ? CASES : options.case.map(caseNamed)
   const runs = options.runs === undefined ? null : Number(options.runs)
   if (runs !== null && !(Number.isInteger(runs) && runs >= 1)) {
     throw new Failure(`--runs ${options.runs}: it takes a whole number from 1 on`)
   }
+  if (options.ablate) {
+    await ablate(without, options.case === undefined ? null : chosen, runs)
+    return
+  }
   const before = options.compare === undefined ? null : readReport(options.compare)
   const date = new Date().toISOString().slice(0, 10)
   if (!options.json) console.log(`${machine()}, ${date}\n${headLine(before !== null)}`)
+  const settings = { without, fast: fastPaths(without) }
   const rows: Row[] = []
   for (const testCase of chosen) {
-    const row = await measure(testCase, { fast: options.wasm }, runs ?? testCase.runs)
+    const row = await measure(
+      options.kernel ? testCase : { ...testCase, kernel: null },
+      settings,
+      runs ?? testCase.runs,
+    )
     rows.push(row)
     if (!options.json) {
       console.log(
@@ -66,7 +86,7 @@ const bench = async (options: BenchOptions): Promise<void> => {
       )
     }
   }
-  const report: Report = { machine: machine(), date, rows }
+  const report: Report = { machine: machine(), date, without, rows }
   if (options.json) console.log(JSON.stringify(report, null, 2))
 }
 

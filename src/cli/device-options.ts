@@ -1,4 +1,6 @@
 import type { Command } from 'commander'
+import type { FastPath } from '../core/fast-paths.ts'
+import { addWithoutOption } from './without.ts'
 
 /** The options of the command line that describe a live host behind a TUN or TAP device. */
 export interface DeviceCommandOptions {
@@ -12,13 +14,16 @@ export interface DeviceCommandOptions {
   readonly pcap?: string
   readonly name?: string
   readonly set: string[]
+  /** `-K`: features and whether they are on. */
+  readonly features?: readonly string[]
+  readonly without?: readonly FastPath[]
 }
 
 const collect = (value: string, before: string[]): string[] => [...before, value]
 
 /** Adds those options to a command. */
 export const addDeviceOptions = (command: Command): Command =>
-  command
+  addWithoutOption(command)
     .option('--tap <name>', 'a TAP device of this name: Ethernet frames')
     .option('--tun <name>', 'a TUN device of this name: IP packets')
     .option('--ip <address/length>', "the stack's address, IPv4 or IPv6; may be given several times", collect, [])
@@ -27,5 +32,9 @@ export const addDeviceOptions = (command: Command): Command =>
     .option('--gateway <address>', "the stack's default route; the first --host-ip unless given")
     .option('--mtu <bytes>', "the device's MTU")
     .option('--set <name=value>', 'a setting, as sysctl -w takes it; may be given several times', collect, [])
+    .option(
+      '-K, --features <word...>',
+      "the device's offloads, as for ethtool: rx, gro, tx or tso, and on or off; all are on",
+    )
     .option('--pcap <file>', 'write what passes the device to a pcapng file')
     .option('--name <name>', 'the name under which other commands find this stack')

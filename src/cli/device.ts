@@ -1,19 +1,21 @@
-import { isMainThread } from 'node:worker_threads'
 import { Errno, errnoCode } from '../core/errno.ts'
+import { type FastPaths, fastPaths } from '../core/fast-paths.ts'
 import { CryptoRandom } from '../core/random.ts'
 import { World } from '../core/world.ts'
 import { Host } from '../host/host.ts'
 import type { NetworkInterface } from '../ip/interface.ts'
 import { CaptureFile } from '../node/capture-file.ts'
+import type { DeviceOffloads } from '../node/device.ts'
 import type { DeviceError } from '../node/device-error.ts'
 import { configureHostSide, keepAddresses, removeHostAddresses } from '../node/ifconfig.ts'
-import { workerSystemCalls } from '../node/readiness.ts'
+import { threadSystemCalls, workerSystemCalls } from '../node/readiness.ts'
 import { RealClock, RealTimeDriver } from '../node/realtime.ts'
 import { portsOf, type ShardPlan, ShardPort } from '../node/shard.ts'
 import { openTunTap, type TunTapPort } from '../node/tuntap.ts'
 import { TcpConnection } from '../tcp/connection.ts'
 import { stateIn, stateSet, TcpState } from '../tcp/state.ts'
 import { type IpAddress, type IpPrefix, parseIpAddress, parseIpPrefix } from '../wire/address.ts'
+import { parseOffloads } from './device-offloads.ts'
 import type { DeviceCommandOptions } from './device-options.ts'
 import { Failure } from './failure.ts'
 import { parseSettings } from './settings.ts'
@@ -31,6 +33,8 @@ interface DevicePlan {
   readonly gateway: IpAddress | null
   readonly mtu: number | undefined
   readonly settings: readonly (readonly [string, string])[]
+  readonly offload: Partial<DeviceOffloads>
+  readonly fast: FastPaths
 }
 
 /** The least MTU of a device: IPv4's (RFC 791), and IPv6's (RFC 8200 section 5) where there is an IPv6 address. */
@@ -77,6 +81,8 @@ const plan = (options: DeviceCommandOptions): DevicePlan => {
     gateway: gatewayOf(options.gateway),
     mtu: mtuOf(options.mtu, addresses.some(({ address }) => !address.isIpv4) ? LEAST_MTU6 : LEAST_MTU),
     settings: parseSettings(options.set),
+    offload: parseOffloads(options.features),
+    fast: fastPaths(options.without),
   }
 }
 
@@ -123,7 +129,7 @@ export class LiveHost {
    */
   constructor(options: DeviceCommandOptions, hostName: string, shard: ShardPlan | null = null) {
     const wanted = plan(options)
-    const world = new World(new RealClock(), new CryptoRandom())
+    const world = new World(new RealClock(), new CryptoRandom(), undefined, wanted.fast)
     this.world = world
     this.host = new Host(world, hostName)
     for (const [name, value] of wanted.settings) this.host.sysctl.set(name, value)
@@ -140,7 +146,8 @@ export class LiveHost {
       name: wanted.device,
       ...(mtu === undefined ? {} : { mtu }),
       ...(shard === null ? {} : { multiQueue: true }),
-      ...(isMainThread ? {} : { syscalls: workerSystemCalls() }),
+      offload: wanted.offload,
+      syscalls: wanted.fast['poll-handles'] ? workerSystemCalls() : threadSystemCalls(),
       onError: (error: DeviceError) => this.lose(error.message),
       onCarrier: (up: boolean) => this.onCarrier?.(up),
     })

@@ -124,11 +124,13 @@ const shardOrders = (
   services: readonly Service[],
 ): ShardOrder[] => {
   const ip = live.interface.addresses.map(({ address, length }) => `${address}/${length}`)
-  const { hostIp, gateway, mtu, set } = options
+  const { hostIp, gateway, mtu, set, features, without } = options
   const device: DeviceCommandOptions = {
     ...{ tun: live.port.name, ip, ip6: [], hostIp, set },
     ...(gateway === undefined ? {} : { gateway }),
     ...(mtu === undefined ? {} : { mtu }),
+    ...(features === undefined ? {} : { features }),
+    ...(without === undefined ? {} : { without }),
   }
   const shared = services.filter((service) => !isForOneShard(service))
   return plans.slice(1).map((plan) => ({ options: device, hostName, plan, services: shared }))

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { fastPaths } from './fast-paths.ts'
 import { kernelsOver } from './kernels.ts'
 import { Memory } from './memory.ts'
 
@@ -57,5 +58,5 @@ test('they see a memory that has grown, up to its last byte', () => {
 })
 
 test('a memory without them', () => {
-  expect(new Memory(undefined, false).kernels).toBeNull()
+  expect(new Memory(undefined, fastPaths(['wasm'])).kernels).toBeNull()
 })

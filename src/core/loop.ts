@@ -1,4 +1,5 @@
 import type { Clock, Micros } from './clock.ts'
+import { ALL_FAST_PATHS, type FastPaths } from './fast-paths.ts'
 import { TimerWheel } from './timer.ts'
 
 /** Something that has work to do in the next turn: a link with frames to deliver, a host with calls to resume. */
@@ -25,7 +26,8 @@ export interface Continuation {
  */
 export class Loop {
   readonly clock: Clock
-  readonly timers = new TimerWheel()
+  readonly timers: TimerWheel
+  readonly fast: FastPaths
   /** World time of this turn, microseconds. It does not move while the turn lasts. */
   now: Micros
   /** `now`, modulo 2^32, as a signed integer: what protocols keep and subtract. Wraps after 71 minutes. */
@@ -42,8 +44,10 @@ export class Loop {
   private turning = false
   private told = false
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, fast: FastPaths = ALL_FAST_PATHS) {
     this.clock = clock
+    this.fast = fast
+    this.timers = new TimerWheel(fast['lazy-timers'])
     this.now = clock.now()
     this.setNow(this.now)
     this.timers.onEarlier = () => this.tell()

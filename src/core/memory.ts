@@ -1,3 +1,4 @@
+import { ALL_FAST_PATHS, type FastPaths } from './fast-paths.ts'
 import { type Kernels, kernelsOver } from './kernels.ts'
 
 /** Bytes seen in the three ways in which codecs and checksums want them. `Memory` is one; `bytesOf` makes another. */
@@ -41,6 +42,10 @@ export class Memory implements Bytes {
   u32!: Uint32Array
   view!: DataView
   readonly kernels: Kernels | null
+  /** Are they for copies, too? */
+  readonly sumsCopies: boolean
+  /** Does a queue remember how large it was? */
+  readonly remembersQueues: boolean
 
   private i32!: Int32Array
   private readonly backing: WebAssembly.Memory
@@ -49,19 +54,24 @@ export class Memory implements Bytes {
   private readonly free: Int32Array
   /** The block of each order that was last given back, neither listed nor merged: most often it is wanted again at once. */
   private readonly kept: Int32Array
+  /** Up to this order, blocks are kept so. */
+  private readonly keptOrder: number
   /** For each smallest block that begins a free block: that block's order; 0 for all others. */
   private freeOrder: Uint8Array
   private usedBytes = 0
 
   /**
    * @param limit the most bytes this memory may grow to, at most 2 GiB; counted in whole pages of 64 KiB
-   * @param fast whether to use the kernels in WebAssembly, where there are any
+   * @param fast which fast paths to use
    */
-  constructor(limit = 0x8000_0000, fast = true) {
+  constructor(limit = 0x8000_0000, fast: FastPaths = ALL_FAST_PATHS) {
     // Whole pages only, so that growing to the very limit comes out even.
     this.limit = Math.floor(Math.min(limit, 0x8000_0000) / PAGE) * PAGE
     this.backing = new WebAssembly.Memory({ initial: 0, maximum: this.limit / PAGE })
-    this.kernels = fast ? kernelsOver(this.backing) : null
+    this.kernels = fast.wasm ? kernelsOver(this.backing) : null
+    this.sumsCopies = this.kernels !== null && fast['copy-checksum']
+    this.remembersQueues = fast['queue-memory']
+    this.keptOrder = fast['block-reuse'] ? KEPT_ORDER : 0
     this.free = new Int32Array(MAX_ORDER + 1).fill(NIL)
     this.kept = new Int32Array(MAX_ORDER + 1).fill(NIL)
     this.freeOrder = new Uint8Array(0)
@@ -119,7 +129,7 @@ export class Memory implements Bytes {
   release(block: number, bytes: number): void {
     const order = orderOf(bytes)
     this.usedBytes -= 1 << order
-    if (order <= KEPT_ORDER && this.kept[order] === NIL) this.kept[order] = block
+    if (order <= this.keptOrder && this.kept[order] === NIL) this.kept[order] = block
     else this.merge(block, order)
   }
 

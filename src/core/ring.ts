@@ -158,7 +158,7 @@ export class Ring {
     if (this.capacity > 0) {
       this.memory.release(this.block, this.capacity)
       // Halves each time that less was needed, so that one burst is not remembered for ever.
-      this.warm = Math.max(this.peak, this.warm >>> 1)
+      if (this.memory.remembersQueues) this.warm = Math.max(this.peak, this.warm >>> 1)
       this.peak = 0
     }
     this.capacity = 0

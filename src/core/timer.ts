@@ -61,6 +61,12 @@ export class TimerWheel {
   private wakeIsCached = true
   /** Called when a timer is set for an earlier time than any before it, so that whoever sleeps can sleep less. */
   onEarlier: (() => void) | null = null
+  private readonly isLazy: boolean
+
+  /** @param isLazy does a timer that moves to a later time stay where it is until that place comes up? */
+  constructor(isLazy = true) {
+    this.isLazy = isLazy
+  }
 
   /** Timers set and not yet fired. */
   get size(): number {
@@ -81,7 +87,7 @@ export class TimerWheel {
     timer.order = ++this.orders
     const tick = Math.floor(deadline / TICK)
     // A timer in a slot stays there when it moves later: `empty` finds out.
-    if (timer.slot < 0 || tick < timer.tick) {
+    if (timer.slot < 0 || tick < timer.tick || !this.isLazy) {
       if (timer.slot !== OUT) this.remove(timer)
       this.insert(timer, tick)
     }

@@ -1,4 +1,5 @@
 import type { Clock } from './clock.ts'
+import { ALL_FAST_PATHS, type FastPaths } from './fast-paths.ts'
 import { FramePool } from './frame.ts'
 import { Loop } from './loop.ts'
 import { Memory } from './memory.ts'
@@ -11,16 +12,19 @@ export class World {
   readonly memory: Memory
   readonly frames: FramePool
   readonly loop: Loop
+  /** Which fast paths its hosts and links use. */
+  readonly fast: FastPaths
 
   /**
    * @param memoryLimit the most bytes that frames and queues may take, at most 2 GiB
-   * @param fast whether to use the loops in WebAssembly, where there are any; the same happens without them
+   * @param fast which fast paths to use; the same happens without them
    */
-  constructor(clock: Clock, random: Random, memoryLimit?: number, fast = true) {
+  constructor(clock: Clock, random: Random, memoryLimit?: number, fast: FastPaths = ALL_FAST_PATHS) {
     this.clock = clock
     this.random = random
+    this.fast = fast
     this.memory = new Memory(memoryLimit, fast)
     this.frames = new FramePool(this.memory)
-    this.loop = new Loop(clock)
+    this.loop = new Loop(clock, fast)
   }
 }

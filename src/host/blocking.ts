@@ -157,6 +157,7 @@ export abstract class RetryingCall extends WaitingCall implements Continuation {
   private resolve!: (result: number) => void
   private reject!: (error: unknown) => void
   private why: number = Wakeup.Ready
+  private readonly handsOver: boolean
   private readonly take = (resolve: (result: number) => void, reject: (error: unknown) => void): void => {
     this.resolve = resolve
     this.reject = reject
@@ -164,6 +165,7 @@ export abstract class RetryingCall extends WaitingCall implements Continuation {
 
   constructor(process: Process, mask: number, exclusive = false) {
     super(process, '', mask, exclusive, -1)
+    this.handsOver = process.host.world.fast.handover
   }
 
   /** Begins a call. */
@@ -211,7 +213,7 @@ export abstract class RetryingCall extends WaitingCall implements Continuation {
   protected woken(why: number): void {
     this.why = why
     const { loop } = this.process.host.world
-    if (loop.isTurning) {
+    if (loop.isTurning && this.handsOver) {
       loop.afterTurn(this)
       return
     }

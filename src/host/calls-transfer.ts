@@ -176,9 +176,11 @@ export class ReceiveCall extends RetryingCall {
   /** Bytes with which it returns. */
   private target = 0
   private total = 0
+  private readonly isReused: boolean
 
   constructor(process: Process) {
     super(process, Readiness.In)
+    this.isReused = process.host.world.fast['call-reuse']
   }
 
   /** Begins with the call. */
@@ -233,7 +235,7 @@ export class ReceiveCall extends RetryingCall {
   protected override settled(): void {
     this.buffer = NO_BYTES
     this.received = null
-    this.process.idleReceive = this
+    if (this.isReused) this.process.idleReceive = this
   }
 
   private noteAwaited(): void {

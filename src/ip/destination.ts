@@ -16,6 +16,9 @@ import type { IpStack } from './stack.ts'
 /** What IPv4's length field can say, bytes. */
 const IPV4_MAX_PACKET = 0xffff
 
+/** A generation that no stack has: what is of it is asked for anew each time. */
+const NEVER = -1
+
 /** Who is at the end of a way. */
 export type DestinationKind = 'unicast' | 'local' | 'broadcast' | 'multicast'
 
@@ -81,7 +84,7 @@ export class Destination {
     this.hopLimit = parts.hopLimit
     this.advertisedMss = parts.advertisedMss ?? 0
     this.initialCwnd = parts.initialCwnd ?? 0
-    this.generation = stack.generation
+    this.generation = stack.world.fast['destination-cache'] ? stack.generation : NEVER
     this.identSlot = stack.identSlot(address)
     this.requestedSource = source
     this.requestedInterface = iface

@@ -26,6 +26,12 @@ export class InputCache {
   destination2 = 0
   destination3 = 0
   forward = false
+  private readonly isOn: boolean
+
+  /** @param isOn false for one that never keeps anything */
+  constructor(isOn = true) {
+    this.isOn = isOn
+  }
 
   /**
    * Does the answer hold for this packet? It is not asked while settings want a look at every source, nor kept for
@@ -50,7 +56,7 @@ export class InputCache {
 
   keep(header: IpHeader, iface: NetworkInterface, forward: boolean): void {
     // What is let in by way of exception is looked at each time.
-    if (iface.settings.accept_local !== 0 || iface.settings.route_localnet !== 0) return
+    if (!this.isOn || iface.settings.accept_local !== 0 || iface.settings.route_localnet !== 0) return
     this.generation = iface.stack.generation
     this.source0 = header.source0
     this.source1 = header.source1

@@ -52,7 +52,7 @@ export class NetworkInterface implements LinkUser {
   /** Copies of what the host has sent to groups here, on their way back to it. */
   readonly own = new FrameQueue()
   /** What became of the last packet that came in. */
-  readonly inputCache = new InputCache()
+  readonly inputCache: InputCache
 
   private readonly timing4: NeighbourTiming
   private readonly timing6: NeighbourTiming
@@ -75,6 +75,7 @@ export class NetworkInterface implements LinkUser {
     loopback: boolean,
   ) {
     this.stack = stack
+    this.inputCache = new InputCache(stack.world.fast['input-cache'])
     this.name = name
     this.index = index
     this.port = port

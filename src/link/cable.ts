@@ -1,7 +1,7 @@
 import type { Frame } from '../core/frame.ts'
 import type { World } from '../core/world.ts'
 import { Channel } from './channel.ts'
-import { type FeatureOptions, parseFeatures } from './features.ts'
+import { type FeatureOptions, featuresWith, parseFeatures } from './features.ts'
 import type { ImpairmentOptions } from './impairment.ts'
 import type { FrameTap, LinkFeatures, LinkPort, LinkUser } from './port.ts'
 
@@ -31,7 +31,7 @@ export class Cable {
    */
   constructor(world: World, label: string, options: CableOptions = {}) {
     const { impairment, ...featureOptions } = options
-    const features = parseFeatures(featureOptions)
+    const features = featuresWith(parseFeatures(featureOptions), world.fast)
     this.world = world
     this.a = new CablePort(this, features)
     this.b = new CablePort(this, features)

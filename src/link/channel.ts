@@ -21,7 +21,7 @@ export type Verdict = 'pass' | 'drop' | 'hold'
 export type FrameFilter = (frame: Frame) => Verdict
 
 /** Frames delivered in one run, before other tasks get their turn. */
-const BATCH = 64
+const LINK_BATCH = 64
 /** Preamble 8, frame check sequence 4, gap 12 (IEEE 802.3 sections 3.2 and 4.4.2). */
 const ETHERNET_OVERHEAD = 24
 
@@ -66,6 +66,7 @@ export class Channel extends Task implements TimerOwner {
   /** The longest frame that needs no closer look, and whether its marks need none either. */
   private readonly plainLength: number
   private readonly takesMarks: boolean
+  private readonly batch: number
   /** When the frame being transmitted will be through: `transmitStart` + `transmitBits` / rate. */
   private departure: Micros = Number.POSITIVE_INFINITY
   /** When the rate last began to work without a pause, and the bits since then. */
@@ -88,6 +89,7 @@ export class Channel extends Task implements TimerOwner {
     this.chance = new ImpairmentChance(world.random.fork(label))
     this.plainLength = features.medium === 'ethernet' ? features.mtu + ETHERNET_HEADER : features.mtu
     this.takesMarks = features.checksumOffload && features.maxSegmentedPacket > 0
+    this.batch = world.fast.batches ? LINK_BATCH : 1
     this.setPlain()
   }
 
@@ -219,7 +221,7 @@ export class Channel extends Task implements TimerOwner {
     }
     const flight = this.flight
     // The receiver may impair the channel, or take it down.
-    for (let left = Math.min(flight.length, BATCH); left > 0 && this.plain; left--) {
+    for (let left = Math.min(flight.length, this.batch); left > 0 && this.plain; left--) {
       const frame = flight.shift()
       if (frame === null) return
       this.deliver(frame)
@@ -238,6 +240,7 @@ export class Channel extends Task implements TimerOwner {
 
   private setPlain(): void {
     this.plain =
+      this.world.fast['plain-links'] &&
       this.up &&
       this.current.none &&
       this.rule === null &&
@@ -426,7 +429,7 @@ export class Channel extends Task implements TimerOwner {
     const { flight, late } = this
     const now = this.world.loop.now
     this.advance(now)
-    for (let left = Math.min(BATCH, flight.length + late.length); left > 0; left--) {
+    for (let left = Math.min(this.batch, flight.length + late.length); left > 0; left--) {
       const frame = this.nextArrival(now)
       if (frame === null) break
       if (this.features.fcs && !this.stripFcs(frame)) {

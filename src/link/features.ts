@@ -1,3 +1,4 @@
+import type { FastPaths } from '../core/fast-paths.ts'
 import type { LinkFeatures } from './port.ts'
 
 /** The features of a link, as far as they differ from its defaults. */
@@ -46,3 +47,10 @@ export const parseFeatures = (options: FeatureOptions, defaults: LinkFeatures = 
   if (fcs && medium === 'ip') throw new TypeError('fcs needs an Ethernet link')
   return { medium, mtu, maxSegmentedPacket, checksumOffload, fcs }
 }
+
+/** `features`, but for the offloads that are turned off. */
+export const featuresWith = (features: LinkFeatures, fast: FastPaths): LinkFeatures => ({
+  ...features,
+  maxSegmentedPacket: fast['segmentation-offload'] ? features.maxSegmentedPacket : 0,
+  checksumOffload: features.checksumOffload && fast['checksum-offload'],
+})

@@ -1,7 +1,7 @@
 import type { Frame } from '../core/frame.ts'
 import type { World } from '../core/world.ts'
 import { Channel } from './channel.ts'
-import { type FeatureOptions, parseFeatures } from './features.ts'
+import { type FeatureOptions, featuresWith, parseFeatures } from './features.ts'
 import type { FrameTap, LinkFeatures, LinkPort, LinkUser } from './port.ts'
 
 /** Those of Linux's `lo`: nothing on the way can damage a segment, so nothing is computed and nothing is cut. */
@@ -28,7 +28,7 @@ export class LoopbackPort implements LinkPort {
 
   /** @param label names the channel's source of chance; no two links of a world should have the same */
   constructor(world: World, label: string, options: FeatureOptions = {}) {
-    this.features = parseFeatures(options, LOOPBACK)
+    this.features = featuresWith(parseFeatures(options, LOOPBACK), world.fast)
     this.channel = new Channel(world, label, this.features, this)
   }
 

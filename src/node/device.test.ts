@@ -34,7 +34,8 @@ describe('openDevice', () => {
       'ioctl 400454dc 01000000',
       'ioctl 400454d0 15',
     ])
-    expect(device).toMatchObject({ kind: 'tap', name: 'ng0', offload: true, state: { index: 7, mtu: 1500, up: false } })
+    const offloads = { rx: true, gro: true, tx: true, tso: true }
+    expect(device).toMatchObject({ kind: 'tap', name: 'ng0', offloads, state: { index: 7, mtu: 1500, up: false } })
     device.close()
     expect(kernel.descriptors.size).toBe(0)
   })

@@ -13,6 +13,25 @@ import { systemCalls } from './readiness.ts'
 import { O_CLOEXEC, O_NONBLOCK, O_RDWR, type Syscalls, surroundings } from './syscalls.ts'
 import { VNET_HEADER } from './vnet.ts'
 
+/** What the kernel and the stack leave to each other at a device, by ethtool's names. */
+export interface DeviceOffloads {
+  /** The kernel leaves checksums of what it sends unfinished, and those that it has verified are not verified again. */
+  readonly rx: boolean
+  /** The kernel sends segments of up to 64 KB; needs `rx`. */
+  readonly gro: boolean
+  /** The stack leaves checksums of what it sends unfinished. */
+  readonly tx: boolean
+  /** The stack sends segments of up to 64 KB; needs `tx`. */
+  readonly tso: boolean
+}
+
+/** All that is asked for, as far as what it needs is there. */
+export const deviceOffloads = (asked: boolean | Partial<DeviceOffloads> = true): DeviceOffloads => {
+  const { rx = true, gro = true, tx = true, tso = true } = typeof asked === 'object' ? asked : {}
+  const all = asked !== false
+  return { rx: all && rx, gro: all && rx && gro, tx: all && tx, tso: all && tx && tso }
+}
+
 /** Which device, and how. */
 export interface DeviceOptions {
   readonly kind: DeviceKind
@@ -20,8 +39,8 @@ export interface DeviceOptions {
   readonly name?: string
   /** Sets the device's MTU, bytes; unless given it stays as it is, 1500 for a new device. */
   readonly mtu?: number
-  /** Pass large segments and unfinished checksums through as they are? Yes unless given. */
-  readonly offload?: boolean
+  /** What is left to the kernel, and by it to us: all of it unless given, nothing for false. */
+  readonly offload?: boolean | Partial<DeviceOffloads>
   /** Is this one of several queues of the device, each of which others may open? */
   readonly multiQueue?: boolean
   /** The system calls to use; the machine's unless given. */
@@ -35,8 +54,8 @@ export interface Device {
   readonly kind: DeviceKind
   readonly name: string
   readonly fd: number
-  /** Does a virtio header stand before every frame? */
-  readonly offload: boolean
+  /** What is offloaded. When anything is, a virtio header stands before every frame. */
+  readonly offloads: DeviceOffloads
   readonly syscalls: Syscalls
   /** The kernel's interface when the device was opened. */
   readonly state: LinkState
@@ -62,13 +81,14 @@ const TUN_F_TSO4 = 0x02
 const TUN_F_TSO6 = 0x04
 const TUN_F_TSO_ECN = 0x08
 
-/** What the kernel may leave to us, the most first. */
+/** What the kernel may leave to us, the most first: segments too, checksums alone, nothing. */
 const OFFLOADS = [
   TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN,
   TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6,
   TUN_F_CSUM,
   0,
 ]
+const mostOffloads = ({ rx, gro }: DeviceOffloads): number[] => OFFLOADS.slice(gro ? 0 : rx ? 2 : 3)
 
 /** `struct ifreq`: a name of 16 bytes, and 24 bytes of this and that. */
 const IFREQ = 40
@@ -89,15 +109,16 @@ export const openDevice = (options: DeviceOptions): Device => {
   try {
     // Listening begins before the device is there, so that no change is missed.
     links = new LinkWatch(syscalls)
-    const offload = options.offload ?? true
-    const flags = (options.multiQueue === true ? IFF_MULTI_QUEUE : 0) | (offload ? IFF_VNET_HDR : 0)
+    const offloads = deviceOffloads(options.offload)
+    const hasHeader = offloads.rx || offloads.tx
+    const flags = (options.multiQueue === true ? IFF_MULTI_QUEUE : 0) | (hasHeader ? IFF_VNET_HDR : 0)
     const given = attach(syscalls, fd, options.kind, name, flags, around)
-    if (offload) setOffload(syscalls, fd, given)
+    if (hasHeader) setOffload(syscalls, fd, given, offloads)
     return new OpenDevice(
       options.kind,
       given,
       fd,
-      offload,
+      offloads,
       syscalls,
       interfaceState(syscalls, given, options.mtu),
       links,
@@ -128,7 +149,7 @@ const attach = (
 }
 
 /** Sets the shape of virtio headers, and what the kernel may leave to us. */
-const setOffload = (syscalls: Syscalls, fd: number, name: string): void => {
+const setOffload = (syscalls: Syscalls, fd: number, name: string, offloads: DeviceOffloads): void => {
   const size = new Uint8Array(4)
   new DataView(size.buffer).setInt32(0, VNET_HEADER, LITTLE_ENDIAN)
   const on = new Uint8Array(4)
@@ -136,7 +157,7 @@ const setOffload = (syscalls: Syscalls, fd: number, name: string): void => {
   const sized = syscalls.ioctl(fd, TUNSETVNETHDRSZ, size)
   // Little-endian machines that cannot be asked for it have it so.
   const ordered = syscalls.ioctl(fd, TUNSETVNETLE, on) >= 0 || LITTLE_ENDIAN
-  const taken = OFFLOADS.some((offloads) => syscalls.ioctlNumber(fd, TUNSETOFFLOAD, offloads) >= 0)
+  const taken = mostOffloads(offloads).some((some) => syscalls.ioctlNumber(fd, TUNSETOFFLOAD, some) >= 0)
   if (sized < 0 || !ordered || !taken) {
     throw new DeviceError('ENOTSUP', `the kernel has no segmentation offload for ${name}: open it without`)
   }
@@ -157,7 +178,7 @@ class OpenDevice implements Device {
   readonly kind: DeviceKind
   readonly name: string
   readonly fd: number
-  readonly offload: boolean
+  readonly offloads: DeviceOffloads
   readonly syscalls: Syscalls
   readonly state: LinkState
   readonly links: LinkWatch
@@ -166,7 +187,7 @@ class OpenDevice implements Device {
     kind: DeviceKind,
     name: string,
     fd: number,
-    offload: boolean,
+    offloads: DeviceOffloads,
     syscalls: Syscalls,
     state: LinkState,
     links: LinkWatch,
@@ -174,7 +195,7 @@ class OpenDevice implements Device {
     this.kind = kind
     this.name = name
     this.fd = fd
-    this.offload = offload
+    this.offloads = offloads
     this.syscalls = syscalls
     this.state = state
     this.links = links

@@ -41,6 +41,9 @@ export const workerSystemCalls = (): Syscalls =>
       : new ThreadWatch(native, fd, ready),
   )
 
+/** The same, and a thread waits for each descriptor: to compare. */
+export const threadSystemCalls = (): Syscalls => loadSyscalls((native, fd, ready) => new ThreadWatch(native, fd, ready))
+
 type PollHandle = ReturnType<NativeCalls['koffi']['node']['poll']>
 
 /** Readiness from the event loop's own epoll. */

@@ -20,7 +20,7 @@ export class RealClock implements Clock {
 const TASKS = 64
 /** How long turns may keep Node from its own work, microseconds. */
 const SLICE: Micros = 2000
-/** Turns that may take place as microtasks before Node gets its turn. */
+/** Turns, at the most, that take place as microtasks before Node gets its turn. */
 const MICROTURNS = 64
 /** The longest that Node's timers take, ms. */
 const LONGEST_SLEEP_MS = 0x7fff_ffff
@@ -37,6 +37,8 @@ export class RealTimeDriver {
   readonly #loop: Loop
   readonly #turn: () => void
   readonly #turnImmediate: () => void
+  /** Turns that may take place as microtasks before Node gets its turn. */
+  readonly #microturns: number
   #closed = false
   /** Has a turn been arranged? */
   #arranged = false
@@ -51,6 +53,7 @@ export class RealTimeDriver {
 
   constructor(loop: Loop) {
     this.#loop = loop
+    this.#microturns = loop.fast.microturns ? MICROTURNS : 0
     this.#turn = () => this.#run()
     this.#turnImmediate = () => {
       this.#immediate = null
@@ -90,7 +93,7 @@ export class RealTimeDriver {
   #arrange(): void {
     if (this.#arranged || this.#closed) return
     this.#arranged = true
-    if (this.#turns < MICROTURNS && this.#spent < SLICE) queueMicrotask(this.#turn)
+    if (this.#turns < this.#microturns && this.#spent < SLICE) queueMicrotask(this.#turn)
     else this.#immediate = setImmediate(this.#turnImmediate)
   }
 

@@ -47,7 +47,7 @@ export class LeakError extends Error {
 
 const OWN_OPTIONS = ['leaks', 'grace', 'directory', 'packets', 'report'] as const
 const NETWORK_OPTIONS = [
-  ...['seed', 'epoch', 'clock', 'onFailure', 'fast'],
+  ...['seed', 'epoch', 'clock', 'onFailure', 'without'],
   ...['kernel', 'names', 'patience', 'limit', 'traces', 'quiet', 'sandboxes'],
 ]
 

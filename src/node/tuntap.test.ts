@@ -361,6 +361,27 @@ describe('sending', () => {
     closeAll(tap)
   })
 
+  test('offloads that are turned off one by one', () => {
+    const segments = open({ offload: { tso: false, gro: false } })
+    expect(segments.features).toMatchObject({ maxSegmentedPacket: 0, checksumOffload: true })
+    expect(kernel.calls).toContain('ioctl 400454d0 1')
+    segments.close()
+    // Segments need checksums.
+    const checksums = open({ offload: { tx: false, rx: false } })
+    expect(checksums.features).toMatchObject({ maxSegmentedPacket: 0, checksumOffload: false })
+    expect(kernel.calls.some((call) => call.startsWith('ioctl 400454ca') && call.endsWith('0110'))).toBe(true)
+    checksums.close()
+    // What the kernel has verified is verified again.
+    const receive = open({ offload: { rx: false } })
+    expect(kernel.calls).toContain('ioctl 400454d0 0')
+    expect(receive.features).toMatchObject({ maxSegmentedPacket: 65_535, checksumOffload: true })
+    kernel.toRead.push(new Uint8Array([2, ...Array(9).fill(0), ...packet(60)]))
+    kernel.wake()
+    world.loop.turn()
+    expect(keeper.frames.map(({ checksum }) => checksum)).toEqual([FrameChecksum.Unverified])
+    closeAll(receive)
+  })
+
   test('with offload, the virtio header says what is left to do', () => {
     const port = open({ offload: true })
     const bytes = tcpPacket(3000)

@@ -6,7 +6,7 @@ import type { FrameTap, LinkFeatures, LinkPort, LinkUser } from '../link/port.ts
 import { packetLength } from '../link/segmentation.ts'
 import { DROP_REASONS, Drop } from '../wire/drop.ts'
 import { ETHERNET_HEADER } from '../wire/ethernet.ts'
-import { type Device, type DeviceOptions, openDevice } from './device.ts'
+import { type Device, type DeviceOffloads, type DeviceOptions, deviceOffloads, openDevice } from './device.ts'
 import { DeviceError, describe } from './device-error.ts'
 import type { LinkState } from './link-watch.ts'
 import { type DescriptorWatch, EBADFD, type Syscalls } from './syscalls.ts'
@@ -86,6 +86,11 @@ export class TunTapPort extends Task implements LinkPort {
   private readonly spinAgain: () => void
   /** Bytes of the header before every frame: VNET_HEADER or 0. */
   private readonly header: number
+  /** Are checksums verified, whatever the kernel says of them? */
+  private readonly verifies: boolean
+  private readonly spinsAtAll: boolean
+  /** Frames read in one run. */
+  private readonly batch: number
   private current: LinkFeatures
   private up: boolean
   private closed = false
@@ -116,7 +121,11 @@ export class TunTapPort extends Task implements LinkPort {
     this.fd = device.fd
     this.name = device.name
     this.index = device.state.index
-    this.header = device.offload ? VNET_HEADER : 0
+    const { rx, tx } = device.offloads
+    this.header = rx || tx ? VNET_HEADER : 0
+    this.verifies = !rx
+    this.spinsAtAll = world.fast.spin
+    this.batch = world.fast.batches ? BATCH_FRAMES : 1
     this.queueLength = options.queueLength ?? 1000
     this.onError = options.onError
     this.onCarrier = options.onCarrier
@@ -205,7 +214,7 @@ export class TunTapPort extends Task implements LinkPort {
 
   private receiveBatch(): void {
     let bytes = 0
-    for (let i = 0; i < BATCH_FRAMES && bytes < BATCH_BYTES; i++) {
+    for (let i = 0; i < this.batch && bytes < BATCH_BYTES; i++) {
       const length = this.receiveOne()
       if (length <= 0) {
         this.readable = false
@@ -244,6 +253,7 @@ export class TunTapPort extends Task implements LinkPort {
       statistics.drops[reason]!++
       return
     }
+    if (this.verifies && landing.checksum === FrameChecksum.Good) landing.checksum = FrameChecksum.Unverified
     const frame = this.takeFrame(landing, length)
     if (frame === null) {
       statistics.drops[Drop['no-memory']]!++
@@ -345,7 +355,7 @@ export class TunTapPort extends Task implements LinkPort {
       if (this.found > 0) this.score = Math.min(this.score + 2, SPIN_SCORE)
       else if (this.spinsLeft === 0) this.score = Math.max(this.score - 1, 0)
     }
-    const again = this.found > 0 && light && (this.score > 0 || this.sleeps % SPIN_TRIAL === 0)
+    const again = this.spinsAtAll && this.found > 0 && light && (this.score > 0 || this.sleeps % SPIN_TRIAL === 0)
     if (again) this.spinsLeft = SPINS
     else if (!light) this.spinsLeft = 0
     if (this.spinsLeft > 0) this.statistics.spins++
@@ -406,6 +416,14 @@ export class TunTapPort extends Task implements LinkPort {
   }
 }
 
+/** The offloads that are asked for and not turned off in this world. */
+const allowed = ({ offload }: TunTapOptions, { fast }: World): DeviceOffloads => {
+  const { rx, gro, tx, tso } = deviceOffloads(offload)
+  const checksums = fast['checksum-offload']
+  const segments = fast['segmentation-offload']
+  return { rx: rx && checksums, gro: gro && segments, tx: tx && checksums, tso: tso && segments }
+}
+
 /**
  * Opens a TUN or TAP device, which the kernel makes if there is none of that name, and which is gone when the port is
  * closed, unless somebody made it to stay (`ip tuntap add`). Its kernel side is set up by ifconfig.ts.
@@ -415,7 +433,7 @@ export const openTunTap = (world: World, options: TunTapOptions): TunTapPort => 
   const landing = world.frames.allocate(LARGEST)
   if (landing === null) throw new DeviceError('ENOMEM', 'cannot open a device: the memory of the world is used up')
   try {
-    return new TunTapPort(world, openDevice(options), landing, options)
+    return new TunTapPort(world, openDevice({ ...options, offload: allowed(options, world) }), landing, options)
   } catch (error) {
     world.frames.release(landing)
     throw error
@@ -427,8 +445,8 @@ const LARGEST_PACKET = 65_535
 const featuresOf = (device: Device, mtu: number): LinkFeatures => ({
   medium: device.kind === 'tap' ? 'ethernet' : 'ip',
   mtu,
-  maxSegmentedPacket: device.offload ? LARGEST_PACKET : 0,
-  checksumOffload: device.offload,
+  maxSegmentedPacket: device.offloads.tso ? LARGEST_PACKET : 0,
+  checksumOffload: device.offloads.tx,
   fcs: false,
 })
 

@@ -1,4 +1,5 @@
 import { MILLISECOND, type Micros, VirtualClock } from '../core/clock.ts'
+import { type FastPath, fastPaths } from '../core/fast-paths.ts'
 import { SeededRandom } from '../core/random.ts'
 import { World } from '../core/world.ts'
 import type { Sys } from '../host/calls.ts'
@@ -27,9 +28,9 @@ const COMING_UP: Micros = 3_000_250
 /** Reads a file that the script includes; null when there is none. */
 export type Include = (name: string) => string | null
 
-/** A new host, in a world of its own. */
-export const newHost = (seed: number, personality: 'linux' | 'bsd'): Host => {
-  const world = new World(new VirtualClock(), new SeededRandom(seed))
+/** A new host, in a world of its own. @param without fast paths that it does without */
+export const newHost = (seed: number, personality: 'linux' | 'bsd', without: readonly FastPath[] = []): Host => {
+  const world = new World(new VirtualClock(), new SeededRandom(seed), undefined, fastPaths(without))
   // Addresses are usable at once.
   const host = new Host(world, 'host', { sysctl: { 'net.ipv6.conf.all.dad_transmits': 0 } })
   host.tcpSettings.personality = personality === 'bsd' ? BSD : LINUX

@@ -1,4 +1,5 @@
 import type { Micros } from '../core/clock.ts'
+import type { FastPath } from '../core/fast-paths.ts'
 import type { World } from '../core/world.ts'
 import { Host } from '../host/host.ts'
 import type { LinkPort } from '../link/port.ts'
@@ -38,6 +39,8 @@ export interface PacketdrillOptions {
   readonly readFile?: (name: string) => string | null
   /** Where a new host's chance begins: 1 unless given. */
   readonly seed?: number
+  /** Fast paths that a new host does without (`core/fast-paths.ts`). */
+  readonly without?: readonly FastPath[]
   /** Told of the link before anything passes it: to capture what does. */
   readonly onLink?: (port: LinkPort, world: World) => void
 }
@@ -99,9 +102,9 @@ const flagsOf = ({ flags = {} }: PacketdrillOptions): ScriptFlag[] =>
 const stageFor = (
   target: Host | PacketdrillTarget | null,
   configuration: Configuration,
-  { seed = 1, personality = 'linux', readFile = () => null }: PacketdrillOptions,
+  { seed = 1, personality = 'linux', readFile = () => null, without = [] }: PacketdrillOptions,
 ): Stage => {
-  if (target === null) return new HostStage(newHost(seed, personality), true, configuration, readFile)
+  if (target === null) return new HostStage(newHost(seed, personality, without), true, configuration, readFile)
   if (target instanceof Host) return new HostStage(target, false, configuration, readFile)
   return new TargetStage(target, configuration)
 }

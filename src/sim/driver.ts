@@ -46,12 +46,11 @@ export class VirtualDriver {
   /** Null for a world by itself. */
   outside: Outside | null = null
 
-  /** @param fast false to give the platform a turn whenever programs are to run on */
-  constructor(world: World, clock: VirtualClock, fast = true) {
+  constructor(world: World, clock: VirtualClock) {
     this.world = world
     this.clock = clock
     const { process, setImmediate } = globalThis as Platform
-    this.nextTick = fast ? process?.nextTick : undefined
+    this.nextTick = world.fast.ticks ? process?.nextTick : undefined
     this.macrotask = setImmediate ?? postMessageToSelf
   }
 

@@ -1,4 +1,5 @@
-import { expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { FAST_PATHS, type FastPath } from '../core/fast-paths.ts'
 import type { Sys } from '../host/calls.ts'
 import { AF_INET, MSG_WAITALL, SO_REUSEADDR, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET } from '../socket/constants.ts'
 import { Network } from './network.ts'
@@ -48,11 +49,11 @@ it('carries an echo over two hosts and a cable', async () => {
   expect(network.world.loop.timers.size).toBe(0)
 })
 
-it('puts the same bytes on the wire without the loops in WebAssembly, corrupted ones too', async () => {
-  const trace = async (fast: boolean): Promise<string[]> => {
-    const network = new Network({ seed: 3, fast })
+describe('without a fast path', () => {
+  const trace = async (without: readonly FastPath[]): Promise<string[]> => {
+    const network = new Network({ seed: 3, without })
     const { memory } = network.world
-    expect(memory.kernels !== null).toBe(fast)
+    expect(memory.kernels === null).toBe(without.includes('wasm'))
     const lines: string[] = []
     const link = network.link(network.host('a'), network.host('b'), { delay: 5, loss: 0.02, corrupt: 0.05, rate: 1e7 })
     link.cable.b.taps.push({
@@ -80,9 +81,24 @@ it('puts the same bytes on the wire without the loops in WebAssembly, corrupted 
     network.close()
     return lines
   }
-  const lines = await trace(true)
-  expect(lines.length).toBeGreaterThan(200)
-  expect(await trace(false)).toEqual(lines)
+  let lines: string[]
+  beforeAll(async () => {
+    lines = await trace([])
+    expect(lines.length).toBeGreaterThan(200)
+  })
+
+  it.each(Object.keys(FAST_PATHS) as FastPath[])(
+    '%s the same bytes are on the wire, corrupted ones too',
+    async (path) => {
+      expect(await trace([path])).toEqual(lines)
+    },
+  )
+
+  it('of any name', () => {
+    expect(() => new Network({ without: ['warp' as FastPath] })).toThrow(
+      'there is no fast path warp; there are wasm, copy',
+    )
+  })
 })
 
 it('does not keep the exceptions of programs to itself', async () => {

@@ -1,4 +1,5 @@
 import { type Clock, MILLISECOND, type Micros, VirtualClock } from '../core/clock.ts'
+import { type FastPath, fastPaths } from '../core/fast-paths.ts'
 import type { Frame } from '../core/frame.ts'
 import { type Random, SeededRandom } from '../core/random.ts'
 import { Timer, type TimerOwner } from '../core/timer.ts'
@@ -29,11 +30,8 @@ export interface NetworkOptions {
    * is rejected.
    */
   readonly onFailure?: (process: Process, error: unknown) => void
-  /**
-   * False to do without the loops in WebAssembly, and to let programs run on in turns of the platform's event loop only. The
-   * same bytes go over the wire, more slowly.
-   */
-  readonly fast?: boolean
+  /** Fast paths to do without (`core/fast-paths.ts`): the same bytes go over links, more slowly. */
+  readonly without?: readonly FastPath[]
 }
 
 /** A link between two hosts: what is wrong with it, what it is like, and the hosts' addresses on it. */
@@ -103,8 +101,8 @@ export class Network {
     this.seed = options.seed ?? 1
     const virtual = new VirtualClock(options.epoch === undefined ? undefined : options.epoch * MILLISECOND)
     this.clock = options.clock ?? virtual
-    this.world = new World(this.clock, new SeededRandom(this.seed), undefined, options.fast)
-    this.driver = options.clock === undefined ? new VirtualDriver(this.world, virtual, options.fast) : null
+    this.world = new World(this.clock, new SeededRandom(this.seed), undefined, fastPaths(options.without))
+    this.driver = options.clock === undefined ? new VirtualDriver(this.world, virtual) : null
     this.onFailure = options.onFailure ?? null
     this.random = this.world.random.fork('network')
     this.partitions = new Partitions(this.world, this.hosts, (frame) => this.unheard(frame))

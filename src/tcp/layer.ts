@@ -43,7 +43,7 @@ export class TcpLayer {
   /** Where pairs of endpoints are looked up. */
   readonly table: TcpTable
   readonly congestionControls: CongestionControls
-  readonly records = new SendRecordPool()
+  readonly records: SendRecordPool
   /** What connections have that changed none of it. */
   readonly defaultOptions = new TcpOptions()
   readonly pristineCongestion: CongestionState
@@ -77,6 +77,7 @@ export class TcpLayer {
   constructor(world: World, ip: IpStack, table: TcpTable, settings: TcpSettings, limits: QueueLimits, random: Random) {
     this.world = world
     this.loop = world.loop
+    this.records = new SendRecordPool(world.fast['record-reuse'])
     this.ip = ip
     this.mib = ip.mib
     this.table = table

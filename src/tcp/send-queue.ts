@@ -85,6 +85,12 @@ export class SendRecord {
 export class SendRecordPool {
   private free: SendRecord | null = null
   private out = 0
+  private readonly reuses: boolean
+
+  /** @param reuses false to make a new one each time */
+  constructor(reuses = true) {
+    this.reuses = reuses
+  }
 
   /** Records taken and not given back. */
   get inUse(): number {
@@ -112,6 +118,7 @@ export class SendRecordPool {
 
   give(record: SendRecord): void {
     this.out--
+    if (!this.reuses) return
     record.nextFree = this.free
     this.free = record
   }

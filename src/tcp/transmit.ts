@@ -210,7 +210,7 @@ const emit = (
 /** Copies data of the send queue to `to`. @returns its partial checksum */
 const copyAndSum = (memory: Memory, ring: Ring, ringAt: number, length: number, to: number): number => {
   const from = ring.offsetOf(ringAt, length)
-  if (memory.kernels !== null && from >= 0) return memory.kernels.copySum(from, from + length, to)
+  if (memory.sumsCopies && from >= 0) return memory.kernels!.copySum(from, from + length, to)
   ring.copyTo(to, ringAt, length)
   return sumBytes(memory, to, to + length)
 }

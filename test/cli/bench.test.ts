@@ -41,9 +41,22 @@ it('says in one line what is wrong', { timeout: 120_000 }, () => {
     return err
   }
   expect(told('--case', 'bulk')).toBe('netglass: there is no case bulk: netglass bench --list prints the names\n')
+  expect(told('--without', 'wasm,warp')).toBe(
+    'netglass: --without warp: there is no such fast path: --without list prints them\n',
+  )
   expect(told('--runs', '0')).toBe('netglass: --runs 0: it takes a whole number from 1 on\n')
   expect(told('--compare', join(ROOT, 'package.json'))).toMatch(
     /^netglass: .*package.json cannot be compared with: netglass bench --json makes such files\n$/,
+  )
+})
+
+it('measures what a fast path brings', { timeout: 120_000 }, () => {
+  expect(bench('--without', 'list').out).toMatch(/^wasm +checksums .*\n(\S+ {2,}\S.*\n){10,}$/)
+  const { err, out } = bench('--ablate', '--without', 'input-cache', '--case', 'forwarding', '--runs', '1')
+  expect(err).toBe('')
+  const number = '[\\d,]+'
+  expect(out).toMatch(
+    new RegExp(`\n\\| input-cache \\| forwarding \\| 1/s \\| ${number} \\| ${number} \\| [\\d.]+ \\|\n$`),
   )
 })
 

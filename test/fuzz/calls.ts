@@ -64,7 +64,11 @@ class CallPlay implements CallContext {
       this.endAll = resolve
     })
     const { seed, bsd, loss } = setup
-    this.network = new Network({ seed, fast: false, onFailure: (_process, error) => this.problem('a program', error) })
+    this.network = new Network({
+      seed,
+      without: ['wasm', 'ticks'],
+      onFailure: (_process, error) => this.problem('a program', error),
+    })
     const sysctl = { 'net.ipv6.conf.all.dad_transmits': 0, 'net.ipv4.tcp_fin_timeout': 5 }
     this.hosts = ['a', 'b'].map((name) => this.network.host(name, { sysctl }))
     if (bsd) for (const host of this.hosts) host.tcpSettings.personality = BSD

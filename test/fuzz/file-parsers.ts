@@ -75,7 +75,7 @@ const FRAMES = samplePackets().map((sample) => sampleFrame(sample))
 
 /** A host with a few sockets, for `ss` to look at. */
 const lookedAt = (): Snapshot => {
-  const network = new Network({ seed: 1, fast: false })
+  const network = new Network({ seed: 1, without: ['wasm', 'ticks'] })
   const host = network.host('a')
   host.spawn('idle', (sys) => {
     sys.listen(sys.socket(2, 1), 5)
@@ -157,7 +157,10 @@ export const PARSERS = {
   shell: text(2, [Unsupported], (command) => `${parseShell(command).length} pipelines`),
   network: text(2, [TypeError], (json) => {
     if (!isJson(json)) return 'no JSON'
-    const { network } = buildNetwork(JSON.parse(json) as NetworkFile, { clock: new VirtualClock(), fast: false })
+    const { network } = buildNetwork(JSON.parse(json) as NetworkFile, {
+      clock: new VirtualClock(),
+      without: ['wasm', 'ticks'],
+    })
     const { size } = network.hosts
     network.close()
     return `${size} hosts`

@@ -1,4 +1,5 @@
 import { VirtualClock } from '../../src/core/clock.ts'
+import { fastPaths } from '../../src/core/fast-paths.ts'
 import { type Frame, FrameChecksum } from '../../src/core/frame.ts'
 import { SeededRandom } from '../../src/core/random.ts'
 import { World } from '../../src/core/world.ts'
@@ -56,7 +57,12 @@ export class FramePlay {
   constructor(setup: FrameSetup, seen: Coverage) {
     this.setup = setup
     this.seen = seen
-    this.world = new World(this.clock, new SeededRandom(setup.seed), setup.pages * 0x1_0000, setup.seed % 8 === 0)
+    this.world = new World(
+      this.clock,
+      new SeededRandom(setup.seed),
+      setup.pages * 0x1_0000,
+      fastPaths(setup.seed % 8 === 0 ? [] : ['wasm']),
+    )
     this.host = new Host(this.world, 'host')
     for (const [name, value] of Object.entries(setup.sysctl)) {
       // A setting may be gone since the case was written.

@@ -1,4 +1,5 @@
 import { VirtualClock } from '../../src/core/clock.ts'
+import { fastPaths } from '../../src/core/fast-paths.ts'
 import type { Frame } from '../../src/core/frame.ts'
 import { FrameChecksum } from '../../src/core/frame.ts'
 import { SeededRandom } from '../../src/core/random.ts'
@@ -92,7 +93,12 @@ export class TcpWorld {
   constructor(setup: WorldSetup) {
     const { seed, ipv6, mtu, offload } = setup
     // The kernels in WebAssembly are slow to set up, and do what the loops in TypeScript do: some cases have them.
-    this.world = new World(this.clock, new SeededRandom(seed), setup.pages * 0x1_0000, seed % 8 === 0)
+    this.world = new World(
+      this.clock,
+      new SeededRandom(seed),
+      setup.pages * 0x1_0000,
+      fastPaths(seed % 8 === 0 ? [] : ['wasm']),
+    )
     this.ipv6 = ipv6
     this.host = new Host(this.world, 'host', { sysctl: { 'net.ipv6.conf.all.dad_transmits': 0 } })
     for (const [name, value] of Object.entries(setup.sysctl)) {

@@ -1,3 +1,4 @@
+import type { FastPath, FastPaths } from '../../core/fast-paths.ts'
 import { SeededRandom } from '../../core/random.ts'
 import { World } from '../../core/world.ts'
 import { Host } from '../../host/host.ts'
@@ -12,8 +13,9 @@ import * as simulated from './simulated.ts'
 
 /** What holds for all cases of a run. */
 export interface BenchSettings {
-  /** Use the loops in WebAssembly? */
-  readonly fast: boolean
+  /** Fast paths to do without, and those that are left. */
+  readonly without: readonly FastPath[]
+  readonly fast: FastPaths
 }
 
 /** One row of the table. */
@@ -38,8 +40,8 @@ const MEGABYTE = 2 ** 20
 const MILLION = 1_000_000
 
 /** Runs a case over node:net with our sockets under it, on the loopback of a host. */
-const throughNode = async (body: () => Promise<number>): Promise<number> => {
-  const world = new World(new RealClock(), new SeededRandom(1))
+const throughNode = async (fast: FastPaths, body: () => Promise<number>): Promise<number> => {
+  const world = new World(new RealClock(), new SeededRandom(1), undefined, fast)
   const driver = new RealTimeDriver(world.loop).ref()
   const host = new Host(world, 'node')
   // The server closes first: TIME_WAIT is on its side, and ports are used again.
@@ -55,8 +57,8 @@ const throughNode = async (body: () => Promise<number>): Promise<number> => {
 /** Two cases share it, and it takes half a minute. */
 const crowdOfMillion = (() => {
   let known: direct.Crowd | null = null
-  return (): direct.Crowd => {
-    known ??= direct.crowd(MILLION)
+  return ({ fast }: BenchSettings): direct.Crowd => {
+    known ??= direct.crowd(MILLION, { fast })
     return known
   }
 })()
@@ -108,7 +110,7 @@ export const CASES: readonly BenchCase[] = [
     digits: 0,
     runs: 5,
     warmUp: true,
-    ours: () => ours.connections(20_000),
+    ours: ({ fast }) => ours.connections(20_000, { fast }),
     kernel: kernelConnections,
   },
   {
@@ -119,7 +121,7 @@ export const CASES: readonly BenchCase[] = [
     digits: 0,
     runs: 3,
     warmUp: true,
-    ours: () => ours.many(10_000, 20),
+    ours: ({ fast }) => ours.many(10_000, 20, { fast }),
     // Each end is a descriptor of this process, and they are limited.
     kernel: () => nodeNet.many(5000, 4),
   },
@@ -131,7 +133,7 @@ export const CASES: readonly BenchCase[] = [
     digits: 0,
     runs: 5,
     warmUp: true,
-    ours: () => ours.datagrams(200_000),
+    ours: ({ fast }) => ours.datagrams(200_000, { fast }),
     kernel: () => nodeNet.datagrams(50_000),
   },
   {
@@ -142,7 +144,7 @@ export const CASES: readonly BenchCase[] = [
     digits: 0,
     runs: 5,
     warmUp: true,
-    ours: async () => direct.forwarding(1_000_000),
+    ours: async ({ fast }) => direct.forwarding(1_000_000, fast),
     kernel: null,
   },
   {
@@ -153,7 +155,7 @@ export const CASES: readonly BenchCase[] = [
     digits: 0,
     runs: 5,
     warmUp: true,
-    ours: ({ fast }) => simulated.simulatedSegments(1024 * MEGABYTE, 1, fast),
+    ours: ({ without }) => simulated.simulatedSegments(1024 * MEGABYTE, 1, without),
     kernel: null,
   },
   {
@@ -164,7 +166,7 @@ export const CASES: readonly BenchCase[] = [
     digits: 0,
     runs: 5,
     warmUp: true,
-    ours: ({ fast }) => simulated.simulatedSegments(1024 * MEGABYTE, 64 * 1024, fast),
+    ours: ({ without }) => simulated.simulatedSegments(1024 * MEGABYTE, 64 * 1024, without),
     kernel: null,
   },
   {
@@ -175,7 +177,7 @@ export const CASES: readonly BenchCase[] = [
     digits: 2,
     runs: 1,
     warmUp: false,
-    ours: () => simulated.lossy(16 * MEGABYTE),
+    ours: ({ without }) => simulated.lossy(16 * MEGABYTE, without),
     kernel: null,
   },
   {
@@ -186,7 +188,7 @@ export const CASES: readonly BenchCase[] = [
     digits: 1,
     runs: 1,
     warmUp: false,
-    ours: async () => direct.allocation(),
+    ours: async ({ fast }) => direct.allocation({ fast }),
     kernel: null,
   },
   {
@@ -197,7 +199,7 @@ export const CASES: readonly BenchCase[] = [
     digits: 0,
     runs: 1,
     warmUp: false,
-    ours: () => ours.idleMemory(20_000),
+    ours: ({ fast }) => ours.idleMemory(20_000, { fast }),
     kernel: () => nodeNet.idleMemory(2000),
   },
   {
@@ -208,7 +210,7 @@ export const CASES: readonly BenchCase[] = [
     digits: 0,
     runs: 1,
     warmUp: false,
-    ours: async () => crowdOfMillion().bytes,
+    ours: async (settings) => crowdOfMillion(settings).bytes,
     kernel: null,
   },
   {
@@ -219,7 +221,7 @@ export const CASES: readonly BenchCase[] = [
     digits: 2,
     runs: 1,
     warmUp: false,
-    ours: async () => crowdOfMillion().slowdown,
+    ours: async (settings) => crowdOfMillion(settings).slowdown,
     kernel: null,
   },
   {
@@ -230,7 +232,7 @@ export const CASES: readonly BenchCase[] = [
     digits: 2,
     runs: 5,
     warmUp: true,
-    ours: () => throughNode(() => nodeNet.bulk(1024 * MEGABYTE)),
+    ours: ({ fast }) => throughNode(fast, () => nodeNet.bulk(1024 * MEGABYTE)),
     kernel: kernelBulk,
   },
   {
@@ -241,7 +243,7 @@ export const CASES: readonly BenchCase[] = [
     digits: 2,
     runs: 5,
     warmUp: true,
-    ours: () => throughNode(() => nodeNet.roundTrip(20_000)),
+    ours: ({ fast }) => throughNode(fast, () => nodeNet.roundTrip(20_000)),
     kernel: kernelRoundTrip,
   },
   {
@@ -252,7 +254,7 @@ export const CASES: readonly BenchCase[] = [
     digits: 0,
     runs: 5,
     warmUp: true,
-    ours: () => throughNode(() => nodeNet.connections(5000)),
+    ours: ({ fast }) => throughNode(fast, () => nodeNet.connections(5000)),
     kernel: kernelConnections,
   },
   {
@@ -263,7 +265,7 @@ export const CASES: readonly BenchCase[] = [
     digits: 2,
     runs: 5,
     warmUp: true,
-    ours: () => throughNode(() => nodeNet.bulk(1024 * MEGABYTE, ourNet)),
+    ours: ({ fast }) => throughNode(fast, () => nodeNet.bulk(1024 * MEGABYTE, ourNet)),
     kernel: kernelBulk,
   },
   {
@@ -274,7 +276,7 @@ export const CASES: readonly BenchCase[] = [
     digits: 2,
     runs: 5,
     warmUp: true,
-    ours: () => throughNode(() => nodeNet.roundTrip(20_000, ourNet)),
+    ours: ({ fast }) => throughNode(fast, () => nodeNet.roundTrip(20_000, ourNet)),
     kernel: kernelRoundTrip,
   },
   {
@@ -285,7 +287,7 @@ export const CASES: readonly BenchCase[] = [
     digits: 0,
     runs: 5,
     warmUp: true,
-    ours: () => throughNode(() => nodeNet.connections(5000, ourNet)),
+    ours: ({ fast }) => throughNode(fast, () => nodeNet.connections(5000, ourNet)),
     kernel: kernelConnections,
   },
 ]

@@ -1,4 +1,5 @@
 import { VirtualClock } from '../../core/clock.ts'
+import { ALL_FAST_PATHS, type FastPaths } from '../../core/fast-paths.ts'
 import type { Frame } from '../../core/frame.ts'
 import { SeededRandom } from '../../core/random.ts'
 import { World } from '../../core/world.ts'
@@ -12,7 +13,7 @@ import { EtherType } from '../../wire/ethernet.ts'
 import { IpHeader, IpProtocol } from '../../wire/ip.ts'
 import { emitIpv4 } from '../../wire/ipv4.ts'
 import { stackBytes } from './ours.ts'
-import { type BenchPair, benchPair, SERVER } from './pair.ts'
+import { type BenchPair, benchPair, type PairOptions, SERVER } from './pair.ts'
 import { collectGarbage } from './settle.ts'
 
 /** Cases over sockets without programs: nothing but the stack runs in them. */
@@ -76,9 +77,9 @@ export interface Crowd {
 const PER_ADDRESS = 14_000
 
 /** Opens `count` connections, both ends in this process, and keeps them. */
-export const crowd = (count: number): Crowd => {
+export const crowd = (count: number, options: PairOptions = {}): Crowd => {
   const addresses = Array.from({ length: Math.ceil(count / PER_ADDRESS) }, (_, i) => `10.1.${i >> 8}.${i & 0xff}`)
-  const pair = benchPair({ clientAddresses: addresses.map((address) => `${address}/8`) }, false)
+  const pair = benchPair({ ...options, clientAddresses: addresses.map((address) => `${address}/8`) }, false)
   const listener = listening(pair)
   const kept: Socket[] = []
   const add = (many: number): number => {
@@ -102,8 +103,8 @@ export const crowd = (count: number): Crowd => {
 }
 
 /** Bulk transfer in segments of 1,448 bytes. @returns bytes of garbage that each segment leaves */
-export const allocation = (): number => {
-  const pair = benchPair({}, false)
+export const allocation = (options: PairOptions = {}): number => {
+  const pair = benchPair(options, false)
   const [client, server] = connected(pair, listening(pair))
   const source = new Uint8Array(1448 * 64)
   const target = new Uint8Array(1448 * 64)
@@ -147,8 +148,8 @@ class Sink implements LinkUser {
 }
 
 /** A router between two links of IP packets. @returns packets of 64 bytes that it forwards a second */
-export const forwarding = (packets: number): number => {
-  const world = new World(new VirtualClock(), new SeededRandom(1))
+export const forwarding = (packets: number, fast: FastPaths = ALL_FAST_PATHS): number => {
+  const world = new World(new VirtualClock(), new SeededRandom(1), undefined, fast)
   const router = new Host(world, 'router')
   router.ip.settings.ip_forward = 1
   const west = new Cable(world, 'west', { medium: 'ip' })

@@ -88,8 +88,8 @@ export const roundTrip = async (rounds: number, options: PairOptions): Promise<n
 }
 
 /** Connect, one byte from the server, close; one after another. @returns connections a second */
-export const connections = async (count: number): Promise<number> => {
-  const pair = benchPair()
+export const connections = async (count: number, options: PairOptions = {}): Promise<number> => {
+  const pair = benchPair(options)
   // The server closes first, as the kernel's does here: TIME_WAIT is on its side, and ports are used again.
   pair.server.tcpSettings.time_wait_ms = 1
   pair.server.spawn('server', async (sys) => {
@@ -123,8 +123,8 @@ export const connections = async (count: number): Promise<number> => {
 const MESSAGE = 1024
 
 /** Many connections at once, each sending messages that are echoed. @returns messages a second, there and back */
-export const many = async (count: number, messages: number): Promise<number> => {
-  const pair = benchPair()
+export const many = async (count: number, messages: number, options: PairOptions = {}): Promise<number> => {
+  const pair = benchPair(options)
   pair.server.spawn('server', async (sys) => {
     sys.setrlimit(count + 100)
     const listener = listen(sys, 4096)
@@ -160,8 +160,8 @@ export const many = async (count: number, messages: number): Promise<number> => 
 const BURST = 64
 
 /** Datagrams of 64 bytes, one way. @returns datagrams received a second */
-export const datagrams = async (count: number): Promise<number> => {
-  const pair = benchPair()
+export const datagrams = async (count: number, options: PairOptions = {}): Promise<number> => {
+  const pair = benchPair(options)
   let received = 0
   pair.server.spawn('sink', async (sys) => {
     const fd = sys.socket(AF_INET, SOCK_DGRAM)
@@ -193,8 +193,8 @@ export const datagrams = async (count: number): Promise<number> => {
 }
 
 /** Opens connections and leaves them alone. @returns bytes for each end of one: JavaScript's heap and the stack's memory */
-export const idleMemory = async (count: number): Promise<number> => {
-  const pair = benchPair()
+export const idleMemory = async (count: number, options: PairOptions = {}): Promise<number> => {
+  const pair = benchPair(options)
   const accepted: Promise<void> = new Promise((resolve) => {
     pair.server.spawn('server', async (sys) => {
       sys.setrlimit(count + 100)

@@ -1,3 +1,4 @@
+import { ALL_FAST_PATHS, type FastPaths } from '../../core/fast-paths.ts'
 import { SeededRandom } from '../../core/random.ts'
 import { World } from '../../core/world.ts'
 import { Host } from '../../host/host.ts'
@@ -15,16 +16,18 @@ export interface BenchPair {
 /** The server's address. */
 export const SERVER = '10.0.0.2'
 
-/** How a world is to be made: `fast` is false to do without the loops in WebAssembly. */
+/** How the hosts, their cable and their world are to be. */
 export interface PairOptions {
   readonly cable?: CableOptions
-  readonly fast?: boolean
+  /** Which fast paths to use; all unless given. */
+  readonly fast?: FastPaths
   /** The client's addresses; one unless given. */
   readonly clientAddresses?: readonly string[]
 }
 
 /** A world in real time that nothing drives yet. */
-export const benchWorld = (fast = true): World => new World(new RealClock(), new SeededRandom(1), undefined, fast)
+export const benchWorld = (fast: FastPaths = ALL_FAST_PATHS): World =>
+  new World(new RealClock(), new SeededRandom(1), undefined, fast)
 
 /** The pair, with a driver for its programs unless `isDriven` is false. */
 export const benchPair = (options: PairOptions = {}, isDriven = true): BenchPair => {

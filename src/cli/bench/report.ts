@@ -17,6 +17,8 @@ export interface Row {
 export interface Report {
   readonly machine: string
   readonly date: string
+  /** Fast paths that were left out. */
+  readonly without: readonly string[]
   readonly rows: readonly Row[]
 }
 

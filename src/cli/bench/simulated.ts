@@ -1,3 +1,4 @@
+import type { FastPath } from '../../core/fast-paths.ts'
 import { Network } from '../../sim/network.ts'
 import { AF_INET, SO_RCVLOWAT, SOCK_STREAM, SOL_SOCKET } from '../../socket/constants.ts'
 
@@ -13,9 +14,10 @@ interface Outcome {
 /**
  * A transfer over a link of 20 ms and 1 Gbit/s that loses a share of its packets.
  * @param lowat bytes for which the receiver waits (SO_RCVLOWAT): 1 makes it run on for every segment
+ * @param without fast paths to do without
  */
-const transfer = async (bytes: number, loss: number, lowat: number, fast: boolean): Promise<Outcome> => {
-  const network = new Network({ seed: 1, fast })
+const transfer = async (bytes: number, loss: number, lowat: number, without: readonly FastPath[]): Promise<Outcome> => {
+  const network = new Network({ seed: 1, without })
   const source = network.host('source')
   const sink = network.host('sink')
   network.link(source, sink, { delay: 20, rate: 1e9, loss })
@@ -46,11 +48,12 @@ const transfer = async (bytes: number, loss: number, lowat: number, fast: boolea
 }
 
 /** @returns Mbit/s of data through 1 % loss each way, in virtual time */
-export const lossy = async (bytes: number): Promise<number> => (await transfer(bytes, 0.01, 1, true)).goodput
+export const lossy = async (bytes: number, without: readonly FastPath[]): Promise<number> =>
+  (await transfer(bytes, 0.01, 1, without)).goodput
 
 /**
  * @param lowat bytes for which the receiver waits
  * @returns segments simulated in a second of real time, without loss
  */
-export const simulatedSegments = async (bytes: number, lowat: number, fast: boolean): Promise<number> =>
-  (await transfer(bytes, 0, lowat, fast)).segments
+export const simulatedSegments = async (bytes: number, lowat: number, without: readonly FastPath[]): Promise<number> =>
+  (await transfer(bytes, 0, lowat, without)).segments

@@ -1,0 +1,47 @@
+/**
+ * What makes the stack faster and can be left out, so that what it brings can be measured, and what is wrong with it
+ * found: all of it has a slower way beside it that does the same. Names as `netglass bench --without` takes them.
+ */
+export const FAST_PATHS = {
+  wasm: 'checksums in WebAssembly vectors, and copies that checksum',
+  'copy-checksum': 'what is sent is summed while it is copied into the frame, in one go; needs wasm',
+  'checksum-offload': 'loopback and devices compute and verify no checksum',
+  'segmentation-offload': 'loopback and devices carry segments of up to 64 KB; needs checksum-offload',
+  'input-cache': 'an interface remembers what the last packet was for: no look at the routes',
+  'destination-cache': 'route, source and neighbour are kept with a connection, and for each address',
+  'plain-links': 'a link that does nothing to frames has no clock to ask and no queues to look after',
+  batches: 'links and devices pass up to 64 frames on in one run',
+  'lazy-timers': 'a timer that moves to a later time stays in its slot until that comes up',
+  'record-reuse': 'records of the send queue are used again',
+  'block-reuse': 'the block of memory last given back is handed out again, neither merged nor split',
+  'queue-memory': 'a queue takes a block as large as it was before at once, and does not grow into it anew',
+  'call-reuse': 'a receive that waits is an object of the process that is used again',
+  handover: 'a receive that was woken takes its data when the turn is over, and not by a promise of its own',
+  microturns: 'in real time, turns follow each other without the event loop in between',
+  ticks: 'in virtual time, programs run on without a turn of the event loop',
+  spin: 'a device is looked at again before its process sleeps',
+  'poll-handles': "a device is waited for by the event loop's own epoll, and not in a thread",
+} as const
+
+export type FastPath = keyof typeof FAST_PATHS
+
+/** Which of them are used. */
+export type FastPaths = { readonly [Path in FastPath]: boolean }
+
+const names = Object.keys(FAST_PATHS) as FastPath[]
+
+/** Those of them that need another. */
+const NEEDS: Partial<Record<FastPath, FastPath>> = {
+  'copy-checksum': 'wasm',
+  'segmentation-offload': 'checksum-offload',
+}
+
+/** All but those of `without`, and those that need these. @throws TypeError for a name that is none */
+export const fastPaths = (without: readonly FastPath[] = []): FastPaths => {
+  const unknown = without.find((name) => !Object.hasOwn(FAST_PATHS, name))
+  if (unknown !== undefined) throw new TypeError(`there is no fast path ${unknown}; there are ${names.join(', ')}`)
+  const isOn = (name: FastPath): boolean => !without.includes(name) && (NEEDS[name] === undefined || isOn(NEEDS[name]))
+  return Object.fromEntries(names.map((name) => [name, isOn(name)])) as unknown as FastPaths
+}
+
+export const ALL_FAST_PATHS: FastPaths = Object.freeze(fastPaths())
