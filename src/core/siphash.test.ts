@@ -83,3 +83,18 @@ test('any key and message, and a hasher that is used again', () => {
     }),
   )
 })
+
+test('a message that begins as another did goes on from there', () => {
+  const [k0, k1, k2, k3] = words(KEY)
+  const message = words(upTo(64))
+  for (let common = 0; common <= message.length; common++) {
+    const begun = new SipHasher(k0!, k1!, k2!, k3!).start()
+    for (const w of message.slice(0, common)) begun.word(w)
+    const hasher = new SipHasher(0, 0, 0, 0)
+    for (let i = 0; i < 2; i++) {
+      hasher.resume(begun)
+      for (const w of message.slice(common)) hasher.word(w)
+      expect(hasher.end(), `${common} words`).toBe(sipHash(k0!, k1!, k2!, k3!, message))
+    }
+  }
+})

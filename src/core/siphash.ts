@@ -56,7 +56,7 @@ export class SipHasher {
     // The last block carries the message's length in its top byte, over the odd word if there is one.
     this.#compress((length & 0xff) << 24, (this.#words & 1) === 1 ? this.#low : 0)
     this.#v2l ^= 0xff
-    for (let i = 0; i < 4; i++) this.#round()
+    this.#rounds(4)
     return this.#v0l ^ this.#v1l ^ this.#v2l ^ this.#v3l
   }
 
@@ -65,16 +65,30 @@ export class SipHasher {
     return this.#v0h ^ this.#v1h ^ this.#v2h ^ this.#v3h
   }
 
+  /** Takes over where `other` stands in its message: words that many messages begin with need not be taken anew. */
+  resume(other: SipHasher): this {
+    this.#v0h = other.#v0h
+    this.#v0l = other.#v0l
+    this.#v1h = other.#v1h
+    this.#v1l = other.#v1l
+    this.#v2h = other.#v2h
+    this.#v2l = other.#v2l
+    this.#v3h = other.#v3h
+    this.#v3l = other.#v3l
+    this.#low = other.#low
+    this.#words = other.#words
+    return this
+  }
+
   #compress(high: number, low: number): void {
     this.#v3h ^= high
     this.#v3l ^= low
-    this.#round()
-    this.#round()
+    this.#rounds(2)
     this.#v0h ^= high
     this.#v0l ^= low
   }
 
-  #round(): void {
+  #rounds(count: number): void {
     let v0h = this.#v0h
     let v0l = this.#v0l
     let v1h = this.#v1h
@@ -83,44 +97,44 @@ export class SipHasher {
     let v2l = this.#v2l
     let v3h = this.#v3h
     let v3l = this.#v3l
-    let l = 0
-    let h = 0
-
-    // v0 += v1; v1 = rotl(v1, 13) ^ v0; v0 = rotl(v0, 32)
-    l = (v0l >>> 0) + (v1l >>> 0)
-    v0h = (v0h + v1h + (l > 0xffff_ffff ? 1 : 0)) | 0
-    v0l = l | 0
-    h = ((v1h << 13) | (v1l >>> 19)) ^ v0h
-    v1l = ((v1l << 13) | (v1h >>> 19)) ^ v0l
-    v1h = h
-    h = v0h
-    v0h = v0l
-    v0l = h
-    // v2 += v3; v3 = rotl(v3, 16) ^ v2
-    l = (v2l >>> 0) + (v3l >>> 0)
-    v2h = (v2h + v3h + (l > 0xffff_ffff ? 1 : 0)) | 0
-    v2l = l | 0
-    h = ((v3h << 16) | (v3l >>> 16)) ^ v2h
-    v3l = ((v3l << 16) | (v3h >>> 16)) ^ v2l
-    v3h = h
-    // v0 += v3; v3 = rotl(v3, 21) ^ v0
-    l = (v0l >>> 0) + (v3l >>> 0)
-    v0h = (v0h + v3h + (l > 0xffff_ffff ? 1 : 0)) | 0
-    v0l = l | 0
-    h = ((v3h << 21) | (v3l >>> 11)) ^ v0h
-    v3l = ((v3l << 21) | (v3h >>> 11)) ^ v0l
-    v3h = h
-    // v2 += v1; v1 = rotl(v1, 17) ^ v2; v2 = rotl(v2, 32)
-    l = (v2l >>> 0) + (v1l >>> 0)
-    v2h = (v2h + v1h + (l > 0xffff_ffff ? 1 : 0)) | 0
-    v2l = l | 0
-    h = ((v1h << 17) | (v1l >>> 15)) ^ v2h
-    v1l = ((v1l << 17) | (v1h >>> 15)) ^ v2l
-    v1h = h
-    h = v2h
-    v2h = v2l
-    v2l = h
-
+    for (let i = 0; i < count; i++) {
+      let l = 0
+      let h = 0
+      // v0 += v1; v1 = rotl(v1, 13) ^ v0; v0 = rotl(v0, 32). A sum of low halves carries when it is less than one of them.
+      l = (v0l + v1l) | 0
+      v0h = (v0h + v1h + (l >>> 0 < v1l >>> 0 ? 1 : 0)) | 0
+      v0l = l
+      h = ((v1h << 13) | (v1l >>> 19)) ^ v0h
+      v1l = ((v1l << 13) | (v1h >>> 19)) ^ v0l
+      v1h = h
+      h = v0h
+      v0h = v0l
+      v0l = h
+      // v2 += v3; v3 = rotl(v3, 16) ^ v2
+      l = (v2l + v3l) | 0
+      v2h = (v2h + v3h + (l >>> 0 < v3l >>> 0 ? 1 : 0)) | 0
+      v2l = l
+      h = ((v3h << 16) | (v3l >>> 16)) ^ v2h
+      v3l = ((v3l << 16) | (v3h >>> 16)) ^ v2l
+      v3h = h
+      // v0 += v3; v3 = rotl(v3, 21) ^ v0
+      l = (v0l + v3l) | 0
+      v0h = (v0h + v3h + (l >>> 0 < v3l >>> 0 ? 1 : 0)) | 0
+      v0l = l
+      h = ((v3h << 21) | (v3l >>> 11)) ^ v0h
+      v3l = ((v3l << 21) | (v3h >>> 11)) ^ v0l
+      v3h = h
+      // v2 += v1; v1 = rotl(v1, 17) ^ v2; v2 = rotl(v2, 32)
+      l = (v2l + v1l) | 0
+      v2h = (v2h + v1h + (l >>> 0 < v1l >>> 0 ? 1 : 0)) | 0
+      v2l = l
+      h = ((v1h << 17) | (v1l >>> 15)) ^ v2h
+      v1l = ((v1l << 17) | (v1h >>> 15)) ^ v2l
+      v1h = h
+      h = v2h
+      v2h = v2l
+      v2l = h
+    }
     this.#v0h = v0h
     this.#v0l = v0l
     this.#v1h = v1h

@@ -5,14 +5,15 @@ import type { Sockaddr } from '../socket/address.ts'
 import * as C from '../socket/constants.ts'
 import type { OpenFile } from '../socket/open-file.ts'
 import { Socket } from '../socket/socket.ts'
-import { Wakeup } from './blocking.ts'
+import { RetryingCall, Wakeup } from './blocking.ts'
 import type { CallContext } from './call-context.ts'
 import { check, failure } from './failure.ts'
+import type { Process } from './process.ts'
 
 /** Opening and closing: the calls that wait for the other side. */
 
 /** accept4(2). @param peer filled with the peer's address */
-export const acceptOn = async (
+export const acceptOn = (
   sys: CallContext,
   file: OpenFile,
   peer: Sockaddr | undefined,
@@ -20,47 +21,119 @@ export const acceptOn = async (
   syscall: string,
 ): Promise<number> => {
   if ((flags & ~(C.SOCK_NONBLOCK | C.SOCK_CLOEXEC)) !== 0) throw failure(-Errno.EINVAL, syscall)
-  const { files } = sys.process
-  for (let deadline = -1; ; ) {
-    // At the limit the connection stays where it is.
-    if (!files.hasRoom) throw failure(-Errno.EMFILE, syscall)
-    if (!(file instanceof Socket)) throw failure(-Errno.ENOTSOCK, syscall)
-    const accepted = file.accept()
-    if (typeof accepted !== 'number') {
+  const fd = acceptNow(sys, file, peer, flags, syscall)
+  if (fd >= 0) return Promise.resolve(fd)
+  const { process } = sys
+  const call = process.idleAccept ?? new AcceptCall(process)
+  process.idleAccept = null
+  return call.of(file as Socket, peer, flags, syscall).waitOn().promise
+}
+
+/** @returns the descriptor, or -EAGAIN when the call has to wait. @throws SystemError */
+const acceptNow = (
+  sys: CallContext,
+  file: OpenFile,
+  peer: Sockaddr | undefined,
+  flags: number,
+  syscall: string,
+): number => {
+  // At the limit the connection stays where it is.
+  if (!sys.process.files.hasRoom) throw failure(-Errno.EMFILE, syscall)
+  if (!(file instanceof Socket)) throw failure(-Errno.ENOTSOCK, syscall)
+  const accepted = file.accept()
+  if (typeof accepted !== 'number') {
+    if (peer !== undefined) {
       const address = accepted.acceptedPeer()
-      if (peer !== undefined && typeof address !== 'number') Object.assign(peer, address)
-      return sys.install(accepted, flags, syscall)
+      if (typeof address !== 'number') Object.assign(peer, address)
     }
-    if (accepted !== -Errno.EAGAIN || file.nonBlocking) throw failure(accepted, syscall)
-    if (deadline < 0) deadline = sys.deadline(file.receiveTimeout)
-    const why = await sys.wait(file, Readiness.In, deadline, 'accept', true)
-    sys.goOn(file)
+    return sys.install(accepted, flags, syscall)
+  }
+  if (accepted !== -Errno.EAGAIN || file.nonBlocking) throw failure(accepted, syscall)
+  return accepted
+}
+
+/** An accept that waits for a connection. One that is over serves the next. */
+export class AcceptCall extends RetryingCall {
+  private socket!: Socket
+  private peer: Sockaddr | undefined
+  private flags = 0
+
+  constructor(process: Process) {
+    super(process, Readiness.In, true)
+  }
+
+  of(socket: Socket, peer: Sockaddr | undefined, flags: number, syscall: string): this {
+    this.open(socket, this.process.sys.deadline(socket.receiveTimeout), syscall)
+    this.socket = socket
+    this.peer = peer
+    this.flags = flags
+    return this
+  }
+
+  protected attempt(why: number): number {
+    const { syscall } = this
     if (why === Wakeup.TimedOut) throw failure(-Errno.EAGAIN, syscall)
     // With a time-out set a call does not begin anew (signal(7)).
-    const begins = why === Wakeup.Ready || (why === Wakeup.Restart && deadline === Number.POSITIVE_INFINITY)
+    const begins = why === Wakeup.Ready || (why === Wakeup.Restart && this.deadline === Number.POSITIVE_INFINITY)
     if (!begins) throw failure(-Errno.EINTR, syscall)
+    return acceptNow(this.process.sys, this.socket, this.peer, this.flags, syscall)
+  }
+
+  protected override settled(): void {
+    this.peer = undefined
+    this.process.idleAccept = this
   }
 }
 
 /** connect(2). */
-export const connectTo = async (sys: CallContext, socket: Socket, address: Sockaddr): Promise<number> => {
-  let began = socket.connect(address)
+export const connectTo = (sys: CallContext, socket: Socket, address: Sockaddr): Promise<number> => {
+  const began = socket.connect(address)
   if (began === -Errno.EAGAIN && socket.connectWaits && !socket.nonBlocking) {
-    began = await connectWhenAdmitted(sys, socket, address)
+    return connectWhenAdmitted(sys, socket, address)
   }
   const isUnderWay = began === -Errno.EINPROGRESS || began === -Errno.EALREADY
-  if (!isUnderWay || socket.nonBlocking) return check(began, 'connect', address)
-  const deadline = sys.deadline(socket.sendTimeout)
-  for (;;) {
-    const result = socket.connectResult(false)
-    if (result !== -Errno.EINPROGRESS) return check(result, 'connect', address)
-    const why = await sys.wait(socket, Readiness.Out, deadline, 'connect')
-    sys.goOn(socket)
-    if (why === Wakeup.TimedOut) throw failure(began, 'connect', address)
+  if (!isUnderWay || socket.nonBlocking) return Promise.resolve(check(began, 'connect', address))
+  const result = socket.connectResult(false)
+  if (result !== -Errno.EINPROGRESS) return Promise.resolve(check(result, 'connect', address))
+  const { process } = sys
+  const call = process.idleConnect ?? new ConnectCall(process)
+  process.idleConnect = null
+  return call.of(socket, address, began).waitOn().promise
+}
+
+/** A connect that waits for the other side. One that is over serves the next. */
+export class ConnectCall extends RetryingCall {
+  private socket!: Socket
+  private address: Sockaddr | null = null
+  /** What connect(2) gave at first. */
+  private began = 0
+
+  constructor(process: Process) {
+    super(process, Readiness.Out)
+  }
+
+  of(socket: Socket, address: Sockaddr, began: number): this {
+    this.open(socket, this.process.sys.deadline(socket.sendTimeout), 'connect')
+    this.socket = socket
+    this.address = address
+    this.began = began
+    return this
+  }
+
+  protected attempt(why: number): number {
+    const address = this.address!
+    if (why === Wakeup.TimedOut) throw failure(this.began, 'connect', address)
     // The connection goes on being opened. Begun anew, the call waits on; with a time-out it does not begin anew.
-    if (why === Wakeup.Interrupted || (why === Wakeup.Restart && deadline !== Number.POSITIVE_INFINITY)) {
+    if (why === Wakeup.Interrupted || (why === Wakeup.Restart && this.deadline !== Number.POSITIVE_INFINITY)) {
       throw failure(-Errno.EINTR, 'connect', address)
     }
+    const result = this.socket.connectResult(false)
+    return result === -Errno.EINPROGRESS ? -Errno.EAGAIN : check(result, 'connect', address)
+  }
+
+  protected override settled(): void {
+    this.address = null
+    this.process.idleConnect = this
   }
 }
 
@@ -70,10 +143,10 @@ const connectWhenAdmitted = async (sys: CallContext, socket: Socket, address: So
   for (;;) {
     const why = await sys.block(socket, Readiness.Out, deadline, 'connect')
     const begins = why === Wakeup.Ready || (why === Wakeup.Restart && deadline === Number.POSITIVE_INFINITY)
-    if (why === Wakeup.TimedOut) return -Errno.EAGAIN
-    if (!begins) return -Errno.EINTR
+    if (why === Wakeup.TimedOut) throw failure(-Errno.EAGAIN, 'connect', address)
+    if (!begins) throw failure(-Errno.EINTR, 'connect', address)
     const result = socket.connect(address)
-    if (result !== -Errno.EAGAIN) return result
+    if (result !== -Errno.EAGAIN) return check(result, 'connect', address)
   }
 }
 

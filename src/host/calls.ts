@@ -81,12 +81,20 @@ export class Sys extends CallContext {
   }
 
   /** @param flags SOCK_NONBLOCK, SOCK_CLOEXEC */
-  async accept4(fd: number, peer: Sockaddr | undefined, flags: number): Promise<number> {
-    return acceptOn(this, this.fileAt(fd, 'accept'), peer, flags, 'accept')
+  accept4(fd: number, peer: Sockaddr | undefined, flags: number): Promise<number> {
+    try {
+      return acceptOn(this, this.fileAt(fd, 'accept'), peer, flags, 'accept')
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
-  async connect(fd: number, address: Sockaddr): Promise<number> {
-    return connectTo(this, this.socketAt(fd, 'connect'), address)
+  connect(fd: number, address: Sockaddr): Promise<number> {
+    try {
+      return connectTo(this, this.socketAt(fd, 'connect'), address)
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   send(fd: number, data: Data, length?: number, flags = 0): Promise<number> {

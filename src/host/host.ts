@@ -9,7 +9,7 @@ import type { LinkPort } from '../link/port.ts'
 import { SocketLayer } from '../socket/layer.ts'
 import { makeSocket } from '../socket/make.ts'
 import type { OpenFile } from '../socket/open-file.ts'
-import { Socket } from '../socket/socket.ts'
+import type { Socket } from '../socket/socket.ts'
 import { TcpSettings } from '../tcp/settings.ts'
 import { parseIpPrefix } from '../wire/address.ts'
 import { FileTable } from './files.ts'
@@ -196,7 +196,7 @@ export class Host {
     // Before the sockets: connections that are closed have no FIN to make and to keep.
     this.sockets.close()
     for (const process of this.processes.values()) process.exit(137)
-    for (const socket of this.sockets.sockets) if (socket instanceof Socket) socket.unref()
+    for (const socket of [...this.sockets.sockets]) if (this.sockets.sockets.has(socket)) socket.unref()
     this.ip.close()
   }
 }

@@ -4,6 +4,7 @@ import type { Credentials } from '../socket/control.ts'
 import type { OpenFile } from '../socket/open-file.ts'
 import { BlockedCalls, Wakeup } from './blocking.ts'
 import { Sys } from './calls.ts'
+import type { AcceptCall, ConnectCall } from './calls-connect.ts'
 import type { ReceiveCall } from './calls-transfer.ts'
 import { ProcessExit } from './failure.ts'
 import type { FileTable } from './files.ts'
@@ -50,8 +51,10 @@ export class Process {
   readonly output: OutputLine[] = []
   /** Calls that wait now. */
   readonly blocked = new BlockedCalls()
-  /** A receive that is over, for the next that has to wait. */
+  /** A receive, an accept and a connect that are over, for the next that have to wait. */
   idleReceive: ReceiveCall | null = null
+  idleAccept: AcceptCall | null = null
+  idleConnect: ConnectCall | null = null
   /** Files that a close(2) which waits holds, when no descriptor does any more (SO_LINGER). */
   readonly closing = new Set<OpenFile>()
   readonly children = new Set<Process>()

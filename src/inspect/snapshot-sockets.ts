@@ -232,8 +232,7 @@ const connection = (c: TcpConnection, holders: ReadonlyMap<OpenFile, Holder[]>):
 }
 
 /** Had the socket that is gone bound its port? As far as can be told: what shares a listener's was accepted. */
-const wasBound = ({ hold }: TcpConnection): boolean =>
-  hold instanceof PortOwner && !hold.bucket.automatic && !hold.bucket.owners.some(({ claim }) => claim.isListening)
+const wasBound = ({ hold }: TcpConnection): boolean => hold instanceof PortOwner && !hold.automatic && !hold.hasListener
 
 const PENDING_KINDS: Readonly<Record<number, TimerKind>> = {
   [Pending.Retransmit]: 'retransmit',

@@ -6,6 +6,7 @@ import { IpOptions } from './ip-options.ts'
 import { PortTable, tcpConflict, udpConflict } from './ports.ts'
 import { RawDemux } from './raw-demux.ts'
 import { KeptOptions, type Socket } from './socket.ts'
+import { SocketList } from './socket-list.ts'
 import { TcpDemux } from './tcp-demux.ts'
 import { UdpSocketDemux } from './udp-demux.ts'
 import type { UnixSocket } from './unix.ts'
@@ -56,7 +57,7 @@ export class SocketLayer {
   /** Who calls: set at the beginning of every call, and when one goes on that had to wait. */
   caller: Caller = KERNEL
   /** Every socket that a descriptor refers to. */
-  readonly sockets = new Set<Socket>()
+  readonly sockets = new SocketList()
   /** The options of sockets that have set none. */
   readonly defaultKept = new KeptOptions()
   readonly defaultIpOptions = new IpOptions()

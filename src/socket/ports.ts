@@ -52,97 +52,80 @@ class FixedClaim implements PortClaim {
   }
 }
 
-/** Sockets, or connections, that hold a port on the same terms. */
+/** Sockets, or connections, that hold a port on the same terms: one in the chain of all who hold it. */
 export class PortOwner implements PortHold {
+  readonly port: number
   readonly claim: PortClaim
-  readonly bucket: PortBucket
   count = 1
   /** Does it stand for several, whose claims are alike and do not change? */
   readonly isShared: boolean
+  /**
+   * Was the port chosen for connections by connect(2), and never bound by anybody? Then other connections may have it
+   * too, as long as their pairs of endpoints differ. Alike for all owners of a port.
+   */
+  automatic: boolean
+  next: PortOwner | null = null
+  private readonly table: PortTable
 
-  constructor(bucket: PortBucket, claim: PortClaim, isShared: boolean) {
-    this.bucket = bucket
+  constructor(table: PortTable, port: number, claim: PortClaim, isShared: boolean, automatic: boolean) {
+    this.table = table
+    this.port = port
     this.claim = claim
     this.isShared = isShared
-  }
-
-  get port(): number {
-    return this.bucket.port
+    this.automatic = automatic
   }
 
   release(): void {
-    if (--this.count === 0) this.bucket.remove(this)
+    if (--this.count === 0) this.table.remove(this)
   }
 
   /** The same hold on other terms: SO_REUSEADDR or SO_REUSEPORT was set. This one is released. */
   withFlags(reuseAddress: boolean, reusePort: boolean): PortOwner {
     const { local, isTimeWait } = this.claim
-    const owner = this.bucket.share(new FixedClaim(this.claim, local, isTimeWait, reuseAddress, reusePort))
+    const owner = this.shareOn(local, isTimeWait, reuseAddress, reusePort)
     this.release()
     return owner
   }
 
   forChild(local: IpAddress): PortHold {
-    return this.bucket.share(new FixedClaim(this.claim, local, false))
+    return this.shareOn(local, false, this.claim.reuseAddress, this.claim.reusePort)
   }
 
   forTimeWait(local: IpAddress): PortHold {
-    return this.bucket.share(new FixedClaim(this.claim, local, true))
-  }
-}
-
-/** Everybody who holds one port. */
-class PortBucket {
-  readonly port: number
-  owners: PortOwner[] = []
-  /**
-   * Was the port chosen for connections by connect(2), and never bound by anybody? Then other connections may have it
-   * too, as long as their pairs of endpoints differ.
-   */
-  automatic: boolean
-  private readonly table: PortTable
-
-  constructor(table: PortTable, port: number, automatic: boolean) {
-    this.table = table
-    this.port = port
-    this.automatic = automatic
+    return this.shareOn(local, true, this.claim.reuseAddress, this.claim.reusePort)
   }
 
-  add(claim: PortClaim, isShared = false): PortOwner {
-    const owner = new PortOwner(this, claim, isShared)
-    // Most have one: an array that grows has room for seventeen.
-    if (this.owners.length === 0) this.owners = [owner]
-    else this.owners.push(owner)
-    return owner
+  /** Does somebody listen on the port? */
+  get hasListener(): boolean {
+    for (let owner = this.table.first(this.port); owner !== null; owner = owner.next) {
+      if (owner.claim.isListening) return true
+    }
+    return false
   }
 
-  /** Counts one more holder among those with the same claim. */
-  share(claim: PortClaim): PortOwner {
-    for (const owner of this.owners) {
-      if (owner.isShared && sameTerms(owner.claim, claim)) {
+  /** Counts one more holder among those with this one's terms but for these. */
+  private shareOn(local: IpAddress, isTimeWait: boolean, reuseAddress: boolean, reusePort: boolean): PortOwner {
+    const { table, port, claim } = this
+    for (let owner = table.first(port); owner !== null; owner = owner.next) {
+      const other = owner.claim
+      if (
+        owner.isShared &&
+        other.isTimeWait === isTimeWait &&
+        other.reuseAddress === reuseAddress &&
+        other.reusePort === reusePort &&
+        sameSocketTerms(other, claim) &&
+        other.local.equals(local)
+      ) {
         owner.count++
         return owner
       }
     }
-    return this.add(claim, true)
-  }
-
-  remove(owner: PortOwner): void {
-    const at = this.owners.indexOf(owner)
-    if (at >= 0) this.owners.splice(at, 1)
-    if (this.owners.length === 0) this.table.forget(this)
+    return table.add(port, new FixedClaim(claim, local, isTimeWait, reuseAddress, reusePort), true, false)
   }
 }
 
-const sameTerms = (a: PortClaim, b: PortClaim): boolean =>
-  a.reuseAddress === b.reuseAddress &&
-  a.reusePort === b.reusePort &&
-  a.family === b.family &&
-  a.v6only === b.v6only &&
-  a.uid === b.uid &&
-  a.isTimeWait === b.isTimeWait &&
-  a.boundInterface === b.boundInterface &&
-  a.local.equals(b.local)
+const sameSocketTerms = (a: PortClaim, b: PortClaim): boolean =>
+  a.family === b.family && a.v6only === b.v6only && a.uid === b.uid && a.boundInterface === b.boundInterface
 
 /** Do two claims speak of a common local address? */
 const addressesOverlap = (a: PortClaim, b: PortClaim): boolean => {
@@ -165,10 +148,7 @@ const coversIpv4 = (any: PortClaim): boolean => any.family === 4 || any.local.is
 const isOfConnection = (claim: FixedClaim, socket: PortClaim, local: IpAddress): boolean =>
   claim.reuseAddress === socket.reuseAddress &&
   claim.reusePort === socket.reusePort &&
-  claim.family === socket.family &&
-  claim.v6only === socket.v6only &&
-  claim.uid === socket.uid &&
-  claim.boundInterface === socket.boundInterface &&
+  sameSocketTerms(claim, socket) &&
   claim.local.equals(local)
 
 /** Must two sockets be bound to different interfaces, and are they? */
@@ -194,7 +174,8 @@ export const udpConflict = (a: PortClaim, b: PortClaim): boolean => {
 
 /** The local ports of one protocol. */
 export class PortTable {
-  private readonly buckets = new Map<number, PortBucket>()
+  /** Who holds each port: the first of a chain. */
+  private readonly owners = new Map<number, PortOwner>()
   private readonly conflicts: (a: PortClaim, b: PortClaim) => boolean
   /** The claim made last for a connection: the next is mostly on the same terms. */
   private lastClaim: FixedClaim | null = null
@@ -206,42 +187,38 @@ export class PortTable {
 
   /** Has anybody this port? */
   has(port: number): boolean {
-    return this.buckets.has(port)
+    return this.owners.has(port)
+  }
+
+  /** The first of those who have this port; null for nobody. */
+  first(port: number): PortOwner | null {
+    return this.owners.get(port) ?? null
   }
 
   /** May connections have it whose pairs of endpoints are their own: has nobody bound it? */
   mayShare(port: number): boolean {
-    return this.buckets.get(port)?.automatic !== false
+    return this.first(port)?.automatic !== false
   }
 
   /** Is anybody in the way of `claim` having `port`? `self`, who holds it already, is not. */
   isTaken(port: number, claim: PortClaim, self: PortOwner | null = null): boolean {
-    const bucket = this.buckets.get(port)
-    if (bucket === undefined) return false
-    for (const owner of bucket.owners) if (owner !== self && this.conflicts(claim, owner.claim)) return true
+    for (let owner = this.first(port); owner !== null; owner = owner.next) {
+      if (owner !== self && this.conflicts(claim, owner.claim)) return true
+    }
     return false
   }
 
   /** Takes `port` for a socket that binds it; null when somebody is in the way. */
   bind(port: number, claim: PortClaim): PortOwner | null {
-    return this.isTaken(port, claim) ? null : this.take(port, claim)
+    return this.isTaken(port, claim) ? null : this.add(port, claim, false, false)
   }
 
   /** Takes `port` for a socket that asked for any: null when somebody has it for an address in common, on whatever terms. */
   bindAlone(port: number, claim: PortClaim): PortOwner | null {
-    const bucket = this.buckets.get(port)
-    if (bucket !== undefined) {
-      for (const { claim: other } of bucket.owners) {
-        if (!differentInterfaces(claim, other) && addressesOverlap(claim, other)) return null
-      }
+    for (let owner = this.first(port); owner !== null; owner = owner.next) {
+      if (!differentInterfaces(claim, owner.claim) && addressesOverlap(claim, owner.claim)) return null
     }
-    return this.take(port, claim)
-  }
-
-  private take(port: number, claim: PortClaim): PortOwner {
-    const bucket = this.obtain(port, false)
-    bucket.automatic = false
-    return bucket.add(claim)
+    return this.add(port, claim, false, false)
   }
 
   /** What a connection of `socket` from `local`, whose port is chosen for it, claims: an object that others may share. */
@@ -254,25 +231,41 @@ export class PortTable {
 
   /** Takes `port` for a connection whose pair of endpoints is free; null when a socket is bound to it. */
   share(port: number, claim: PortClaim): PortOwner | null {
-    const bucket = this.obtain(port, true)
-    return bucket.automatic ? bucket.add(claim) : null
+    return this.mayShare(port) ? this.add(port, claim, false, true) : null
   }
 
-  /** The ports in use. */
+  /** How many ports are in use. */
   get ports(): number {
-    return this.buckets.size
+    return this.owners.size
   }
 
-  forget(bucket: PortBucket): void {
-    this.buckets.delete(bucket.port)
-  }
-
-  private obtain(port: number, automatic: boolean): PortBucket {
-    let bucket = this.buckets.get(port)
-    if (bucket === undefined) {
-      bucket = new PortBucket(this, port, automatic)
-      this.buckets.set(port, bucket)
+  /** Adds one to those who hold `port`. @param isAutomatic was it chosen by connect(2)? */
+  add(port: number, claim: PortClaim, isShared: boolean, isAutomatic: boolean): PortOwner {
+    const first = this.first(port)
+    const automatic = isAutomatic || (isShared && first?.automatic === true)
+    const owner = new PortOwner(this, port, claim, isShared, automatic)
+    if (first === null) this.owners.set(port, owner)
+    else {
+      owner.next = first.next
+      first.next = owner
+      // Bound by somebody, it is nobody's to share any more.
+      if (!automatic)
+        for (let other: PortOwner | null = first; other !== null; other = other.next) other.automatic = false
     }
-    return bucket
+    return owner
+  }
+
+  remove(owner: PortOwner): void {
+    const first = this.first(owner.port)
+    if (first === owner) {
+      if (owner.next === null) this.owners.delete(owner.port)
+      else this.owners.set(owner.port, owner.next)
+      return
+    }
+    for (let before = first; before !== null; before = before.next) {
+      if (before.next !== owner) continue
+      before.next = owner.next
+      return
+    }
   }
 }

@@ -45,6 +45,9 @@ export abstract class Socket extends OpenFile {
   uid = 0
   /** Names it among the host's sockets. */
   readonly inode: number
+  /** Its neighbours in `SocketLayer.sockets`. */
+  previousSocket: Socket | null = null
+  nextSocket: Socket | null = null
 
   constructor(layer: SocketLayer, domain: number, type: number, protocol: number) {
     super()

@@ -100,8 +100,8 @@ export abstract class TcpEndpoint extends InetSocket {
   /** Enters the pair of endpoints; one in TIME_WAIT gives way where that is allowed (tcp_tw_reuse). */
   private insert(c: TcpConnection, destination: Destination): boolean {
     const { table } = this.layer.tcp
+    if (table.insert(c)) return true
     const there = table.findLike(c)
-    if (there === null) return table.insert(c)
     if (!(there instanceof TimeWait) || !there.mayBeReused(destination.interface.isLoopback)) return false
     this.reopenSequence = there.reopenSequence
     there.end()

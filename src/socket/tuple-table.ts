@@ -77,7 +77,10 @@ export class TupleTable {
 
   /** What lies under the same pair of endpoints as `like`; null when nothing does. */
   findLike(like: TupleEntry): TupleEntry | null {
-    const hash = this.hashOf(like)
+    return this.findHashed(like, this.hashOf(like))
+  }
+
+  private findHashed(like: TupleEntry, hash: number): TupleEntry | null {
     let entry = this.buckets[hash & (this.buckets.length - 1)]!
     for (; entry !== null; entry = entry.nextInBucket!) {
       if (entry.hash === hash && sameEndpoints(entry, like)) return entry
@@ -87,8 +90,9 @@ export class TupleTable {
 
   /** Enters a structure. @returns false when its pair of endpoints is taken */
   insert(entry: TupleEntry): boolean {
-    if (this.findLike(entry) !== null) return false
-    entry.hash = this.hashOf(entry)
+    const hash = this.hashOf(entry)
+    if (this.findHashed(entry, hash) !== null) return false
+    entry.hash = hash
     this.put(entry)
     return true
   }

@@ -2,7 +2,7 @@ import { MILLISECOND } from '../core/clock.ts'
 import { Errno } from '../core/errno.ts'
 import { Shutdown, type TcpConnection } from './connection.ts'
 import { destroyConnection, failConnection, finishConnection, sendReset, setState } from './finish.ts'
-import { nextState, stateIn, stateSet, TcpState } from './state.ts'
+import { AFTER, stateIn, stateSet, TcpState } from './state.ts'
 import { enterTimeWait } from './time-wait.ts'
 import { finWait2Time } from './timeouts.ts'
 import { armKeepalive } from './timers.ts'
@@ -28,7 +28,7 @@ export const closeSending = (c: TcpConnection): void => {
     return
   }
   if (!stateIn(c.state, OPEN_TO_SEND)) return
-  setState(c, nextState(c.state, 'close'))
+  setState(c, AFTER.close[c.state]!)
   writeFin(c)
 }
 

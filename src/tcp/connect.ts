@@ -11,7 +11,7 @@ import { beginMtuSearch } from './mtu-probe.ts'
 import { stampRecord } from './output.ts'
 import { countSegments } from './records.ts'
 import type { SendRecord } from './send-queue.ts'
-import { nextState } from './state.ts'
+import { AFTER } from './state.ts'
 import { armRetransmit } from './timers.ts'
 import { transmitRecord, transmitSynData } from './transmit.ts'
 import { MIN_MSS_ESTIMATE, setInitialWindow } from './window.ts'
@@ -58,7 +58,7 @@ export const prepareConnect = (c: TcpConnection, destination: Destination, reope
   snd.pushedSeq = snd.iss
   c.retransmits = 0
   c.rtt.rto = 1_000_000
-  setState(c, nextState(c.state, 'open actively'))
+  setState(c, AFTER['open actively'][c.state]!)
 }
 
 /**

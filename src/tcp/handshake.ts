@@ -18,7 +18,7 @@ import { updatePacingRate } from './rate.ts'
 import { receiveUrgent } from './receive.ts'
 import { anyRetransmitted, undoRecovery } from './recovery.ts'
 import type { Segment } from './segment.ts'
-import { nextState } from './state.ts'
+import { AFTER } from './state.ts'
 import { armKeepalive, armRetransmit, keepIdle, rearmRetransmit } from './timers.ts'
 import { transmitRecord } from './transmit.ts'
 import { initialBuffers, initialMssEstimate } from './window.ts'
@@ -134,7 +134,7 @@ export const peerMss = (c: TcpConnection, option: number): number => {
 
 /** Both sides have sent a SYN: SYN_RCVD, and a SYN+ACK in the place of the SYN (RFC 9293 section 3.5, figure 7). */
 const openSimultaneously = (c: TcpConnection, segment: Segment): number => {
-  setState(c, nextState(c.state, 'receive SYN'))
+  setState(c, AFTER['receive SYN'][c.state]!)
   acceptPeerSyn(c, segment, TcpFlag.Ece | TcpFlag.Cwr)
   const syn = c.sendQueue().firstSent
   if (syn === null) return Drop['tcp-flags']
@@ -147,7 +147,7 @@ const openSimultaneously = (c: TcpConnection, segment: Segment): number => {
 /** Our SYN is acknowledged: the connection stands. */
 const finishConnect = (c: TcpConnection): void => {
   const { layer } = c
-  setState(c, nextState(c.state, 'receive SYN+ACK'))
+  setState(c, AFTER['receive SYN+ACK'][c.state]!)
   startTransfer(c)
   if (c.options.keepalive) armKeepalive(c, keepIdle(c))
   c.lastAckMs = layer.loop.nowMs32
@@ -200,7 +200,7 @@ export const completeHandshake = (c: TcpConnection, segment: Segment): void => {
 export const establishFast = (c: TcpConnection, segment: Segment): void => {
   const { snd } = c
   completeHandshake(c, segment)
-  setState(c, nextState(c.state, 'receive ACK of SYN'))
+  setState(c, AFTER['receive ACK of SYN'][c.state]!)
   snd.una = segment.ack
   snd.wnd = announcedWindow(c, segment)
   snd.maxWnd = Math.max(snd.maxWnd, snd.wnd)
@@ -215,7 +215,7 @@ export const establishFast = (c: TcpConnection, segment: Segment): void => {
 /** The ACK of our SYN+ACK, after SYNs have crossed: SYN_RCVD becomes ESTABLISHED. */
 export const establish = (c: TcpConnection, segment: Segment): void => {
   const { snd } = c
-  setState(c, nextState(c.state, 'receive ACK of SYN'))
+  setState(c, AFTER['receive ACK of SYN'][c.state]!)
   snd.una = segment.ack
   snd.wnd = announcedWindow(c, segment)
   snd.maxWnd = Math.max(snd.maxWnd, snd.wnd)

@@ -11,7 +11,7 @@ import { pushData } from './flow.ts'
 import { completeHandshake, establish, establishFast, receiveInSynSent } from './handshake.ts'
 import { receiveText, receiveUrgent, reportDuplicate } from './receive.ts'
 import { isLikelyData, type Segment } from './segment.ts'
-import { nextState, stateIn, stateSet, TcpState } from './state.ts'
+import { AFTER, stateIn, stateSet, TcpState } from './state.ts'
 import { enterTimeWait } from './time-wait.ts'
 import { finWait2Time } from './timeouts.ts'
 import { armKeepalive } from './timers.ts'
@@ -261,7 +261,7 @@ const advanceState = (c: TcpConnection, segment: Segment): number => {
 
 /** Our FIN is acknowledged: FIN_WAIT_2, and for an orphan a time limit (RFC 9293 section 3.10.7.4; tcp_fin_timeout). */
 const finAcknowledged = (c: TcpConnection, segment: Segment): number => {
-  setState(c, nextState(c.state, 'receive ACK of FIN'))
+  setState(c, AFTER['receive ACK of FIN'][c.state]!)
   c.shutdown |= Shutdown.Send
   c.destination?.confirm()
   if (c.observer !== null) {

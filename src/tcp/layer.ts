@@ -73,6 +73,7 @@ export class TcpLayer {
   private challengesLeft = 0
   private readonly hasher: SipHasher
   private readonly offsetHasher: SipHasher
+  private readonly pairs: (AddressPair | undefined)[] = new Array(256).fill(undefined)
 
   constructor(world: World, ip: IpStack, table: TcpTable, settings: TcpSettings, limits: QueueLimits, random: Random) {
     this.world = world
@@ -103,7 +104,8 @@ export class TcpLayer {
 
   /** An initial sequence number: a clock of 4 µs plus a secret function of the pair of endpoints (RFC 6528 section 3). */
   initialSequence(local: IpAddress, localPort: number, remote: IpAddress, remotePort: number): number {
-    const hash = hashAddresses(this.hasher.start(), local, remote)
+    const hash = this.hasher
+      .resume(this.pairOf(local, remote).sequence)
       .word((localPort << 16) | remotePort)
       .end()
     return (hash + Math.floor(this.loop.now / 4)) | 0
@@ -111,8 +113,19 @@ export class TcpLayer {
 
   /** What is added to the clock to make time stamps for a pair of hosts (RFC 7323 section 7.1). */
   timestampOffset(local: IpAddress, remote: IpAddress): number {
-    if (this.settings.tcp_timestamps !== 1) return 0
-    return hashAddresses(this.offsetHasher.start(), local, remote).end()
+    return this.settings.tcp_timestamps === 1 ? this.pairOf(local, remote).timestampOffset : 0
+  }
+
+  /** What is secret about two addresses: of those asked for last, made but once. */
+  private pairOf(local: IpAddress, remote: IpAddress): AddressPair {
+    const at = (Math.imul(remote.w3 ^ remote.w2, 0x9e37_79b1) ^ Math.imul(local.w3 ^ local.w2, 0x85eb_ca6b)) >>> 24
+    const known = this.pairs[at]
+    if (known?.remote.equals(remote) && known.local.equals(local)) return known
+    const offset = hashAddresses(this.offsetHasher.start(), local, remote).end()
+    const sequence = new SipHasher(0, 0, 0, 0).resume(hashAddresses(this.hasher.start(), local, remote))
+    const made = { local, remote, timestampOffset: offset, sequence }
+    this.pairs[at] = made
+    return made
   }
 
   /** Seconds since the world began: for time stamps that are kept for days. */
@@ -173,6 +186,15 @@ export class TcpLayer {
   get isExhausted(): boolean {
     return this.queuedBytes > this.settings.tcp_mem[2] * PAGE && this.underPressure
   }
+}
+
+/** What connections between two addresses have in common. */
+interface AddressPair {
+  readonly local: IpAddress
+  readonly remote: IpAddress
+  readonly timestampOffset: number
+  /** The hash behind initial sequence numbers, as far as the addresses go: the ports come next. */
+  readonly sequence: SipHasher
 }
 
 /** What tcp_mem counts in, bytes. */

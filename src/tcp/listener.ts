@@ -59,7 +59,8 @@ export class TcpListener {
   closed = false
   /** When the last SYN was answered with a cookie: only for some time after that can an ACK bring one back. */
   private lastCookieAt = Number.NEGATIVE_INFINITY
-  private readonly pending = new Set<Request>()
+  /** The half-open ones, the last first. */
+  private firstPending: Request | null = null
 
   constructor(layer: TcpLayer, localPort: number, hold: PortHold | null, inherited: Inherited) {
     this.layer = layer
@@ -130,7 +131,10 @@ export class TcpListener {
     request.answer = answer
     if (take) return request.takeAtOnce(segment)
     if (!this.layer.table.insert(request)) return Drop['tcp-no-socket']
-    this.pending.add(request)
+    request.isPending = true
+    request.nextPending = this.firstPending
+    if (this.firstPending !== null) this.firstPending.previousPending = request
+    this.firstPending = request
     this.requests++
     this.youngRequests++
     request.start()
@@ -205,7 +209,12 @@ export class TcpListener {
 
   /** A half-open connection is gone, completed or not. */
   requestEnded(request: Request): void {
-    if (!this.pending.delete(request)) return
+    if (!request.isPending) return
+    const { previousPending: previous, nextPending: next } = request
+    if (previous === null) this.firstPending = next
+    else previous.nextPending = next
+    if (next !== null) next.previousPending = previous
+    request.isPending = false
     this.requests--
     if (request.timeouts === 0) this.youngRequests--
   }
@@ -227,7 +236,7 @@ export class TcpListener {
   /** Ends the listener: half-open connections go silently, complete ones that nobody accepted are reset. */
   close(): void {
     this.closed = true
-    for (const request of [...this.pending]) request.drop()
+    while (this.firstPending !== null) this.firstPending.drop()
     for (let c = this.accept(); c !== undefined; c = this.accept()) {
       sendReset(c)
       destroyConnection(c)

@@ -10,7 +10,7 @@ import { setState } from './finish.ts'
 import { dropUrgentByte, isAtMark } from './read.ts'
 import { Reassembly } from './reassembly.ts'
 import type { Segment } from './segment.ts'
-import { nextState, TcpState } from './state.ts'
+import { AFTER, TcpState } from './state.ts'
 import { enterTimeWait } from './time-wait.ts'
 import {
   estimateMss,
@@ -310,7 +310,7 @@ const receiveFin = (c: TcpConnection): void => {
   c.rcv.pending |= AckPending.Scheduled
   c.shutdown |= Shutdown.Receive
   c.receivedFin = true
-  const next = nextState(c.state, 'receive FIN')
+  const next = AFTER['receive FIN'][c.state]!
   switch (c.state) {
     case TcpState.SynReceived:
     case TcpState.Established:

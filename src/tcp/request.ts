@@ -39,6 +39,10 @@ const LONGEST_TIMEOUT = 120 * SECOND
  */
 export class Request extends TupleEntry implements TimerOwner, PendingHandshake {
   readonly listener: TcpListener
+  /** Its neighbours in the listener's list; is it in there? */
+  previousPending: Request | null = null
+  nextPending: Request | null = null
+  isPending = false
   /** The connection that it will be: with endpoints, window and options, but in no table and without timers. */
   readonly connection: TcpConnection
   /** Time-outs of the SYN+ACK. */

@@ -205,7 +205,7 @@ export const expandSendBuffer = (c: TcpConnection): void => {
     return
   }
   // A segment takes a buffer of the next power of two above its payload and headers, and its bookkeeping.
-  const perSegment = 2 ** Math.ceil(Math.log2(Math.max(c.snd.mssClamp, c.snd.mss) + 320 + 320)) + 256
+  const perSegment = (1 << (32 - Math.clz32(Math.max(c.snd.mssClamp, c.snd.mss) + 320 + 320 - 1))) + 256
   const segments = Math.max(settings.initial_cwnd, c.cc.cwnd, c.cc.reordering + 1)
   const wanted = segments * perSegment * (c.control.sendBufferFactor ?? 2)
   if (c.sendBuffer < wanted) c.sendBuffer = Math.min(wanted, settings.tcp_wmem[2])

@@ -102,17 +102,26 @@ const formatIpv6 = (w0: number, w1: number, w2: number, w3: number): string => {
 
 /** The 32 bits of a dotted quad of four decimal numbers, without leading zeros; `undefined` for anything else. */
 const parseIpv4Bits = (text: string): number | undefined => {
-  const parts = text.split('.')
-  if (parts.length !== 4) return undefined
   let bits = 0
-  for (const part of parts) {
-    if (!/^(0|[1-9][0-9]{0,2})$/.test(part)) return undefined
-    const byte = Number(part)
-    if (byte > 255) return undefined
-    bits = (bits << 8) | byte
+  let byte = -1
+  let dots = 0
+  for (let i = 0; i < text.length; i++) {
+    const digit = text.charCodeAt(i) - ZERO
+    if (digit === DOT - ZERO) {
+      if (byte < 0 || ++dots > 3) return undefined
+      bits = (bits << 8) | byte
+      byte = -1
+    } else if (digit < 0 || digit > 9 || byte === 0) return undefined
+    else {
+      byte = byte < 0 ? digit : byte * 10 + digit
+      if (byte > 255) return undefined
+    }
   }
-  return bits
+  return dots < 3 || byte < 0 ? undefined : (bits << 8) | byte
 }
+
+const ZERO = 48
+const DOT = 46
 
 /**
  * An address from its text: a dotted quad, or IPv6 as RFC 4291 section 2.2 writes it, without a zone.
