@@ -21,6 +21,12 @@ export class Chronograph {
   /** Milliseconds spent with each but `Idle`. */
   readonly spent = [0, 0, 0, 0]
 
+  clear(): void {
+    this.current = Chrono.Idle
+    this.since = 0
+    for (let i = 0; i < this.spent.length; i++) this.spent[i] = 0
+  }
+
   turnTo(next: number, nowMs: number): void {
     if (this.current !== Chrono.Idle) this.spent[this.current]! += (nowMs - this.since) >>> 0
     this.since = nowMs

@@ -17,7 +17,7 @@ import { updatePacingRate } from './rate.ts'
 import type { Reassembly } from './reassembly.ts'
 import type { RttEstimator } from './rtt.ts'
 import type { Segment } from './segment.ts'
-import { SendQueue } from './send-queue.ts'
+import type { SendQueue } from './send-queue.ts'
 import { TcpState } from './state.ts'
 import { TupleEntry, TupleKind } from './tuple.ts'
 
@@ -404,9 +404,15 @@ export class TcpConnection extends TupleEntry implements TimerOwner {
   forgetHandshake(): void {
     const { cc, queue } = this
     if (queue === null || queue.length > 0 || cc.totalRetransmitted > 0 || cc.ecn !== 0) return
+    this.giveBack()
+    if (this.retransmitTimer?.isSet === false) this.retransmitTimer = null
+  }
+
+  /** Gives back the send queue, which is empty, and the congestion state. */
+  giveBack(): void {
+    this.layer.recycle(this.cc, this.queue)
     this.queue = null
     this.cc = this.layer.pristineCongestion
-    if (this.retransmitTimer?.isSet === false) this.retransmitTimer = null
   }
 
   /** The options, made the connection's own so that they may be written. */
@@ -426,7 +432,7 @@ export class TcpConnection extends TupleEntry implements TimerOwner {
   }
 
   sendQueue(): SendQueue {
-    this.queue ??= new SendQueue()
+    this.queue ??= this.layer.newSendQueue()
     return this.queue
   }
 

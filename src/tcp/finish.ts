@@ -131,5 +131,6 @@ export const destroyConnection = (c: TcpConnection): void => {
   c.sacks = null
   c.tuning = null
   c.urgent = null
+  c.giveBack()
   setState(c, TcpState.Closed)
 }

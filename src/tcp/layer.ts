@@ -19,7 +19,7 @@ import { Alert } from './recovery.ts'
 import { RttEstimator } from './rtt.ts'
 import { SackOutcome } from './sack.ts'
 import { Segment } from './segment.ts'
-import { SendRecordPool } from './send-queue.ts'
+import { SendQueue, SendRecordPool } from './send-queue.ts'
 import type { TcpSettings } from './settings.ts'
 import { SynCookies } from './syn-cookies.ts'
 import { fireTimer } from './timeouts.ts'
@@ -61,6 +61,10 @@ export class TcpLayer {
   /** The SACK blocks of the segment at hand, in order. */
   readonly sackBlocks = new Int32Array(8)
 
+  /** States and empty queues that connections have given back. */
+  private readonly idleCongestion: CongestionState[] = []
+  private readonly idleQueues: SendQueue[] = []
+
   /** Connections that nobody holds, and pairs of endpoints in TIME_WAIT. */
   orphans = 0
   timeWaits = 0
@@ -95,7 +99,23 @@ export class TcpLayer {
   }
 
   newCongestionState(): CongestionState {
-    return new CongestionState(this.settings.initial_cwnd, this.settings.tcp_reordering)
+    const { initial_cwnd, tcp_reordering } = this.settings
+    return (
+      this.idleCongestion.pop()?.reset(initial_cwnd, tcp_reordering) ??
+      new CongestionState(initial_cwnd, tcp_reordering)
+    )
+  }
+
+  /** Takes back what a connection needs no more, for the next. */
+  recycle(cc: CongestionState, queue: SendQueue | null): void {
+    if (cc !== this.pristineCongestion && this.idleCongestion.length < MOST_IDLE) this.idleCongestion.push(cc)
+    if (queue === null || this.idleQueues.length >= MOST_IDLE) return
+    queue.trim()
+    this.idleQueues.push(queue)
+  }
+
+  newSendQueue(): SendQueue {
+    return this.idleQueues.pop() ?? new SendQueue()
   }
 
   newRttEstimator(): RttEstimator {
@@ -196,6 +216,9 @@ interface AddressPair {
   /** The hash behind initial sequence numbers, as far as the addresses go: the ports come next. */
   readonly sequence: SipHasher
 }
+
+/** How many congestion states and send queues wait at most for connections that need one. */
+const MOST_IDLE = 64
 
 /** What tcp_mem counts in, bytes. */
 const PAGE = 4096

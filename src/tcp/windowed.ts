@@ -15,6 +15,11 @@ export class WindowedMinimum {
     return this.value0
   }
 
+  /** Forgets all. */
+  clear(): void {
+    this.reset(0, UNKNOWN)
+  }
+
   /** Forgets all and begins with `value`. */
   reset(time: number, value: number): void {
     this.value0 = value

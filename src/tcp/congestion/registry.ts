@@ -12,6 +12,7 @@ export class CongestionControls {
     [bbr.name, bbr],
   ])
   private readonly settings: TcpSettings
+  private lastDefault: CongestionControl = cubic
 
   constructor(settings: TcpSettings) {
     this.settings = settings
@@ -19,7 +20,14 @@ export class CongestionControls {
 
   /** For new connections: tcp_congestion_control. */
   get default(): CongestionControl {
-    return this.byName.get(this.settings.tcp_congestion_control) ?? cubic
+    const { tcp_congestion_control: name } = this.settings
+    return name === this.lastDefault.name ? this.lastDefault : this.findDefault(name)
+  }
+
+  private findDefault(name: string): CongestionControl {
+    const found = this.byName.get(name) ?? cubic
+    this.lastDefault = found
+    return found
   }
 
   get names(): string[] {
@@ -33,5 +41,6 @@ export class CongestionControls {
   /** Adds one; it replaces another of the same name. */
   register(control: CongestionControl): void {
     this.byName.set(control.name, control)
+    if (this.lastDefault.name === control.name) this.lastDefault = control
   }
 }

@@ -148,6 +148,78 @@ export class CongestionState {
     this.reordering = reordering
   }
 
+  /** Makes it as it was at first, for another connection. What the congestion control keeps for itself, `init` makes new. */
+  reset(initialCwnd: number, reordering: number): this {
+    this.cwnd = initialCwnd
+    this.reordering = reordering
+    this.minRtt.clear()
+    this.chrono.clear()
+    this.ssthresh = INFINITE_SSTHRESH
+    this.cwndCount = 0
+    this.state = CaState.Open
+    this.packetsOut = 0
+    this.sackedOut = 0
+    this.lostOut = 0
+    this.retransOut = 0
+    this.highSeq = 0
+    this.priorCwnd = 0
+    this.priorSsthresh = 0
+    this.undoMarker = 0
+    this.undoable = false
+    this.undoRetrans = -1
+    this.prrDelivered = 0
+    this.prrOut = 0
+    this.frto = false
+    this.retransmitHint = 0
+    this.hasRetransmitHint = false
+    this.highestSack = 0
+    this.reneged = false
+    this.reorderingSeen = 0
+    this.cwndUsed = 0
+    this.cwndStampMs = 0
+    this.cwndUsageSeq = 0
+    this.maxPacketsOut = 0
+    this.cwndLimited = false
+    this.rackSentAt = 0
+    this.rackEnd = 0
+    this.rackRtt = 0
+    this.rackAdvanced = false
+    this.rackStarted = false
+    this.rackWindowSteps = 1
+    this.rackPersist = 0
+    this.rackRoundDelivered = 0
+    this.rackDsackSeen = false
+    this.tlpActive = false
+    this.tlpHighSeq = 0
+    this.tlpRetransmitted = false
+    this.delivered = 1
+    this.deliveredCe = 0
+    this.deliveredAt = 0
+    this.firstSentAt = 0
+    this.lost = 0
+    this.applicationLimitedUntil = 0
+    this.rateDelivered = 0
+    this.rateInterval = 0
+    this.rateApplicationLimited = false
+    this.pacingRate = 0
+    this.paces = false
+    this.nextSendAt = 0
+    this.ecn = 0
+    this.totalRetransmitted = 0
+    this.timeouts = 0
+    this.timeoutRecoveries = 0
+    this.timeoutMs = 0
+    this.timeoutStampMs = 0
+    this.bytesSent = 0
+    this.bytesRetransmitted = 0
+    this.dataSegmentsSent = 0
+    this.dsacksReceived = 0
+    this.hystart = null
+    this.oldestSent = null
+    this.newestSent = null
+    return this
+  }
+
   /** Segments taken to be in the network. */
   get inFlight(): number {
     return this.packetsOut - this.sackedOut - this.lostOut + this.retransOut
