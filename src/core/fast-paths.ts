@@ -15,8 +15,11 @@ export const FAST_PATHS = {
   'record-reuse': 'records of the send queue are used again',
   'block-reuse': 'the block of memory last given back is handed out again, neither merged nor split',
   'queue-memory': 'a queue takes a block as large as it was before at once, and does not grow into it anew',
-  'call-reuse': 'a receive that waits is an object of the process that is used again',
-  handover: 'a receive that was woken takes its data when the turn is over, and not by a promise of its own',
+  'state-reuse': 'congestion states and send queues of connections are used again',
+  'pair-hashes': 'what is hashed of two addresses is kept: time stamps, first sequence numbers',
+  'call-reuse': 'a receive, accept or connect that waits is an object of the process that is used again',
+  handover:
+    'a receive, accept or connect that was woken tries again when the turn is over, and not by a promise of its own',
   microturns: 'in real time, turns follow each other without the event loop in between',
   ticks: 'in virtual time, programs run on without a turn of the event loop',
   spin: 'a device is looked at again before its process sleeps',

@@ -157,6 +157,8 @@ export abstract class RetryingCall extends WaitingCall implements Continuation {
   private resolve!: (result: number) => void
   private reject!: (error: unknown) => void
   private why: number = Wakeup.Ready
+  /** Does one that is over serve the next? */
+  protected readonly isReused: boolean
   private readonly handsOver: boolean
   private readonly take = (resolve: (result: number) => void, reject: (error: unknown) => void): void => {
     this.resolve = resolve
@@ -166,6 +168,7 @@ export abstract class RetryingCall extends WaitingCall implements Continuation {
   constructor(process: Process, mask: number, exclusive = false) {
     super(process, '', mask, exclusive, -1)
     this.handsOver = process.host.world.fast.handover
+    this.isReused = process.host.world.fast['call-reuse']
   }
 
   /** Begins a call. */

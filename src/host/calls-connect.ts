@@ -81,7 +81,7 @@ export class AcceptCall extends RetryingCall {
 
   protected override settled(): void {
     this.peer = undefined
-    this.process.idleAccept = this
+    if (this.isReused) this.process.idleAccept = this
   }
 }
 
@@ -133,7 +133,7 @@ export class ConnectCall extends RetryingCall {
 
   protected override settled(): void {
     this.address = null
-    this.process.idleConnect = this
+    if (this.isReused) this.process.idleConnect = this
   }
 }
 

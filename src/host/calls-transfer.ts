@@ -176,11 +176,9 @@ export class ReceiveCall extends RetryingCall {
   /** Bytes with which it returns. */
   private target = 0
   private total = 0
-  private readonly isReused: boolean
 
   constructor(process: Process) {
     super(process, Readiness.In)
-    this.isReused = process.host.world.fast['call-reuse']
   }
 
   /** Begins with the call. */

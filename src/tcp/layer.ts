@@ -108,6 +108,7 @@ export class TcpLayer {
 
   /** Takes back what a connection needs no more, for the next. */
   recycle(cc: CongestionState, queue: SendQueue | null): void {
+    if (!this.world.fast['state-reuse']) return
     if (cc !== this.pristineCongestion && this.idleCongestion.length < MOST_IDLE) this.idleCongestion.push(cc)
     if (queue === null || this.idleQueues.length >= MOST_IDLE) return
     queue.trim()
@@ -144,7 +145,7 @@ export class TcpLayer {
     const offset = hashAddresses(this.offsetHasher.start(), local, remote).end()
     const sequence = new SipHasher(0, 0, 0, 0).resume(hashAddresses(this.hasher.start(), local, remote))
     const made = { local, remote, timestampOffset: offset, sequence }
-    this.pairs[at] = made
+    if (this.world.fast['pair-hashes']) this.pairs[at] = made
     return made
   }
 
