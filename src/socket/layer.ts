@@ -60,6 +60,7 @@ export class SocketLayer {
   readonly sockets = new SocketList()
   /** The options of sockets that have set none. */
   readonly defaultKept = new KeptOptions()
+  private readonly keptByUser = new Map<number, KeptOptions>()
   readonly defaultIpOptions = new IpOptions()
   /** Those of IPv6 sockets, which hear only the IPv4 groups that they have joined. */
   readonly defaultIpOptions6 = Object.assign(new IpOptions(), { multicastAll: false })
@@ -75,6 +76,17 @@ export class SocketLayer {
     this.tcp = new TcpDemux(ip, tcpSettings, this.settings, random)
     this.udp = new UdpSocketDemux(ip, random.fork('udp'))
     this.raw = new RawDemux(ip)
+  }
+
+  /** The options of sockets of one user that have set none. */
+  keptOf(uid: number): KeptOptions {
+    let kept = this.keptByUser.get(uid)
+    if (kept === undefined) {
+      kept = new KeptOptions()
+      kept.uid = uid
+      this.keptByUser.set(uid, kept)
+    }
+    return kept
   }
 
   /** A number that names a new socket of this host: never given twice, never 0. */

@@ -10,9 +10,10 @@ import type { SocketLayer } from './layer.ts'
 import { OpenFile } from './open-file.ts'
 import { getSocketOption, type OptionFailure, type OptionValue, setSocketOption } from './socket-options.ts'
 
-/** The first of the socket's bits in `OpenFile.bits`, and of those of sockets of the Internet families. */
+/** The first of the socket's bits in `OpenFile.bits`, and of those of sockets of the Internet families and of TCP. */
 const SOCKET_FLAGS = 2
 export const INET_FLAGS = 5
+export const TCP_FLAGS = 10
 
 /** What a receive call learns beside the data. One object a call. */
 export class Received {
@@ -36,13 +37,9 @@ export abstract class Socket extends OpenFile {
   private readonly kind: number
   declare reuseAddress: boolean
   declare reusePort: boolean
-  /** SO_BINDTODEVICE, or the scope of a link-local address. */
-  boundInterface: NetworkInterface | null = null
-  /** Options at SOL_SOCKET that are only kept, or that few look at. Not to be written: see `ownKept`. */
+  /** Options at SOL_SOCKET that are only kept, or that few set. Not to be written: see `ownKept`. */
   kept: KeptOptions
   declare private keepsOwn: boolean
-  /** Who made it: 0 is the superuser. */
-  uid = 0
   /** Names it among the host's sockets. */
   readonly inode: number
   /** Its neighbours in `SocketLayer.sockets`. */
@@ -60,6 +57,26 @@ export abstract class Socket extends OpenFile {
 
   static {
     packFlags(Socket.prototype, ['reuseAddress', 'reusePort', 'keepsOwn'], SOCKET_FLAGS)
+  }
+
+  /** SO_BINDTODEVICE, or the scope of a link-local address. */
+  get boundInterface(): NetworkInterface | null {
+    return this.kept.boundInterface
+  }
+
+  set boundInterface(iface: NetworkInterface | null) {
+    if (iface !== this.kept.boundInterface) this.ownKept().boundInterface = iface
+  }
+
+  /** Who made it: 0 is the superuser. */
+  get uid(): number {
+    return this.kept.uid
+  }
+
+  set uid(uid: number) {
+    if (uid === this.kept.uid) return
+    if (this.kept === this.layer.defaultKept) this.kept = this.layer.keptOf(uid)
+    else this.ownKept().uid = uid
   }
 
   /** AF_INET, AF_INET6, AF_UNIX … */
@@ -120,8 +137,6 @@ export abstract class Socket extends OpenFile {
   protected inheritOptions(from: Socket): void {
     this.reuseAddress = from.reuseAddress
     this.reusePort = from.reusePort
-    this.boundInterface = from.boundInterface
-    this.uid = from.uid
     this.kept = from.kept
     from.keepsOwn = false
   }
@@ -281,6 +296,8 @@ export abstract class Socket extends OpenFile {
 
 /** What `Socket.kept` has. One object serves all sockets that left it alone. */
 export class KeptOptions {
+  boundInterface: NetworkInterface | null = null
+  uid = 0
   sendTimeout: Micros = 0
   receiveTimeout: Micros = 0
   lingerSeconds = -1

@@ -1,6 +1,7 @@
 import { Errno } from '../core/errno.ts'
 import type { Destination } from '../ip/destination.ts'
 import { TcpConnection } from '../tcp/connection.ts'
+import type { TcpListener } from '../tcp/listener.ts'
 import { stateIn, stateSet, TcpState } from '../tcp/state.ts'
 import { TimeWait } from '../tcp/time-wait.ts'
 import type { IpAddress } from '../wire/address.ts'
@@ -9,22 +10,52 @@ import * as C from './constants.ts'
 import { InetSocket } from './inet.ts'
 import type { SocketLayer } from './layer.ts'
 import type { PortOwner } from './ports.ts'
+import type { ListenerClaim } from './tcp-demux.ts'
 
 const HAS_NO_PEER = stateSet(TcpState.SynSent, TcpState.Closed)
 
-/** What a TCP socket is known by: the port that it holds, and the pair of endpoints that its connection has. */
+/** What a TCP socket is known by: the port that it holds, what it listens as, and the pair of endpoints that its connection has. */
 export abstract class TcpEndpoint extends InetSocket {
   /** Its connection: made with the socket, and made anew when it is connected again. Queues and options live there. */
   c: TcpConnection
   protected hold: PortOwner | null = null
-  /** Where sequence numbers are to begin, when the pair of endpoints was in TIME_WAIT; 0 for anywhere. */
-  protected reopenSequence = 0
+  /** What it listens as; null while it does not. */
+  private claim: ListenerClaim | null = null
 
   constructor(layer: SocketLayer, domain: number, connection: TcpConnection | null) {
     super(layer, domain, C.SOCK_STREAM, C.IPPROTO_TCP)
     this.c = connection ?? this.newConnection()
     if (connection !== null) this.localPort = connection.localPort
     else this.ipOptionsChanged()
+  }
+
+  get listener(): TcpListener | null {
+    return this.claim === null ? null : this.claim.listener
+  }
+
+  override get isListening(): boolean {
+    return this.claim !== null
+  }
+
+  /** Enters a listener where packets are looked up. */
+  protected enlist(listener: TcpListener): void {
+    const { boundAddress: local, localPort, family, v6only, boundInterface, reusePort, uid } = this
+    this.claim = { listener, local, localPort, family, v6only, boundInterface, reusePort, uid }
+    this.layer.tcp.listeners.add(this.claim)
+  }
+
+  /** Enters it once more, after what it claims has changed. */
+  protected enlistAnew(): void {
+    if (this.claim === null) return
+    this.layer.tcp.listeners.remove(this.claim)
+    this.enlist(this.claim.listener)
+  }
+
+  protected stopListening(): void {
+    if (this.claim !== null) this.layer.tcp.listeners.remove(this.claim)
+    const { listener } = this
+    this.claim = null
+    listener?.close()
   }
 
   get pathMtu(): number {
@@ -72,10 +103,13 @@ export abstract class TcpEndpoint extends InetSocket {
     this.portIsFixed = isFixed
   }
 
-  /** Finds a local port that makes the pair of endpoints unique, if there is none yet, and enters the pair. */
+  /**
+   * Finds a local port that makes the pair of endpoints unique, if there is none yet, and enters the pair. When it was in
+   * TIME_WAIT, ISS is where sequence numbers are to begin, else 0.
+   */
   protected enter(c: TcpConnection, destination: Destination): number {
     const { layer, hold } = this
-    this.reopenSequence = 0
+    c.snd.iss = 0
     if (hold !== null) {
       c.localPort = hold.port
       if (!this.insert(c, destination)) return -Errno.EADDRNOTAVAIL
@@ -103,7 +137,7 @@ export abstract class TcpEndpoint extends InetSocket {
     if (table.insert(c)) return true
     const there = table.findLike(c)
     if (!(there instanceof TimeWait) || !there.mayBeReused(destination.interface.isLoopback)) return false
-    this.reopenSequence = there.reopenSequence
+    c.snd.iss = there.reopenSequence
     there.end()
     c.layer.mib.tcpExt.TWRecycled++
     return table.insert(c)

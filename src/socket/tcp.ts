@@ -1,4 +1,5 @@
 import { Errno } from '../core/errno.ts'
+import { packFlags } from '../core/flags.ts'
 import { Readiness } from '../core/readiness.ts'
 import type { IcmpError } from '../ip/protocol.ts'
 import { Arrivals } from '../tcp/arrivals.ts'
@@ -15,9 +16,8 @@ import * as C from './constants.ts'
 import type { ControlMessage } from './control.ts'
 import type { SocketLayer } from './layer.ts'
 import { PortOwner } from './ports.ts'
-import type { Received } from './socket.ts'
+import { type Received, TCP_FLAGS } from './socket.ts'
 import type { OptionFailure, OptionValue } from './socket-options.ts'
-import type { ListenerClaim } from './tcp-demux.ts'
 import { TcpEndpoint } from './tcp-endpoint.ts'
 import { stampsArrivals, stampsSend, TcpNotices } from './tcp-notices.ts'
 import {
@@ -39,15 +39,15 @@ const LINGERS = stateSet(TcpState.FinWait1, TcpState.Closing, TcpState.LastAck)
 /** How far connect(2) has come, whatever has become of the connection since: Linux's `socket_state`. */
 const Phase = { Unconnected: 0, Connecting: 1, Connected: 2, Disconnecting: 3 } as const
 
+/** Where `phase` lies in `OpenFile.bits`, behind the socket's flags. */
+const PHASE_SHIFT = TCP_FLAGS + 2
+
 /** A stream socket of the Internet families. */
 export class TcpSocket extends TcpEndpoint implements TcpObserver {
-  listener: TcpListener | null = null
-  private claim: ListenerClaim | null = null
-  private phase: number = Phase.Unconnected
   /** connect(2) was put off until there is data for the SYN (TCP_FASTOPEN_CONNECT). */
-  isDeferred = false
+  declare isDeferred: boolean
   /** TCP_INQ: recvmsg(2) tells how much is left to read. */
-  tellsInq = false
+  declare tellsInq: boolean
   /** The error queue; null until something asks for it. */
   notices: TcpNotices | null = null
 
@@ -58,8 +58,17 @@ export class TcpSocket extends TcpEndpoint implements TcpObserver {
     this.c.observer = this
   }
 
-  override get isListening(): boolean {
-    return this.listener !== null
+  static {
+    packFlags(TcpSocket.prototype, ['isDeferred', 'tellsInq'], TCP_FLAGS)
+  }
+
+  /** One of `Phase`. */
+  private get phase(): number {
+    return (this.bits >>> PHASE_SHIFT) & 3
+  }
+
+  private set phase(phase: number) {
+    this.bits = (this.bits & ~(3 << PHASE_SHIFT)) | (phase << PHASE_SHIFT)
   }
 
   override listen(backlog: number): number {
@@ -79,22 +88,11 @@ export class TcpSocket extends TcpEndpoint implements TcpObserver {
     }
     const listener = new TcpListener(this.c.layer, this.localPort, this.hold, inheritedOptions(this.c))
     // With SO_REUSEADDR two may be bound to one port, but only one may listen on it.
-    this.listener = listener
-    if (this.layer.tcpPorts.isTaken(this.localPort, this, this.hold)) {
-      this.listener = null
-      return -Errno.EADDRINUSE
-    }
+    if (this.layer.tcpPorts.isTaken(this.localPort, this, this.hold)) return -Errno.EADDRINUSE
     listener.setBacklog(backlog < 0 ? C.SOMAXCONN : backlog)
     listener.observer = this
     this.enlist(listener)
     return 0
-  }
-
-  /** Enters a listener where packets are looked up. */
-  private enlist(listener: TcpListener): void {
-    const { boundAddress: local, localPort, family, v6only, boundInterface, reusePort, uid } = this
-    this.claim = { listener, local, localPort, family, v6only, boundInterface, reusePort, uid }
-    this.layer.tcp.listeners.add(this.claim)
   }
 
   override accept(): TcpSocket | number {
@@ -193,7 +191,7 @@ export class TcpSocket extends TcpEndpoint implements TcpObserver {
     }
     c.error = 0
     this.ipOptionsChanged()
-    prepareConnect(c, destination, this.reopenSequence)
+    prepareConnect(c, destination, c.snd.iss)
     this.phase = Phase.Connecting
     return 0
   }
@@ -347,13 +345,6 @@ export class TcpSocket extends TcpEndpoint implements TcpObserver {
     return wasOver ? -Errno.ENOTCONN : 0
   }
 
-  private stopListening(): void {
-    if (this.claim !== null) this.layer.tcp.listeners.remove(this.claim)
-    this.claim = null
-    this.listener?.close()
-    this.listener = null
-  }
-
   poll(): number {
     return tcpReadiness(this)
   }
@@ -448,10 +439,7 @@ export class TcpSocket extends TcpEndpoint implements TcpObserver {
         return 0
       }
       case C.SO_BINDTODEVICE:
-        if (this.listener !== null && this.claim !== null) {
-          this.layer.tcp.listeners.remove(this.claim)
-          this.enlist(this.listener)
-        }
+        this.enlistAnew()
         return 0
       case C.SO_RCVLOWAT:
         this.ownKept().receiveLowat = setReceiveLowat(this)

@@ -5,21 +5,19 @@ import type { Timer, TimerOwner } from '../core/timer.ts'
 import type { Destination } from '../ip/destination.ts'
 import type { IcmpError } from '../ip/protocol.ts'
 import type { IpAddress } from '../wire/address.ts'
-import type { Arrivals } from './arrivals.ts'
 import type { CongestionControl } from './congestion/control.ts'
 import type { CongestionState } from './congestion/state.ts'
-import type { FastOpenAttempt, FastOpenKeys } from './fast-open.ts'
+import { CONNECTION_FLAGS, ConnectionFields, SeldomState } from './connection-fields.ts'
+import type { FastOpenKeys } from './fast-open.ts'
 import type { TcpLayer } from './layer.ts'
 import type { TcpListener } from './listener.ts'
 import type { Md5Key } from './md5.ts'
-import type { MtuSearch } from './mtu-probe.ts'
 import { updatePacingRate } from './rate.ts'
 import type { Reassembly } from './reassembly.ts'
-import type { RttEstimator } from './rtt.ts'
-import type { Segment } from './segment.ts'
+import { RttEstimator } from './rtt.ts'
 import type { SendQueue } from './send-queue.ts'
 import { TcpState } from './state.ts'
-import { TupleEntry, TupleKind } from './tuple.ts'
+import { TupleKind } from './tuple.ts'
 
 /** What both sides agreed to in the handshake, as bits. */
 export const Feature = {
@@ -145,7 +143,7 @@ export class TcpOptions {
 }
 
 /** The sending side's variables (RFC 9293 section 3.3.1), all sequence numbers as signed integers. */
-export class SendVariables {
+export class SendVariables extends RttEstimator {
   /** SND.UNA, SND.NXT, and ISS. */
   una = 0
   nxt = 0
@@ -243,108 +241,57 @@ export class SackReport {
   duplicateAcks = 0
 }
 
-/** Urgent data on the way in (RFC 9293 section 3.8.5, RFC 6093). */
-export class UrgentState {
-  /** Sequence number of the urgent byte. */
-  seq = 0
-  byte = 0
-  /** Announced, here and not read, read or passed. */
-  stage: 'announced' | 'here' | 'read' = 'announced'
-}
-
-/**
- * What is left of the handshake of a connection that was made from the SYN alone, and that exchanges data already (RFC
- * 7413 section 4.2.2).
- */
-export interface PendingHandshake {
-  /** A segment arrives. @returns `HANDSHAKE_PASSED` when the connection may have it, else as `receiveSegment` does */
-  screen(segment: Segment): number
-  /** The third message has come. */
-  complete(segment: Segment): void
-  /** The connection is over before. */
-  abandon(): void
-}
-
-/** The segment is none of the handshake's business. */
-export const HANDSHAKE_PASSED = -5
-
 /** One end of a TCP connection: the transmission control block. What is done with it stands in the files beside this one. */
-export class TcpConnection extends TupleEntry implements TimerOwner {
+export class TcpConnection extends ConnectionFields implements TimerOwner {
   readonly layer: TcpLayer
-  /** The boolean properties. */
-  bits = 0
   state: number = TcpState.Closed
-  /** `Feature` bits. */
-  features = 0
-  /** `Shutdown` bits. */
-  shutdown = 0
-  /** The error that ended the connection and that nobody was told yet; the last one that did not end it. */
+  /** The error that ended the connection and that nobody was told yet. */
   error = 0
-  softError = 0
   /** The socket; null while nobody holds the connection: not accepted yet, or an orphan. */
   observer: TcpObserver | null = null
   /** Where the connection came from, until it is accepted. */
   listener: TcpListener | null = null
   destination: Destination | null = null
-  /** The handshake of a connection that was made by fast open, until it is complete; null for all others. */
-  handshake: PendingHandshake | null = null
-  /** The fast open with which the application has opened it; null for an ordinary connection. */
-  fastOpen: FastOpenAttempt | null = null
   options: TcpOptions
+  seldom: SeldomState
   readonly snd = new SendVariables()
   readonly rcv = new ReceiveVariables()
-  readonly rtt: RttEstimator
   /** Shared and not to be written until `ownCongestionState` has made it the connection's own. */
   cc: CongestionState
   control: CongestionControl
 
   /** Was it opened by a SYN of ours? */
   declare isActive: boolean
-  /** `Nagle` bits. */
-  nagle = 0
-  /** Sizes of the queues, bytes, in the terms of SO_SNDBUF and SO_RCVBUF; `BufferLock` bits. */
+  /** Sizes of the queues, bytes, in the terms of SO_SNDBUF and SO_RCVBUF. */
   sendBuffer: number
   receiveBuffer: number
-  bufferLocks = 0
   /** Somebody waits for room in the send queue. */
   declare wantsSpace: boolean
   /** A call waits to queue more: data is about to come. */
   declare writerWaits: boolean
   /** The socket is to be told of every ACK that moves SND.UNA. */
-  watchesAcks = false
-  /** When what is in the receive queue arrived, for who has asked; null for nobody. */
-  arrivals: Arrivals | null = null
+  declare watchesAcks: boolean
 
   queue: SendQueue | null = null
   sendRing: Ring | null = null
   receiveRing: Ring | null = null
   reassembly: Reassembly | null = null
   sacks: SackReport | null = null
-  /** The search for the path MTU by probes; null where the host does none. */
-  mtuSearch: MtuSearch | null = null
   tuning: ReceiveTuning | null = null
-  urgent: UrgentState | null = null
 
-  /** What `retransmitTimer` runs for: one of `Pending`. */
-  pending: number = Pending.None
   retransmitTimer: Timer | null = null
   ackTimer: Timer | null = null
   keepaliveTimer: Timer | null = null
-  pacingTimer: Timer | null = null
-  /** Time-outs in a row without progress; exponent of the back-off; probes without an answer. */
+  protected tries = 0
+  /** Time-outs in a row without progress. */
   retransmits = 0
-  backoff = 0
-  probes = 0
-  /** When the first probe that was not answered left, and when the first retransmission of this episode did: ms modulo 2^32; 0 for none. */
-  probesSinceMs = 0
+  /** When the first retransmission of this episode left: milliseconds modulo 2^32; 0 for none. */
   retransmitStamp = 0
   /** When an acceptable ACK last arrived: milliseconds modulo 2^32. */
   lastAckMs = 0
   /** When the first SYN left: milliseconds modulo 2^32. Did it ask for ECN? */
   synSentMs = 0
   declare ecnOffered: boolean
-  /** The shift of our windows that our SYN offers, whether or not the peer agrees to it. */
-  offeredScale = 0
   /** Was it ever in ESTABLISHED? */
   declare wasEstablished: boolean
   /** The peer's FIN has come, in order. */
@@ -355,11 +302,10 @@ export class TcpConnection extends TupleEntry implements TimerOwner {
   declare keepsPort: boolean
   /** The byte at SND.NXT has been sent as a probe of a shut window, and does not count as sent. */
   declare probeByteOut: boolean
-  /** Segments sent and received, of those received the ones with data, and those out of order: for those who look. */
+  /** Segments sent and received, and of those received the ones with data: for those who look. */
   segmentsOut = 0
   segmentsIn = 0
   dataSegmentsIn = 0
-  outOfOrderIn = 0
   /** Added to the millisecond clock to make time stamps (RFC 7323 section 7.1). */
   timestampOffset = 0
   /** The sum of the pseudo-header without the length. */
@@ -367,23 +313,38 @@ export class TcpConnection extends TupleEntry implements TimerOwner {
 
   static {
     const handshake = ['isActive', 'ecnOffered', 'wasEstablished']
-    const transfer = ['wantsSpace', 'probeByteOut', 'receivedFin', 'isOrphan', 'keepsPort', 'writerWaits']
-    packFlags(TcpConnection.prototype, [...handshake, ...transfer])
+    const transfer = [
+      'wantsSpace',
+      'probeByteOut',
+      'receivedFin',
+      'isOrphan',
+      'keepsPort',
+      'writerWaits',
+      'watchesAcks',
+    ]
+    packFlags(TcpConnection.prototype, [...handshake, ...transfer], CONNECTION_FLAGS)
   }
 
   constructor(layer: TcpLayer, local: IpAddress, localPort: number, remote: IpAddress, remotePort: number) {
     super(TupleKind.Connection, local, localPort, remote, remotePort)
     this.layer = layer
     this.options = layer.defaultOptions
+    this.seldom = layer.pristineSeldom
     this.cc = layer.pristineCongestion
     this.control = layer.congestionControls.default
-    this.rtt = layer.newRttEstimator()
     this.sendBuffer = layer.settings.tcp_wmem[1]
     this.receiveBuffer = layer.settings.tcp_rmem[1]
   }
 
-  has(feature: number): boolean {
-    return (this.features & feature) !== 0
+  /** The round-trip time and the time-out. */
+  get rtt(): RttEstimator {
+    return this.snd
+  }
+
+  /** `seldom`, made the connection's own so that it may be written. */
+  protected ownSeldom(): SeldomState {
+    if (this.seldom === this.layer.pristineSeldom) this.seldom = new SeldomState()
+    return this.seldom
   }
 
   /** The congestion state, made the connection's own so that it may be written. */

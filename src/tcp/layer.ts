@@ -14,9 +14,9 @@ import { RateSample } from './congestion/control.ts'
 import { CongestionControls } from './congestion/registry.ts'
 import { CongestionState } from './congestion/state.ts'
 import { type TcpConnection, TcpOptions } from './connection.ts'
+import { SeldomState } from './connection-fields.ts'
 import { FastOpenHost } from './fast-open.ts'
 import { Alert } from './recovery.ts'
-import { RttEstimator } from './rtt.ts'
 import { SackOutcome } from './sack.ts'
 import { Segment } from './segment.ts'
 import { SendQueue, SendRecordPool } from './send-queue.ts'
@@ -47,6 +47,7 @@ export class TcpLayer {
   /** What connections have that changed none of it. */
   readonly defaultOptions = new TcpOptions()
   readonly pristineCongestion: CongestionState
+  readonly pristineSeldom = new SeldomState()
   readonly fastOpen: FastOpenHost
   readonly synCookies: SynCookies
   readonly md5 = new Md5()
@@ -117,10 +118,6 @@ export class TcpLayer {
 
   newSendQueue(): SendQueue {
     return this.idleQueues.pop() ?? new SendQueue()
-  }
-
-  newRttEstimator(): RttEstimator {
-    return new RttEstimator()
   }
 
   /** An initial sequence number: a clock of 4 µs plus a secret function of the pair of endpoints (RFC 6528 section 3). */

@@ -1,8 +1,11 @@
+import { packFlags } from '../core/flags.ts'
 import type { NetworkInterface } from '../ip/interface.ts'
 import type { IpAddress } from '../wire/address.ts'
 
 /** What kind of structure a segment finds under its four-tuple. */
 export const TupleKind = { Connection: 0, Request: 1, TimeWait: 2 } as const
+
+const KIND_SHIFT = 30
 
 /** Whatever keeps a local port from being bound by others: it is released with the last structure that uses it. */
 export interface PortHold {
@@ -18,7 +21,8 @@ export interface PortHold {
  * of one in TIME_WAIT. The table of all of them (`TupleTable`) chains them by hash.
  */
 export abstract class TupleEntry {
-  readonly kind: number
+  /** Boolean properties, of the classes derived from this one too; the upper two bits are `kind`. */
+  bits: number
   local: IpAddress
   remote: IpAddress
   localPort: number
@@ -26,18 +30,27 @@ export abstract class TupleEntry {
   /** Set by the table. */
   hash = 0
   nextInBucket: TupleEntry | null = null
-  inTable = false
+  declare inTable: boolean
   /** The interface that the endpoints' link-local addresses belong to, or that the socket is bound to; null for any. */
   scope: NetworkInterface | null = null
   /** Set by whoever bound the local port. */
   hold: PortHold | null = null
 
   constructor(kind: number, local: IpAddress, localPort: number, remote: IpAddress, remotePort: number) {
-    this.kind = kind
+    this.bits = kind << KIND_SHIFT
     this.local = local
     this.localPort = localPort
     this.remote = remote
     this.remotePort = remotePort
+  }
+
+  static {
+    packFlags(TupleEntry.prototype, ['inTable'])
+  }
+
+  /** One of `TupleKind`. */
+  get kind(): number {
+    return this.bits >>> KIND_SHIFT
   }
 
   /** Gives up the local port, once. */
