@@ -11,10 +11,11 @@ import { configureHostSide, keepAddresses, removeHostAddresses } from '../node/i
 import { threadSystemCalls, workerSystemCalls } from '../node/readiness.ts'
 import { RealClock, RealTimeDriver } from '../node/realtime.ts'
 import { portsOf, type ShardPlan, ShardPort } from '../node/shard.ts'
+import { ShardCapture, type ShardCaptureRequest } from '../node/shard-capture.ts'
 import { openTunTap, type TunTapPort } from '../node/tuntap.ts'
 import { TcpConnection } from '../tcp/connection.ts'
 import { stateIn, stateSet, TcpState } from '../tcp/state.ts'
-import { type IpAddress, type IpPrefix, parseIpAddress, parseIpPrefix } from '../wire/address.ts'
+import { type IpAddress, type IpPrefix, type MacAddress, parseIpAddress, parseIpPrefix } from '../wire/address.ts'
 import { parseOffloads } from './device-offloads.ts'
 import type { DeviceCommandOptions } from './device-options.ts'
 import { Failure } from './failure.ts'
@@ -118,18 +119,25 @@ export class LiveHost {
   private captureFile: CaptureFile | null = null
   /** Addresses that the kernel's interface has got for as long as this runs. */
   private hostAddresses: readonly IpPrefix[] = []
-  private lose: (line: string) => void = () => {}
+  /** Ends it, as if the device were lost. */
+  lose: (line: string) => void = () => {}
 
   /** What the interface is plugged into: the device, or a shard's part of it. */
   private readonly shardPort: ShardPort | null = null
 
   /**
    * @param shard what part of a host this is; null for a whole one
+   * @param mac the link-layer address, when another shard has it already
    * @throws Failure or DeviceError, in one line; nothing is left then
    */
-  constructor(options: DeviceCommandOptions, hostName: string, shard: ShardPlan | null = null) {
+  constructor(
+    options: DeviceCommandOptions,
+    hostName: string,
+    shard: ShardPlan | null = null,
+    mac: MacAddress | null = null,
+  ) {
     const wanted = plan(options)
-    const world = new World(new RealClock(), new CryptoRandom(), undefined, wanted.fast)
+    const world = new World(new RealClock(shard?.clock), new CryptoRandom(), undefined, wanted.fast)
     this.world = world
     this.host = new Host(world, hostName)
     for (const [name, value] of wanted.settings) this.host.sysctl.set(name, value)
@@ -160,7 +168,7 @@ export class LiveHost {
         })
       }
       if (shard !== null) this.shardPort = new ShardPort(world, this.port, shard)
-      this.interface = this.host.ip.addInterface('eth0', this.shardPort ?? this.port)
+      this.interface = this.host.ip.addInterface('eth0', this.shardPort ?? this.port, mac === null ? {} : { mac })
       for (const prefix of wanted.addresses) this.addAddress(prefix, wanted.hostAddresses.length === 0)
       this.addDefaultRoutes(wanted)
     } catch (error) {
@@ -214,6 +222,11 @@ export class LiveHost {
     this.captureFile = file
     file.capture.add(this.port, this.port.name)
     file.flush()
+  }
+
+  /** Captures as a shard's part of a capture of all. @throws Error, in one line, for an interface that is not there */
+  captureShard(request: ShardCaptureRequest, tell: (bytes: Uint8Array, upTo: number) => void): ShardCapture {
+    return new ShardCapture(this.host, this.port, request, tell)
   }
 
   /** Takes everything down. @throws Error when the capture could not be written */

@@ -1,6 +1,8 @@
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { ShardPlan } from '../node/shard.ts'
+import type { ShardCaptureRequest } from '../node/shard-capture.ts'
+import type { MacAddress } from '../wire/address.ts'
 import type { DeviceCommandOptions } from './device-options.ts'
 import { Failure } from './failure.ts'
 import type { Service } from './services.ts'
@@ -12,6 +14,8 @@ export interface ShardOrder {
   readonly options: DeviceCommandOptions
   readonly hostName: string
   readonly plan: ShardPlan
+  /** The link-layer address that all shards have; null on links that have none. */
+  readonly mac: MacAddress | null
   readonly services: readonly Service[]
 }
 
@@ -19,6 +23,8 @@ export interface ShardOrder {
 export type ShardRequest =
   | { readonly type: 'serve' }
   | { readonly type: 'ask'; readonly id: number; readonly method: string; readonly params: unknown }
+  | { readonly type: 'capture'; readonly id: number; readonly what: ShardCaptureRequest }
+  | { readonly type: 'captureOver'; readonly id: number }
   | { readonly type: 'close' }
 
 /** What a worker says: `ready` when it is on the device, and when it serves. */
@@ -28,6 +34,7 @@ export type ShardReply =
   | { readonly type: 'failed'; readonly line: string }
   | { readonly type: 'answer'; readonly id: number; readonly value: unknown }
   | { readonly type: 'refused'; readonly id: number; readonly message: string }
+  | { readonly type: 'captured'; readonly id: number; readonly bytes: Uint8Array; readonly upTo: number }
 
 interface Asked {
   readonly resolve: (value: unknown) => void
@@ -41,6 +48,8 @@ class ShardWorker {
   private readonly worker: Worker
   private readonly over: Promise<void>
   private readonly asked = new Map<number, Asked>()
+  /** Who takes what is captured, by the capture's number. */
+  readonly captures = new Map<number, (bytes: Uint8Array, upTo: number) => void>()
   private nextId = 1
   private ready: () => void = () => {}
   private fail: (line: string) => void = () => {}
@@ -56,6 +65,7 @@ class ShardWorker {
     this.over = new Promise((resolve) => {
       this.worker.once('exit', () => {
         this.fail('a worker has ended')
+        for (const take of this.captures.values()) take(new Uint8Array(0), Number.POSITIVE_INFINITY)
         for (const { reject } of this.asked.values()) reject(new Error('the worker has ended'))
         resolve()
       })
@@ -93,6 +103,7 @@ class ShardWorker {
     if (reply.type === 'ready') this.ready()
     else if (reply.type === 'log') log(reply.line)
     else if (reply.type === 'failed') this.fail(reply.line)
+    else if (reply.type === 'captured') this.captures.get(reply.id)?.(reply.bytes, reply.upTo)
     else {
       const asked = this.asked.get(reply.id)
       this.asked.delete(reply.id)
@@ -105,9 +116,14 @@ class ShardWorker {
 /** All of them. */
 export class ShardWorkers {
   private readonly workers: readonly ShardWorker[]
+  private nextCapture = 1
 
   constructor(orders: readonly ShardOrder[], log: (line: string) => void) {
     this.workers = orders.map((order) => new ShardWorker(order, log))
+  }
+
+  get count(): number {
+    return this.workers.length
   }
 
   /** Waits until all are on the device. @throws Failure */
@@ -130,6 +146,32 @@ export class ShardWorkers {
   /** What each answers. */
   ask(method: string, params?: unknown): Promise<unknown[]> {
     return Promise.all(this.workers.map((worker) => worker.ask(method, params)))
+  }
+
+  /**
+   * Has all capture.
+   * @param take gets what each has captured, as `CaptureMerger.add`
+   * @returns how to end it: what comes last is taken then
+   */
+  capture(
+    what: ShardCaptureRequest,
+    take: (worker: number, bytes: Uint8Array, upTo: number) => void,
+  ): () => Promise<void> {
+    const id = this.nextCapture++
+    const over = this.workers.map(
+      (worker, i) =>
+        new Promise<void>((resolve) => {
+          worker.captures.set(id, (bytes, upTo) => {
+            take(i, bytes, upTo)
+            if (upTo === Number.POSITIVE_INFINITY && worker.captures.delete(id)) resolve()
+          })
+          worker.say({ type: 'capture', id, what })
+        }),
+    )
+    return async () => {
+      for (const worker of this.workers) worker.say({ type: 'captureOver', id })
+      await Promise.all(over)
+    }
   }
 
   async close(): Promise<void> {

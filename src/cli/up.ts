@@ -2,13 +2,15 @@ import type { Command } from 'commander'
 import { mergeSnapshots } from '../inspect/merge.ts'
 import { type Snapshot, snapshot } from '../inspect/snapshot.ts'
 import { openControl, setSetting, stackName } from '../node/attach.ts'
+import { type CaptureRequest, chunkStream } from '../node/capture-stream.ts'
 import type { ControlServer } from '../node/control.ts'
-import { MOST_SHARDS, planShards, type ShardPlan } from '../node/shard.ts'
+import { hasUndivided, MOST_SHARDS, planShards, type ShardPlan } from '../node/shard.ts'
 import { LiveHost } from './device.ts'
 import { addDeviceOptions, type DeviceCommandOptions } from './device-options.ts'
 import { Failure } from './failure.ts'
 import { type Closing, isForOneShard, parseServices, type Service, startServices } from './services.ts'
 import { SignalWatch } from './signals.ts'
+import { captureAll, captureToFile } from './up-capture.ts'
 import { type ShardOrder, ShardWorkers } from './up-shards.ts'
 import { VERSION } from './version.ts'
 
@@ -31,7 +33,7 @@ export const addUpCommand = (program: Command): void => {
       '--serve <list>',
       'services, separated by commas: http:DIR[:PORT] (GET, and PUT to store), echo, discard, chargen, daytime, time, iperf3',
     )
-    .option('--workers <number>', 'spread the stack over so many threads, on a queue of the TUN device each')
+    .option('--workers <number>', 'spread the stack over so many threads, on a queue of the device each')
     .option('--quiet', 'print only errors', false)
     .addHelpText(
       'after',
@@ -68,9 +70,11 @@ const up = async (options: UpOptions): Promise<void> => {
     closing.unshift(() => control.close())
     if (plans.length > 0) answerForAll(control, live, shards)
     // All queues are there now: the kernel gives a flow to the same one as long as their number does not change.
-    const ended = await startServices(live.host, services, log, closing)
+    const own = plans[0] === undefined ? services : servicesOf(plans[0], services)
+    const ended = await startServices(live.host, own, log, closing)
     await shards.serve()
-    if (options.pcap !== undefined) live.capture(options.pcap)
+    if (options.pcap !== undefined && plans.length === 0) live.capture(options.pcap)
+    else if (options.pcap !== undefined) closing.unshift(captureToFile(options.pcap, live, shards))
     const addresses = live.interface.addresses.map(({ address }) => String(address)).join(' ')
     log(`${live.port.name} is up: ${addresses}; look in with: netglass netstat -ant --stack ${name}`)
     let isDown = false
@@ -101,8 +105,6 @@ const shardPlans = (options: UpOptions, services: readonly Service[]): ShardPlan
     throw new Failure(`--workers ${options.workers}: it takes a whole number from 1 to ${MOST_SHARDS}`)
   }
   if (count === 1) return []
-  if (options.tun === undefined) throw new Failure('--workers needs --tun: the flows of a TAP device cannot be divided')
-  if (options.pcap !== undefined) throw new Failure('--pcap sees the packets of one worker only: leave --workers away')
   if (options.set.some((setting) => setting.startsWith(`${RANGE_SETTING}=`))) {
     throw new Failure(`--set ${RANGE_SETTING}: the ports are divided among the workers`)
   }
@@ -112,6 +114,10 @@ const shardPlans = (options: UpOptions, services: readonly Service[]): ShardPlan
     services.filter(isForOneShard).map(({ port }) => port),
   )
 }
+
+/** The services that a shard has: all but those that another one has alone. */
+const servicesOf = (plan: ShardPlan, services: readonly Service[]): Service[] =>
+  services.filter((service) => !isForOneShard(service) || hasUndivided(plan, service.port))
 
 const RANGE_SETTING = 'net.ipv4.ip_local_port_range'
 
@@ -126,14 +132,14 @@ const shardOrders = (
   const ip = live.interface.addresses.map(({ address, length }) => `${address}/${length}`)
   const { hostIp, gateway, mtu, set, features, without } = options
   const device: DeviceCommandOptions = {
-    ...{ tun: live.port.name, ip, ip6: [], hostIp, set },
+    ...{ [options.tap === undefined ? 'tun' : 'tap']: live.port.name, ip, ip6: [], hostIp, set },
     ...(gateway === undefined ? {} : { gateway }),
     ...(mtu === undefined ? {} : { mtu }),
     ...(features === undefined ? {} : { features }),
     ...(without === undefined ? {} : { without }),
   }
-  const shared = services.filter((service) => !isForOneShard(service))
-  return plans.slice(1).map((plan) => ({ options: device, hostName, plan, services: shared }))
+  const mac = options.tap === undefined ? null : live.interface.mac
+  return plans.slice(1).map((plan) => ({ options: device, hostName, plan, mac, services: servicesOf(plan, services) }))
 }
 
 /** Answers `netglass netstat` and the like for all shards together. */
@@ -149,9 +155,12 @@ const answerForAll = (control: ControlServer, live: LiveHost, shards: ShardWorke
     await shards.ask('sysctl', params)
     return value
   })
-  control.handle('capture', () => {
-    throw new TypeError('a stack with several workers cannot be captured: each sees its own packets')
-  })
+  control.handle('capture', (params, signal) =>
+    chunkStream((sink) => {
+      const end = captureAll(live, shards, params as CaptureRequest, sink)
+      return () => void end()
+    }, signal),
+  )
 }
 
 /** Closes everything, whatever goes wrong with one. @throws the first error */

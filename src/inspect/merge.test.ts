@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import { Network } from '../sim/network.ts'
 import { AF_INET, SOCK_STREAM } from '../socket/constants.ts'
 import { mergeSnapshots } from './merge.ts'
-import { snapshot } from './snapshot.ts'
+import { type Snapshot, snapshot } from './snapshot.ts'
 
 const listening = async () => {
   const network = new Network({ seed: 1 })
@@ -27,6 +27,13 @@ const listening = async () => {
   await network.run(1000)
   return shards.map((host) => snapshot(host))
 }
+
+it('each neighbour is shown once', async () => {
+  const [one, two] = await listening()
+  const addresses = (shards: Snapshot[]) => mergeSnapshots(shards).neighbours.map(({ address }) => address)
+  expect(addresses([one!, two!])).toEqual(['10.0.0.2', '10.0.0.1'])
+  expect(addresses([one!, one!])).toEqual(['10.0.0.2'])
+})
 
 it('the shards of a host are shown as one host', async () => {
   const shards = await listening()

@@ -48,11 +48,22 @@ export const mergeSnapshots = (shards: readonly Snapshot[]): Snapshot => {
     ),
     sockets: sortSockets(shards.flatMap(({ sockets }, shard) => sockets.map((socket) => socketOf(socket, shard)))),
     interfaces: first.interfaces.map((iface) => mergeInterface(iface, shards)),
+    neighbours: mergeNeighbours(shards),
     paths: shards.flatMap(({ paths }) => paths),
     fragments: { ipv4: fragments('ipv4'), ipv6: fragments('ipv6') } as Snapshot['fragments'],
     counters: counters as unknown as CounterGroups,
     drops: sum(shards.map(({ drops }) => drops)),
   }
+}
+
+/** The first that has heard of a neighbour tells of it. */
+const mergeNeighbours = (shards: readonly Snapshot[]): Snapshot['neighbours'] => {
+  const known = new Map<string, Snapshot['neighbours'][number]>()
+  for (const each of shards.flatMap(({ neighbours }) => neighbours)) {
+    const key = `${each.interface} ${each.address}`
+    if (!known.has(key)) known.set(key, each)
+  }
+  return [...known.values()]
 }
 
 const apart = (number: number, shard: number): number => (number === 0 ? 0 : number + shard * APART)

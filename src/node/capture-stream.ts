@@ -1,4 +1,5 @@
 import type { Host } from '../host/host.ts'
+import type { NetworkInterface } from '../ip/interface.ts'
 import { Capture } from '../link/capture.ts'
 import { type CapturedPacket, readCapture } from '../link/pcap.ts'
 
@@ -15,12 +16,8 @@ export interface CaptureRequest {
 /** Packets that may wait for a slow reader; those beyond are dropped. */
 const MOST_WAITING = 10_000
 
-/**
- * Captures what passes a host's interfaces until `signal` is aborted: base64 of pcapng blocks. The first item describes
- * the file and its interfaces, every other one holds one packet.
- * @throws Error, in one line, for an interface that is not there
- */
-export const captureStream = (host: Host, request: CaptureRequest, signal: AbortSignal): AsyncGenerator<string> => {
+/** The interfaces that are wanted. @throws Error, in one line, for one that is not there */
+export const capturedInterfaces = (host: Host, request: CaptureRequest): readonly NetworkInterface[] => {
   const { interfaces } = host.ip
   const wanted =
     request.interface === 'any'
@@ -28,25 +25,43 @@ export const captureStream = (host: Host, request: CaptureRequest, signal: Abort
       : interfaces.filter(({ name, isLoopback }) =>
           request.interface === undefined ? !isLoopback : name === request.interface,
         )
-  if (wanted.length === 0) {
-    const names = interfaces.map(({ name }) => name).join(', ')
-    throw new Error(`${request.interface ?? 'any'}: No such device exists: there are ${names}`)
-  }
+  if (wanted.length > 0) return wanted
+  const names = interfaces.map(({ name }) => name).join(', ')
+  throw new Error(`${request.interface ?? 'any'}: No such device exists: there are ${names}`)
+}
+
+/**
+ * Captures what passes a host's interfaces until `signal` is aborted: base64 of pcapng blocks. The first item describes
+ * the file and its interfaces, every other one holds one packet.
+ * @throws Error, in one line, for an interface that is not there
+ */
+export const captureStream = (host: Host, request: CaptureRequest, signal: AbortSignal): AsyncGenerator<string> => {
+  const wanted = capturedInterfaces(host, request)
+  const options = { immediate: true, ...(request.snaplen === undefined ? {} : { snaplen: request.snaplen }) }
+  return chunkStream((sink) => {
+    const capture = new Capture(host.world, sink, options)
+    for (const iface of wanted) capture.add(iface.port, iface.name)
+    return () => capture.close()
+  }, signal)
+}
+
+/**
+ * Streams the chunks of a capture until `signal` is aborted, in base64.
+ * @param begin gets who takes the chunks, gives the description of file and interfaces at once, and returns how to end it
+ */
+export const chunkStream = (
+  begin: (sink: (chunk: Uint8Array) => void) => () => void,
+  signal: AbortSignal,
+): AsyncGenerator<string> => {
   const chunks: Uint8Array[] = []
   let wake: () => void = () => {}
-  const options = { immediate: true, ...(request.snaplen === undefined ? {} : { snaplen: request.snaplen }) }
-  const capture = new Capture(
-    host.world,
-    (chunk) => {
-      if (chunks.length < MOST_WAITING) chunks.push(chunk)
-      wake()
-    },
-    options,
-  )
-  for (const iface of wanted) capture.add(iface.port, iface.name)
+  const end = begin((chunk) => {
+    if (chunks.length < MOST_WAITING) chunks.push(chunk)
+    wake()
+  })
   const header = Buffer.concat(chunks.splice(0)).toString('base64')
   signal.addEventListener('abort', () => {
-    capture.close()
+    end()
     wake()
   })
   return (async function* () {

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { ms, VirtualClock } from '../core/clock.ts'
 import { Loop, Task } from '../core/loop.ts'
 import { Timer } from '../core/timer.ts'
-import { RealClock, RealTimeDriver } from './realtime.ts'
+import { clockOrigin, RealClock, RealTimeDriver } from './realtime.ts'
 
 class Job extends Task {
   runs = 0
@@ -41,6 +41,19 @@ describe('RealClock', () => {
     const b = performance.now()
     expect(to - from).toBeGreaterThanOrEqual(5000)
     expect(to - from).toBeLessThanOrEqual((b - a) * 1000)
+  })
+
+  test('agrees with another one of the same origin on the time of day', () => {
+    const origin = clockOrigin()
+    const one = new RealClock(origin)
+    const until = performance.now() + 3
+    while (performance.now() < until);
+    const other = new RealClock(origin)
+    expect(other.epoch - one.epoch).toBeGreaterThan(2900)
+    const before = one.epoch + one.now()
+    const time = other.epoch + other.now()
+    expect(time).toBeGreaterThan(before - 100)
+    expect(time).toBeLessThan(one.epoch + one.now() + 100)
   })
 
   test('never goes back', () => {

@@ -1,6 +1,16 @@
 import type { Clock, Micros } from '../core/clock.ts'
 import type { Loop } from '../core/loop.ts'
 
+/** A moment, by the clock of day and by the one that only goes forward: clocks of several threads agree that know the same. */
+export interface ClockOrigin {
+  /** Microseconds since 1970. */
+  readonly epoch: Micros
+  /** `process.hrtime.bigint()` then. */
+  readonly at: bigint
+}
+
+export const clockOrigin = (): ClockOrigin => ({ epoch: Date.now() * 1000, at: process.hrtime.bigint() })
+
 /** The machine's clock. World time 0 is when it was made. */
 export class RealClock implements Clock {
   readonly epoch: Micros
@@ -8,8 +18,10 @@ export class RealClock implements Clock {
   readonly #performance = performance
   readonly #start = performance.now()
 
-  constructor() {
-    this.epoch = Date.now() * 1000
+  /** @param origin what clocks of other threads were given, if they are to agree on the time of day to the microsecond */
+  constructor(origin?: ClockOrigin) {
+    this.epoch =
+      origin === undefined ? Date.now() * 1000 : origin.epoch + Number(process.hrtime.bigint() - origin.at) / 1000
   }
 
   /** Microseconds, with fractions; steps of the wall clock do not move it. */

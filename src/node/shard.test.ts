@@ -4,7 +4,7 @@ import type { Frame } from '../core/frame.ts'
 import { SeededRandom } from '../core/random.ts'
 import { World } from '../core/world.ts'
 import type { FrameTap, LinkFeatures, LinkPort, LinkUser } from '../link/port.ts'
-import { planShards, portsOf, ShardPort } from './shard.ts'
+import { hasUndivided, planShards, portsOf, ShardPort } from './shard.ts'
 
 const FEATURES: LinkFeatures = {
   medium: 'ip',
@@ -16,14 +16,15 @@ const FEATURES: LinkFeatures = {
 
 /** A queue of the device: what is sent is thrown away, what arrives a test says. */
 class Queue implements LinkPort {
-  readonly features = FEATURES
+  readonly features: LinkFeatures
   readonly carrier = true
   readonly taps: FrameTap[] = []
   user: LinkUser | null = null
   readonly world: World
   sent = 0
-  constructor(world: World) {
+  constructor(world: World, medium: LinkFeatures['medium']) {
     this.world = world
+    this.features = { ...FEATURES, medium }
   }
   send(frame: Frame): void {
     this.sent++
@@ -32,11 +33,11 @@ class Queue implements LinkPort {
 }
 
 /** Three shards: packets that arrive at one by the device, and what each shard's host gets. */
-const shards = (firstOnly: number[] = []) => {
-  const plans = planShards(3, [30_000, 39_999], firstOnly)
+const shards = (undivided: number[] = [], medium: LinkFeatures['medium'] = 'ip') => {
+  const plans = planShards(3, [30_000, 39_999], undivided)
   return plans.map((plan) => {
     const world = new World(new VirtualClock(), new SeededRandom(1))
-    const queue = new Queue(world)
+    const queue = new Queue(world, medium)
     const port = new ShardPort(world, queue, plan)
     const got: number[][] = []
     port.user = {
@@ -58,8 +59,13 @@ const shards = (firstOnly: number[] = []) => {
 }
 
 /** Where a packet ends up that arrives at shard `at`. @returns how often each shard's host has got it */
-const where = async (at: number, bytes: number[], firstOnly: number[] = []): Promise<number[]> => {
-  const all = shards(firstOnly)
+const where = async (
+  at: number,
+  bytes: number[],
+  undivided: number[] = [],
+  medium: LinkFeatures['medium'] = 'ip',
+): Promise<number[]> => {
+  const all = shards(undivided, medium)
   all[at]!.arrive(bytes)
   for (let round = 0; round < 3; round++) {
     for (const { world } of all) world.loop.turn()
@@ -117,9 +123,33 @@ describe('which shard gets a packet', () => {
     expect(await where(1, bytes)).toEqual(expected)
   })
 
-  it('a service that only the first has', async () => {
+  it('services that one shard has alone, by turns', async () => {
     expect(await where(2, ipv4(TCP, segment(5201)), [5201])).toEqual([1, 0, 0])
     expect(await where(0, ipv4(TCP, segment(5201)), [5201])).toEqual([1, 0, 0])
+    const ports = [1, 2, 3, 4]
+    expect(await where(0, ipv4(TCP, segment(2)), ports)).toEqual([0, 1, 0])
+    expect(await where(0, ipv4(TCP, segment(3)), ports)).toEqual([0, 0, 1])
+    expect(await where(1, ipv4(TCP, segment(4)), ports)).toEqual([1, 0, 0])
+    const plans = planShards(3, [30_000, 39_999], ports)
+    expect(plans.map((plan) => ports.filter((port) => hasUndivided(plan, port)))).toEqual([[1, 4], [2], [3]])
+  })
+
+  const MACS = [...Array(6).fill(2), ...Array(6).fill(4)]
+  const arp = (operation: number): number[] => [...MACS, 8, 6, 0, 1, 8, 0, 6, 4, 0, operation, ...Array(20).fill(0)]
+
+  it.each([
+    ['TCP for the third', [...MACS, 8, 0, ...ipv4(TCP, segment(39_000))], [0, 0, 1]],
+    ['TCP for a service', [...MACS, 8, 0, ...ipv4(TCP, segment(80))], [0, 1, 0]],
+    ['TCP over IPv6 for the first', [...MACS, 0x86, 0xdd, ...ipv6(TCP, segment(30_001))], [1, 0, 0]],
+    ['an ARP request: one answers', arp(1), [1, 0, 0]],
+    ['an ARP reply', arp(2), [1, 1, 1]],
+    ['a neighbour solicitation, to a group', [...MACS, 0x86, 0xdd, ...ipv6(58, [135, 0, 0, 0], 0xff)], [1, 0, 0]],
+    ['a neighbour advertisement', [...MACS, 0x86, 0xdd, ...ipv6(58, [136, 0, 0, 0])], [1, 1, 1]],
+    ['a router advertisement', [...MACS, 0x86, 0xdd, ...ipv6(58, [134, 0, 0, 0])], [1, 1, 1]],
+    ['nothing that is known', [...MACS, 0x12, 0x34], [1, 1, 1]],
+    ['what is cut short', [1, 2, 3], [0, 1, 0]],
+  ])('on Ethernet: %s', async (_, bytes, expected) => {
+    expect(await where(1, bytes, [], 'ethernet')).toEqual(expected)
   })
 })
 

@@ -1,12 +1,14 @@
 import type { Frame } from '../core/frame.ts'
 import type { World } from '../core/world.ts'
 import type { FrameTap, LinkFeatures, LinkPort, LinkUser } from '../link/port.ts'
+import { ETHERNET_HEADER, EtherType } from '../wire/ethernet.ts'
 import { IpProtocol } from '../wire/ip.ts'
+import { type ClockOrigin, clockOrigin } from './realtime.ts'
 import { type SharedLink, SharedPort, sharedLink } from './shared-link.ts'
 
 /**
  * A host that is spread over threads. Each thread has a shard: a host with all of the addresses, on a queue of its own of
- * one TUN device. The kernel gives each flow to a queue by a hash, and keeps it where its packets come from; what
+ * one TUN or TAP device. The kernel gives each flow to a queue by a hash, and keeps it where its packets come from; what
  * arrives at a shard that it is not for is handed on.
  */
 
@@ -18,24 +20,27 @@ export interface ShardPlan {
   readonly links: readonly (SharedLink | null)[]
   /** Ports that programs are given when they name none, of all shards: each has its part. */
   readonly portRange: readonly [first: number, last: number]
-  /** Ports of services that only the first shard has. */
-  readonly firstOnly: readonly number[]
+  /** Ports of services that one shard has alone, the first one's the first, and so on by turns. */
+  readonly undivided: readonly number[]
+  /** By which all shards tell the time. */
+  readonly clock: ClockOrigin
 }
 
-/** Shards may be so many: a TUN device has no more queues than that here. */
+/** Shards may be so many: a device has no more queues than that here. */
 export const MOST_SHARDS = 32
 
 /** Plans for `count` shards, one each. */
 export const planShards = (
   count: number,
   portRange: readonly [first: number, last: number],
-  firstOnly: readonly number[],
+  undivided: readonly number[],
 ): ShardPlan[] => {
   const links: (SharedLink | null)[][] = Array.from({ length: count }, () => Array(count).fill(null))
   for (let a = 0; a < count; a++) {
     for (let b = a + 1; b < count; b++) links[a]![b] = links[b]![a] = sharedLink(HANDED_ON)
   }
-  return links.map((own, index) => ({ index, count, links: own, portRange, firstOnly }))
+  const clock = clockOrigin()
+  return links.map((own, index) => ({ index, count, links: own, portRange, undivided, clock }))
 }
 
 /** Bytes that may be on their way from one shard to another. */
@@ -47,13 +52,19 @@ export const portsOf = ({ index, count, portRange: [first, last] }: ShardPlan): 
   return [first + index * each, index === count - 1 ? last : first + (index + 1) * each - 1]
 }
 
+/** Has this shard the service on `port`, which one has alone? */
+export const hasUndivided = ({ index, count, undivided }: ShardPlan, port: number): boolean =>
+  undivided.indexOf(port) % count === index
+
 const HERE = -1
 const EVERYWHERE = -2
 
-/** ICMP messages that answer, or tell of, a packet of whatever shard has sent it; and those of ICMPv6. */
+/** ICMP messages that answer, or tell of, a packet of whatever shard has sent it; and those of ICMPv6, with what neighbours tell. */
 const ICMP_FOR_SENDERS: ReadonlySet<number> = new Set([0, 3, 4, 5, 11, 12, 14])
-const ICMPV6_FOR_SENDERS: ReadonlySet<number> = new Set([1, 2, 3, 4, 129])
+const ICMPV6_FOR_SENDERS: ReadonlySet<number> = new Set([1, 2, 3, 4, 129, 134, 136, 137])
 const MLD_QUERY = 130
+const NEIGHBOUR_SOLICITATION = 135
+const ARP_REQUEST = 1
 
 /** A shard's port: its queue of the device, and links to the other shards. */
 export class ShardPort implements LinkPort, LinkUser {
@@ -67,14 +78,17 @@ export class ShardPort implements LinkPort, LinkUser {
   private readonly device: LinkPort
   private readonly plan: ShardPlan
   private readonly others: (SharedPort | null)[]
-  private readonly firstOnly: ReadonlySet<number>
+  /** Whose a port is. */
+  private readonly undivided: ReadonlyMap<number, number>
+  private readonly isEthernet: boolean
 
-  /** @param device of IP packets, not yet plugged into */
+  /** @param device not yet plugged into */
   constructor(world: World, device: LinkPort, plan: ShardPlan) {
     this.world = world
     this.device = device
     this.plan = plan
-    this.firstOnly = new Set(plan.firstOnly)
+    this.undivided = new Map(plan.undivided.map((port, i) => [port, i % plan.count]))
+    this.isEthernet = device.features.medium === 'ethernet'
     device.user = this
     const features = { ...device.features, mtu: LARGEST_PACKET }
     const fromOther: LinkUser = {
@@ -105,7 +119,7 @@ export class ShardPort implements LinkPort, LinkUser {
     this.device.send(frame)
   }
 
-  /** A packet from the device. */
+  /** A frame from the device. */
   receive(frame: Frame): void {
     const where = this.ownerOf(frame)
     if (where === HERE || where === this.plan.index) this.deliver(frame)
@@ -139,10 +153,22 @@ export class ShardPort implements LinkPort, LinkUser {
     else this.user.receive(frame)
   }
 
-  /** Which shard a packet is for: a number, or `HERE` for whichever has got it, or `EVERYWHERE`. */
-  private ownerOf(frame: Frame): number {
+  /** Which shard a frame is for: a number, or `HERE` for whichever has got it, or `EVERYWHERE`. */
+  private ownerOf({ start, end }: Frame): number {
+    if (!this.isEthernet) return this.ownerOfPacket(start, end)
+    const { view } = this.world.memory
+    const packet = start + ETHERNET_HEADER
+    if (end < packet) return HERE
+    const type = view.getUint16(start + 12)
+    if (type === EtherType.Ipv4 || type === EtherType.Ipv6) return this.ownerOfPacket(packet, end)
+    if (type !== EtherType.Arp || end < packet + 8) return EVERYWHERE
+    // One answers for all, who have the same address; but each asks for itself, and hears every answer.
+    return view.getUint16(packet + 6) === ARP_REQUEST ? 0 : EVERYWHERE
+  }
+
+  /** The same for the IP packet from `start` to `end`. */
+  private ownerOfPacket(start: number, end: number): number {
     const { u8, view } = this.world.memory
-    const { start, end } = frame
     const version = u8[start]! >>> 4
     if (version === 4 && end - start >= 20) {
       // All fragments of a packet come to one queue, for they have no ports to be hashed.
@@ -151,6 +177,7 @@ export class ShardPort implements LinkPort, LinkUser {
       return this.ownerOfPayload(u8[start + 9]!, start + ((u8[start]! & 0xf) << 2), end, ICMP_FOR_SENDERS)
     }
     if (version === 6 && end - start >= 40) {
+      if (u8[start + 6] === IpProtocol.Icmpv6 && u8[start + 40] === NEIGHBOUR_SOLICITATION && end > start + 40) return 0
       if (u8[start + 24] === 0xff) return EVERYWHERE
       return this.ownerOfPayload(u8[start + 6]!, start + 40, end, ICMPV6_FOR_SENDERS)
     }
@@ -168,7 +195,8 @@ export class ShardPort implements LinkPort, LinkUser {
   }
 
   private ownerOfPort(port: number): number {
-    if (this.firstOnly.has(port)) return 0
+    const alone = this.undivided.get(port)
+    if (alone !== undefined) return alone
     const { count, portRange } = this.plan
     const [first, last] = portRange
     if (port < first || port > last) return HERE

@@ -129,12 +129,13 @@ const download = async (url: string, ...options: string[]): Promise<string> =>
 
 const gigabits = (bytes: number, ms: number): string => `${((bytes * 8) / ms / 1e6).toFixed(2)} Gbit/s`
 
-describe('a stack of two workers', () => {
+describe.each(['tun', 'tap'] as const)('a stack of two workers, %s', (kind) => {
   let stack: Running
 
   beforeAll(async () => {
     namespace = newNamespace()
-    stack = await up('--tun', 'ng0', ...addresses, '--serve', `http:${files},echo,iperf3`, '--workers', '2')
+    const services = `http:${files},echo,iperf3,iperf3:5202`
+    stack = await up(`--${kind}`, 'ng0', ...addresses, '--serve', services, '--workers', '2')
   })
 
   afterAll(async () => {
@@ -166,20 +167,38 @@ describe('a stack of two workers', () => {
     await expectNoConnections()
   })
 
-  test('files, pings, and a service that only one worker has', async () => {
+  test('files, pings, and services that one worker has alone', async () => {
     expect(await download('http://10.77.0.2/large')).toBe(large)
     expect(await download('http://[fd77::2]/middle')).toBe(middle)
     await namespace.run('ping', '-q', '-c', '3', '-i', '0.1', '10.77.0.2')
     await namespace.run('ping', '-q', '-c', '3', '-i', '0.1', 'fd77::2')
-    for (const options of [[], ['-R'], ['-P', '4']]) {
+    // The first service of this kind is the first worker's, the next the second's.
+    for (const options of [[], ['-R'], ['-p', '5202', '-P', '4']]) {
       const out = await namespace.run('iperf3', '-c', '10.77.0.2', '-t', '1', '-J', ...options)
       const { end } = JSON.parse(out) as { end: { sum_received: { bits_per_second: number } } }
       expect(end.sum_received.bits_per_second).toBeGreaterThan(1e7)
       measured(
-        `two workers: iperf3 ${options.join(' ')}: ${(end.sum_received.bits_per_second / 1e9).toFixed(2)} Gbit/s`,
+        `${kind}, two workers: iperf3 ${options.join(' ')}: ${(end.sum_received.bits_per_second / 1e9).toFixed(2)} Gbit/s`,
       )
     }
     await expectNoConnections()
+  })
+
+  test('tcpdump sees the packets of both', async () => {
+    const watcher = namespace.start(process.execPath, command, 'tcpdump', '-n', '-c', '60', 'port', '7')
+    await watcher.printed(/listening on/)
+    const clients = Array.from({ length: 16 }, () => namespace.start('nc', '10.77.0.2', '7'))
+    clients.forEach((client, i) => {
+      client.process.stdin?.write(`${i}\n`)
+    })
+    await Promise.all(clients.map((client, i) => client.printed(new RegExp(`^${i}$`, 'm'))))
+    const { stdout } = await watcher.ended
+    const lines = stdout.trimEnd().split('\n')
+    expect(lines).toHaveLength(60)
+    const times = lines.map((line) => line.split(' ')[0])
+    expect([...times].sort()).toEqual(times)
+    for (const client of clients) client.process.stdin?.end()
+    for (const client of clients) await client.end()
   })
 
   test('settings count for both, but for what is divided', async () => {
@@ -190,6 +209,93 @@ describe('a stack of two workers', () => {
       'netglass: net.ipv4.ip_local_port_range: the ports are divided among the workers\n',
     ])
   })
+})
+
+test.each(['tun', 'tap'] as const)('a capture of two workers, %s: every packet, in order of time', async (kind) => {
+  namespace = newNamespace()
+  const file = join(directory, 'shards.pcapng')
+  const options = [...addresses, '--serve', `http:${files},echo`, '--workers', '2', '--pcap', file]
+  const stack = await up(`--${kind}`, 'ng0', ...options)
+  const clients = Array.from({ length: 24 }, () => namespace.start('nc', '10.77.0.2', '7'))
+  for (const client of clients) client.process.stdin?.write('hello\n')
+  await Promise.all(clients.map((client) => client.printed(/hello/)))
+  expect(await download('http://10.77.0.2/middle')).toBe(middle)
+  for (const client of clients) client.process.stdin?.end()
+  for (const client of clients) await client.end()
+  await sleep(100)
+  expect(await stack.end('SIGTERM')).toMatchObject({ code: 0, stderr: '' })
+  const fields = (filter: string, field: string): string[] =>
+    execFileSync('tshark', ['-r', file, '-Y', filter, '-T', 'fields', '-e', field], { encoding: 'utf8', stdio: 'pipe' })
+      .trimEnd()
+      .split('\n')
+      .filter((line) => line !== '')
+  expect(fields('frame.time_delta < 0', 'frame.number')).toEqual([])
+  expect(fields('_ws.malformed || tcp.analysis.lost_segment || tcp.analysis.ack_lost_segment', 'frame.number')).toEqual(
+    [],
+  )
+  const isSyn = 'tcp.port == 7 && tcp.flags.syn == 1'
+  expect(fields(isSyn, 'tcp.stream')).toHaveLength(48)
+  expect(new Set(fields('tcp.port == 7 && tcp.payload && ip.src == 10.77.0.2', 'tcp.stream')).size).toBe(24)
+  await namespace.remove()
+})
+
+describe('connections that two workers open', () => {
+  const PORT = 9000
+  let server: Running
+
+  beforeAll(async () => {
+    namespace = newNamespace()
+    const program = new URL('shard-server.py', import.meta.url).pathname
+    server = namespace.start('python3', program, String(PORT))
+    await server.printed(/listening/)
+  })
+
+  afterAll(async () => {
+    await namespace.remove()
+  })
+
+  const counters = async (): Promise<{ resets: number; repeated: number }> => {
+    const text = await namespace.run('nstat', '-asz', 'TcpOutRsts', 'TcpRetransSegs')
+    const of = (name: string): number => Number(new RegExp(`${name} +(\\d+)`).exec(text)![1])
+    return { resets: of('TcpOutRsts'), repeated: of('TcpRetransSegs') }
+  }
+
+  test.each([
+    ['tun', 1500, 0],
+    ['tap', 1500, 0],
+    // Longer than the kernel remembers where a flow belongs: what comes by the hash is handed on.
+    ['tun', 200, 3500],
+  ] as const)(
+    '%s, %d each, silent for ms: %d',
+    async (kind, count, pause) => {
+      const program = new URL('shard-clients.mjs', import.meta.url).pathname
+      const dist = join(directory, 'dist')
+      const before = await counters()
+      const running = namespace.start(process.execPath, program, dist, kind, String(PORT), String(count), String(pause))
+      const { code, stdout, stderr } = await running.ended
+      expect([code, stderr]).toEqual([0, ''])
+      const shards = JSON.parse(stdout) as {
+        opened: number
+        errors: string[]
+        resets: number
+        repeated: number
+        handedOn: number
+      }[]
+      const after = await counters()
+      expect(shards.map(({ opened, errors }) => [opened, errors])).toEqual([
+        [count, []],
+        [count, []],
+      ])
+      // Half of the answers come to the wrong shard.
+      for (const { handedOn } of shards) expect(handedOn).toBeGreaterThan(count / 10)
+      expect(shards.map(({ resets }) => resets)).toEqual([0, 0])
+      // When a process gets no processor for 200 ms, the kernel repeats its FINs. Each is acknowledged; the first ACK ends the
+      // kernel's connection, and others are answered with a RST.
+      const repeated = after.repeated - before.repeated + shards.reduce((sum, shard) => sum + shard.repeated, 0)
+      expect(after.resets - before.resets).toBeLessThanOrEqual(repeated)
+    },
+    60_000,
+  )
 })
 
 describe.each(['tap', 'tun'] as const)('%s', (kind) => {
@@ -606,7 +712,9 @@ describe('bad input: one line, exit code 1, nothing left', () => {
     [[...ip, '--serve', 'http:/nonexistent'], '--serve http:/nonexistent: /nonexistent is not a directory'],
     [[...ip, '--serve', 'echo:70000'], '--serve echo:70000: 70000 is no port: give a number from 1 to 65535'],
     [[...ip, '--workers', '0'], '--workers 0: it takes a whole number from 1 to 32'],
-    [[...ip, '--workers', '2'], '--workers needs --tun: the flows of a TAP device cannot be divided'],
+    [[...ip, '--without', 'warp'], '--without warp: there is no such fast path: --without list prints them'],
+    [[...ip, '-K', 'lro', 'off'], '-K lro: there is no such feature; there are rx, gro, tx, tso'],
+    [[...ip, '-K', 'tso', 'maybe'], '-K tso: say on or off behind it'],
     [
       [...ip, '--serve', 'http:/tmp:80,http:/usr:80'],
       '--serve: port 80 is in use by another service already: give http one of its own, like http:/usr:8080',
