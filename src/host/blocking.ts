@@ -225,6 +225,7 @@ export abstract class RetryingCall extends WaitingCall implements Continuation {
     host.resumed()
     void Promise.resolve().then(() => {
       host.rested()
+      loop.refresh()
       this.goOn()
     })
   }
@@ -232,7 +233,7 @@ export abstract class RetryingCall extends WaitingCall implements Continuation {
   goOn(): void {
     this.process.host.letGo(this.file)
     try {
-      this.process.sys.enter()
+      this.process.sys.resume()
     } catch (error) {
       this.process.host.resumed()
       this.reject(error)

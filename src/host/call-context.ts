@@ -2,7 +2,7 @@ import type { Micros } from '../core/clock.ts'
 import { Errno } from '../core/errno.ts'
 import * as C from '../socket/constants.ts'
 import type { OpenFile } from '../socket/open-file.ts'
-import { Socket } from '../socket/socket.ts'
+import type { Socket } from '../socket/socket.ts'
 import { BlockedCall } from './blocking.ts'
 import { failure, ProcessExit } from './failure.ts'
 import type { Process } from './process.ts'
@@ -22,10 +22,15 @@ export abstract class CallContext {
 
   /** Every call begins here: a process that was ended calls no more, and live hosts read the clock. */
   enter(): void {
-    if (!this.process.isAlive) throw new ProcessExit(this.process.status ?? 0)
-    const { host } = this.process
-    host.sockets.caller = this.process
-    host.world.loop.refresh()
+    this.resume()
+    this.process.host.world.loop.refresh()
+  }
+
+  /** The same at the time that it is already: of a call that goes on behind a turn, or that need not know the time. */
+  resume(): void {
+    const { process } = this
+    if (process.status !== null) throw new ProcessExit(process.status)
+    process.host.sockets.caller = process
   }
 
   /** The file behind a descriptor. */
@@ -38,8 +43,16 @@ export abstract class CallContext {
 
   /** The socket behind a descriptor. */
   protected socketAt(fd: number, syscall: string): Socket {
-    const file = this.fileAt(fd, syscall)
-    if (!(file instanceof Socket)) throw failure(-Errno.ENOTSOCK, syscall)
+    this.process.host.world.loop.refresh()
+    return this.socketNow(fd, syscall)
+  }
+
+  /** The same for a call that need not know the time. */
+  protected socketNow(fd: number, syscall: string): Socket {
+    this.resume()
+    const file = this.process.files.get(fd)
+    if (file === null) throw failure(-Errno.EBADF, syscall)
+    if (!isSocket(file)) throw failure(-Errno.ENOTSOCK, syscall)
     return file
   }
 
@@ -98,3 +111,6 @@ export abstract class CallContext {
     return why
   }
 }
+
+/** Is it a socket, so that calls for sockets make sense? */
+export const isSocket = (file: OpenFile): file is Socket => file.isSocket

@@ -150,6 +150,8 @@ export const receiveInto = (
   syscall: string,
 ): Promise<number> => {
   if (!(length >= 0 && length <= buffer.length)) return Promise.reject(failure(-Errno.EFAULT, syscall))
+  // Where nothing has come the time does not matter: most often that is so, for who can wait does.
+  if (!socket.isStream || socket.receivable > 0 || socket.receiveTimeout !== 0) sys.process.host.world.loop.refresh()
   const isBlocking = !socket.nonBlocking && (flags & (C.MSG_DONTWAIT | C.MSG_ERRQUEUE)) === 0
   // What a call that may wait is told of the end differs from what one that may not is told.
   const asked = socket.nonBlocking ? flags | C.MSG_DONTWAIT : flags

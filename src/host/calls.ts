@@ -5,10 +5,10 @@ import * as C from '../socket/constants.ts'
 import { Epoll, type EpollEvent } from '../socket/epoll.ts'
 import { makeSocketPair } from '../socket/make.ts'
 import { makePipe } from '../socket/pipe.ts'
-import { Received, Socket } from '../socket/socket.ts'
+import { Received } from '../socket/socket.ts'
 import { isFailure, type OptionValue, type Timeval } from '../socket/socket-options.ts'
 import { Wakeup } from './blocking.ts'
-import { CallContext } from './call-context.ts'
+import { CallContext, isSocket } from './call-context.ts'
 import { acceptOn, connectTo, lingeringClose, lingers } from './calls-connect.ts'
 import {
   gather,
@@ -117,7 +117,7 @@ export class Sys extends CallContext {
 
   recv(fd: number, buffer: Uint8Array, length = buffer.length, flags = 0): Promise<number> {
     try {
-      return receiveInto(this, this.socketAt(fd, 'recv'), buffer, length, flags, null, 'recv')
+      return receiveInto(this, this.socketNow(fd, 'recv'), buffer, length, flags, null, 'recv')
     } catch (error) {
       return Promise.reject(error)
     }
@@ -182,7 +182,7 @@ export class Sys extends CallContext {
   read(fd: number, buffer: Uint8Array, length = buffer.length): Promise<number> {
     try {
       const file = this.fileAt(fd, 'read')
-      if (file instanceof Socket) {
+      if (isSocket(file)) {
         // Nothing asked for is nothing read, whatever state the socket is in.
         return length === 0 ? Promise.resolve(0) : receiveInto(this, file, buffer, length, 0, null, 'read')
       }
@@ -197,7 +197,7 @@ export class Sys extends CallContext {
       const file = this.fileAt(fd, 'write')
       const bytes = bytesOf(data)
       const wanted = length ?? bytes.length
-      if (file instanceof Socket) return transmit(this, file, bytes, wanted, 0, null, null, 'write')
+      if (isSocket(file)) return transmit(this, file, bytes, wanted, 0, null, null, 'write')
       return writeFile(this, file, bytes, wanted)
     } catch (error) {
       return Promise.reject(error)

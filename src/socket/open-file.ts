@@ -33,6 +33,11 @@ export abstract class OpenFile {
     return 0
   }
 
+  /** Is it a `Socket`? Asked of every call: `instanceof` goes up the chain of prototypes each time. */
+  get isSocket(): boolean {
+    return false
+  }
+
   /** What it is ready for now: `Readiness` bits. */
   abstract poll(): number
 

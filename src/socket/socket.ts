@@ -55,6 +55,10 @@ export abstract class Socket extends OpenFile {
     layer.sockets.add(this)
   }
 
+  override get isSocket(): boolean {
+    return true
+  }
+
   static {
     packFlags(Socket.prototype, ['reuseAddress', 'reusePort', 'keepsOwn'], SOCKET_FLAGS)
   }
