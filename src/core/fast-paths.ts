@@ -20,6 +20,7 @@ export const FAST_PATHS = {
   'call-reuse': 'a receive, accept or connect that waits is an object of the process that is used again',
   handover:
     'a receive, accept or connect that was woken tries again when the turn is over, and not by a promise of its own',
+  'call-turns': 'in real time, what a call sends is delivered before it returns, in a turn that it takes itself',
   microturns: 'in real time, turns follow each other without the event loop in between',
   ticks: 'in virtual time, programs run on without a turn of the event loop',
   spin: 'a device is looked at again before its process sleeps',

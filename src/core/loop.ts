@@ -36,6 +36,8 @@ export class Loop {
   nowMs32 = 0
   /** Called when work comes up outside a turn: the driver then arranges one. */
   onWork: (() => void) | null = null
+  /** Called instead at the end of a call (`hold`, `release`) in which work came up; null where that is not to be. */
+  onCall: (() => void) | null = null
 
   private head: Task | null = null
   private tail: Task | null = null
@@ -43,6 +45,9 @@ export class Loop {
   private lastContinuation: Continuation | null = null
   private turning = false
   private told = false
+  private held = false
+  /** Has work come up while held? */
+  private owed = false
 
   constructor(clock: Clock, fast: FastPaths = ALL_FAST_PATHS) {
     this.clock = clock
@@ -81,14 +86,15 @@ export class Loop {
 
   /**
    * Fires what is due and runs tasks until none is left, or `budget` of them have run.
+   * @param isRefreshed has the clock been read just now?
    * @returns whether work is left
    */
-  turn(budget = Number.POSITIVE_INFINITY): boolean {
+  turn(budget = Number.POSITIVE_INFINITY, isRefreshed = false): boolean {
     if (this.turning) return false
     this.turning = true
     this.told = false
     try {
-      this.setNow(this.clock.now())
+      if (!isRefreshed) this.setNow(this.clock.now())
       this.timers.fire(this.now)
       for (let left = budget; this.head !== null && left > 0; left--) {
         const task: Task = this.head
@@ -125,6 +131,22 @@ export class Loop {
     }
   }
 
+  /**
+   * A call begins that will probably send. What comes up in it is done when it is over, in a turn that it takes itself,
+   * as a kernel's loopback delivers within send(2): nothing has to be arranged for that.
+   */
+  hold(): void {
+    this.held = this.onCall !== null && !this.turning
+  }
+
+  /** The call is over. */
+  release(): void {
+    this.held = false
+    if (!this.owed) return
+    this.owed = false
+    this.onCall?.()
+  }
+
   private setNow(now: Micros): void {
     this.now = now
     this.now32 = now | 0
@@ -133,6 +155,10 @@ export class Loop {
 
   private tell(): void {
     if (this.turning || this.told) return
+    if (this.held) {
+      this.owed = true
+      return
+    }
     this.told = true
     this.onWork?.()
   }

@@ -1,5 +1,8 @@
 import { Memory } from './memory.ts'
 
+// Looked up once: V8 finds methods of typed arrays anew at each call.
+const { copyWithin, set, subarray } = Uint8Array.prototype
+
 /**
  * A byte queue that starts at nothing: SendQ and RecvQ of a connection, and the buffer of a pipe.
  *
@@ -65,8 +68,8 @@ export class Ring {
     const to = (this.head + at) & (this.capacity - 1)
     const first = Math.min(count, this.capacity - to)
     const u8 = this.memory.u8
-    u8.copyWithin(this.block + to, offset, offset + first)
-    if (first < count) u8.copyWithin(this.block, offset + first, offset + count)
+    copyWithin.call(u8, this.block + to, offset, offset + first)
+    if (first < count) copyWithin.call(u8, this.block, offset + first, offset + count)
     return true
   }
 
@@ -87,8 +90,8 @@ export class Ring {
     const from = (this.head + at) & (this.capacity - 1)
     const first = Math.min(count, this.capacity - from)
     const u8 = this.memory.u8
-    u8.copyWithin(offset, this.block + from, this.block + from + first)
-    if (first < count) u8.copyWithin(offset + first, this.block, this.block + count - first)
+    copyWithin.call(u8, offset, this.block + from, this.block + from + first)
+    if (first < count) copyWithin.call(u8, offset + first, this.block, this.block + count - first)
   }
 
   /** Copies `count` bytes from position `at` of the queue into `target` from `into`; the queue keeps them. */
@@ -97,8 +100,8 @@ export class Ring {
     const from = (this.head + at) & (this.capacity - 1)
     const first = Math.min(count, this.capacity - from)
     const u8 = this.memory.u8
-    target.set(u8.subarray(this.block + from, this.block + from + first), into)
-    if (first < count) target.set(u8.subarray(this.block, this.block + count - first), into + first)
+    set.call(target, subarray.call(u8, this.block + from, this.block + from + first), into)
+    if (first < count) set.call(target, subarray.call(u8, this.block, this.block + count - first), into + first)
   }
 
   /** Drops the first `count` bytes. */
@@ -144,8 +147,8 @@ export class Ring {
       const first = Math.min(kept, this.capacity - this.head)
       const u8 = this.memory.u8
       const from = this.block + this.head
-      u8.copyWithin(block, from, from + first)
-      if (first < kept) u8.copyWithin(block + first, this.block, this.block + kept - first)
+      copyWithin.call(u8, block, from, from + first)
+      if (first < kept) copyWithin.call(u8, block + first, this.block, this.block + kept - first)
       this.memory.release(this.block, this.capacity)
     }
     this.block = block
@@ -168,6 +171,6 @@ export class Ring {
 
 /** `target.set` for part of `source`, without a view where none is needed. */
 const setRange = (target: Uint8Array, into: number, source: Uint8Array, at: number, count: number): void => {
-  if (count === source.length) target.set(source, into)
-  else if (count > 0) target.set(source.subarray(at, at + count), into)
+  if (count === source.length) set.call(target, source, into)
+  else if (count > 0) set.call(target, subarray.call(source, at, at + count), into)
 }

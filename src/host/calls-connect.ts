@@ -87,7 +87,15 @@ export class AcceptCall extends RetryingCall {
 
 /** connect(2). */
 export const connectTo = (sys: CallContext, socket: Socket, address: Sockaddr): Promise<number> => {
-  const began = socket.connect(address)
+  const { loop } = sys.process.host.world
+  // What is near answers within the call. One that does not wait is told that it is under way all the same, as on Linux.
+  if (!socket.nonBlocking) loop.hold()
+  let began: number
+  try {
+    began = socket.connect(address)
+  } finally {
+    loop.release()
+  }
   if (began === -Errno.EAGAIN && socket.connectWaits && !socket.nonBlocking) {
     return connectWhenAdmitted(sys, socket, address)
   }

@@ -14,8 +14,28 @@ import { SIGPIPE } from './signals.ts'
 
 /** Sending and receiving, with what has to be waited for. Calls that need not wait settle at once. */
 
-/** send(2) and its kin. @returns a promise of the bytes taken, or of an error */
+/** send(2) and its kin. What it sends is delivered before it returns. @returns a promise of the bytes taken, or of an error */
 export const transmit = (
+  sys: CallContext,
+  socket: Socket,
+  bytes: Uint8Array,
+  length: number,
+  flags: number,
+  to: Sockaddr | null,
+  control: readonly ControlMessage[] | null,
+  syscall: string,
+): Promise<number> => {
+  const { loop } = sys.process.host.world
+  loop.hold()
+  try {
+    return transmitHeld(sys, socket, bytes, length, flags, to, control, syscall)
+  } finally {
+    // Who has to wait for room does so already, and is woken when there is some.
+    loop.release()
+  }
+}
+
+const transmitHeld = (
   sys: CallContext,
   socket: Socket,
   bytes: Uint8Array,

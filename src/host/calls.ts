@@ -270,7 +270,13 @@ export class Sys extends CallContext {
     const file = this.process.files.take(fd)
     if (file === null) throw failure(-Errno.EBADF, 'close')
     if (lingers(file)) return lingeringClose(this, file)
-    file.unref()
+    const { loop } = this.process.host.world
+    loop.hold()
+    try {
+      file.unref()
+    } finally {
+      loop.release()
+    }
     return Promise.resolve(0)
   }
 

@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks'
 import type { Clock, Micros } from '../core/clock.ts'
 import type { Loop } from '../core/loop.ts'
 
@@ -71,16 +72,7 @@ export class RealTimeDriver {
   constructor(loop: Loop) {
     this.#loop = loop
     this.#microturns = loop.fast.microturns ? MICROTURNS : 0
-    this.#turn = () => {
-      try {
-        this.#run()
-      } catch (error) {
-        // An exception that nobody has caught, not a rejection.
-        queueMicrotask(() => {
-          throw error
-        })
-      }
-    }
+    this.#turn = () => this.#attempt(false)
     this.#turnImmediate = () => {
       this.#immediate = null
       this.#turns = 0
@@ -88,6 +80,12 @@ export class RealTimeDriver {
       this.#run()
     }
     loop.onWork = () => this.#arrange()
+    if (loop.fast['call-turns']) {
+      loop.onCall = () => {
+        if (this.#mayTurn) this.#attempt(true)
+        else this.#arrange()
+      }
+    }
     this.#arrange()
   }
 
@@ -109,6 +107,7 @@ export class RealTimeDriver {
     if (this.#closed) return
     this.#closed = true
     this.#loop.onWork = null
+    this.#loop.onCall = null
     this.unref()
     this.#disarm()
     if (this.#immediate !== null) clearImmediate(this.#immediate)
@@ -120,11 +119,27 @@ export class RealTimeDriver {
     if (this.#arranged || this.#closed) return
     this.#arranged = true
     // Not `queueMicrotask`: what that keeps for async_hooks takes longer than the rest of a turn's beginning.
-    if (this.#turns < this.#microturns && this.#spent < SLICE) void SETTLED.then(this.#turn)
+    if (this.#mayTurn) void SETTLED.then(this.#turn)
     else this.#immediate = setImmediate(this.#turnImmediate)
   }
 
-  #run(): void {
+  /** May a turn take place before Node has got its own? */
+  get #mayTurn(): boolean {
+    return this.#turns < this.#microturns && this.#spent < SLICE
+  }
+
+  /** Takes a turn where an error in it must not come to whoever is above: it becomes an exception that nobody has caught. */
+  #attempt(isRefreshed: boolean): void {
+    try {
+      this.#run(isRefreshed)
+    } catch (error) {
+      queueMicrotask(() => {
+        throw error
+      })
+    }
+  }
+
+  #run(isRefreshed = false): void {
     if (this.#closed) return
     this.#arranged = false
     const loop = this.#loop
@@ -133,7 +148,8 @@ export class RealTimeDriver {
     try {
       let more = true
       while (more) {
-        more = loop.turn(TASKS)
+        more = loop.turn(TASKS, isRefreshed)
+        isRefreshed = false
         start = Math.min(start, loop.now)
         more &&= loop.clock.now() - start < SLICE
       }

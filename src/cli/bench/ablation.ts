@@ -26,6 +26,7 @@ const WHERE: { readonly [Path in FastPath]: readonly string[] } = {
   'pair-hashes': ['connections'],
   'call-reuse': ['round-trip', 'connections'],
   handover: ['round-trip', 'connections'],
+  'call-turns': ['round-trip', 'connections'],
   microturns: ['round-trip', 'connections'],
   ticks: ['simulated'],
   spin: [],
