@@ -166,10 +166,10 @@ const replaceTimestamp = (c: TcpConnection, segment: Segment): void => {
   if (!segment.hasTimestamps || !c.has(Feature.Timestamps) || seqGt(segment.seq, rcv.wup)) return
   // Not older than what is there, unless that is so old that the clock may have gone round (section 5.5). A peer may
   // send 0 in its SYN and a true value later: 0 is no value.
-  const isExpired = rcv.tsRecent === 0 || c.layer.nowSeconds >= rcv.tsRecentAt + PAWS_DAYS
-  if (((segment.timestamp - rcv.tsRecent) | 0) >= 0 || isExpired) {
+  const now = c.layer.nowSeconds
+  if (((segment.timestamp - rcv.tsRecent) | 0) >= 0 || rcv.tsRecent === 0 || now >= rcv.tsRecentAt + PAWS_DAYS) {
     rcv.tsRecent = segment.timestamp
-    rcv.tsRecentAt = c.layer.nowSeconds
+    rcv.tsRecentAt = now
   }
 }
 

@@ -45,10 +45,11 @@ export const pushPending = (c: TcpConnection, nagle: number): void => {
 export const sendPending = (c: TcpConnection, mss: number, nagle: number, mode: number): boolean => {
   const queue = c.sendQueue()
   const cc = c.ownCongestionState()
-  const most = segmentsNow(c, mss)
+  let most = 0
   let sent = 0
   let cwndLimited = false
   let peerLimited = false
+  let owesTimer = false
   if (c.mtuSearch !== null && mode === SendMode.All) {
     const probe = sendMtuProbe(c, queue)
     if (probe === MtuProbe.Wait) return false
@@ -62,28 +63,35 @@ export const sendPending = (c: TcpConnection, mss: number, nagle: number, mode: 
       if (mode !== SendMode.Probe && !isLoneFin(c, record, mss)) break
       quota = 1
     }
-    quota = Math.min(quota, most)
-    if (c.layer.settings.personality.fillsRecords) fillRecord(c, queue, index, quota * mss)
+    const isLast = index === queue.length - 1
+    if (!isLast || record.dataLength > mss) {
+      if (most === 0) most = segmentsNow(c, mss)
+      quota = Math.min(quota, most)
+      if (!isLast && c.layer.settings.personality.fillsRecords) fillRecord(c, queue, index, quota * mss)
+    }
     if (record.segments === 0 || (record.segments > 1 && record.segmentSize !== mss)) countSegments(record, mss)
     if (!fitsWindow(c, record, mss)) {
       peerLimited = true
       break
     }
-    const isLast = index === queue.length - 1
+    // What lay behind it may be part of it now.
+    const endsQueue = index === queue.length - 1
     if (record.segments === 1) {
-      if (!nagleAllows(c, record, mss, isLast ? nagle : Nagle.Push)) break
+      if (!nagleAllows(c, record, mss, endsQueue ? nagle : Nagle.Push)) break
     } else if (mode === SendMode.All) {
-      const wait = shouldDefer(c, record, isLast, most)
+      const wait = shouldDefer(c, record, endsQueue, most)
       if (wait !== Defer.No) {
         if (wait === Defer.ForCongestionWindow) cwndLimited = true
         else if (wait === Defer.ForPeerWindow) peerLimited = true
         break
       }
     }
-    const limit = record.segments > 1 && !isUrgent(c) ? splitPoint(c, record, mss, quota, nagle, isLast) : mss
+    const limit = record.segments > 1 && !isUrgent(c) ? splitPoint(c, record, mss, quota, nagle, endsQueue) : mss
     if (record.dataLength > limit) splitRecord(c, queue, index, limit, mss)
     if (record.segments === 0) countSegments(record, mss)
-    if (sendNew(c, queue, record, mss) !== 0) break
+    const needsTimer = cc.packetsOut === 0 || c.pending === Pending.LossProbe
+    if (sendRecord(c, queue, record, mss) !== 0) break
+    owesTimer ||= needsTimer
     sent += record.segments
     if (mode !== SendMode.All) break
   }
@@ -93,7 +101,8 @@ export const sendPending = (c: TcpConnection, mss: number, nagle: number, mode: 
   if (sent > 0 || cwndLimited) validateWindow(c, cwndLimited)
   if (sent > 0) {
     if (cc.isReducing) cc.prrOut += sent
-    if (mode !== SendMode.Probe) scheduleLossProbe(c)
+    // One of the two: where a probe is due first, the time-out need not be set.
+    if ((mode === SendMode.Probe || !scheduleLossProbe(c)) && owesTimer) rearmRetransmit(c)
     return false
   }
   return cc.packetsOut === 0 && queue.hasUnsent
@@ -233,11 +242,18 @@ const splitPoint = (
   return keepsBack(c, partial !== 0, nagle) ? needed - partial : needed
 }
 
-/** Sends a record for the first time and moves SND.NXT over it. @returns 0, or the `Errno` for which it could not leave */
+/** The same as `sendRecord`, and sees to the retransmission timer. */
 export const sendNew = (c: TcpConnection, queue: SendQueue, record: SendRecord, mss: number): number => {
+  const needsTimer = c.cc.packetsOut === 0 || c.pending === Pending.LossProbe
+  const errno = sendRecord(c, queue, record, mss)
+  if (errno === 0 && needsTimer) rearmRetransmit(c)
+  return errno
+}
+
+/** Sends a record for the first time and moves SND.NXT over it. @returns 0, or the `Errno` for which it could not leave */
+const sendRecord = (c: TcpConnection, queue: SendQueue, record: SendRecord, mss: number): number => {
   const { snd } = c
   const cc = c.cc
-  const hadNoneOut = cc.packetsOut === 0
   const errno = transmitRecord(c, record, mss)
   if (errno !== 0) return errno
   stampRecord(c, record)
@@ -245,7 +261,6 @@ export const sendNew = (c: TcpConnection, queue: SendQueue, record: SendRecord, 
   if (seqLt(snd.nxt, record.end)) snd.nxt = record.end
   cc.packetsOut += record.segments
   c.probeByteOut = false
-  if (hadNoneOut || c.pending === Pending.LossProbe) rearmRetransmit(c)
   c.layer.mib.tcpExt.TCPOrigDataSent += record.segments
   if (record.dataLength < record.segments * mss) snd.smallSeq = record.end
   return 0

@@ -71,7 +71,8 @@ const zeroWindow = (c: TcpConnection): number => {
 
 const receiveInOrder = (c: TcpConnection, segment: Segment): number => {
   const { rcv, layer } = c
-  if (segment.dataLength > roomFor(c)) segment.trimBack(roomFor(c))
+  const room = roomFor(c)
+  if (segment.dataLength > room) segment.trimBack(room)
   const length = segment.dataLength
   if (length > 0) {
     if (layer.isExhausted && c.receiveQueueBytes > 0) {
