@@ -224,33 +224,83 @@ describe('work', () => {
     stop = true
   })
 
-  test('goes on after a task that fails; the failure is not swallowed', () => {
-    const microtasks: (() => void)[] = []
+  /** Runs `body` where what is handed to `queueMicrotask` and `setImmediate` is kept. */
+  const collecting = async (
+    body: (thrown: (() => void)[], immediates: (() => void)[]) => Promise<void> | void,
+  ): Promise<void> => {
+    const thrown: (() => void)[] = []
     const immediates: (() => void)[] = []
-    vi.stubGlobal('queueMicrotask', (callback: () => void) => microtasks.push(callback))
+    vi.stubGlobal('queueMicrotask', (callback: () => void) => thrown.push(callback))
     vi.stubGlobal('setImmediate', (callback: () => void) => immediates.push(callback))
     try {
+      await body(thrown, immediates)
+    } finally {
+      vi.unstubAllGlobals()
+    }
+  }
+
+  const failing = (): Job =>
+    new Job(() => {
+      throw new Error('a fault')
+    })
+
+  test('goes on after a task that fails; the failure is an exception that nobody has caught', () =>
+    collecting(async (thrown, immediates) => {
       const loop = new Loop(new VirtualClock())
       drive(loop)
-      microtasks.shift()!()
+      await Promise.resolve()
       const job = new Job()
-      loop.post(
-        new Job(() => {
-          throw new Error('a fault')
-        }),
-      )
+      loop.post(failing())
       loop.post(job)
-      expect(microtasks.shift()).toThrow('a fault')
+      await Promise.resolve()
+      expect(thrown.shift()).toThrow('a fault')
       expect(job.runs).toBe(0)
       immediates.shift()!()
       expect(job.runs).toBe(1)
       loop.post(job)
-      microtasks.shift()!()
+      await Promise.resolve()
       expect(job.runs).toBe(2)
-    } finally {
-      vi.unstubAllGlobals()
-    }
-  })
+    }))
+
+  test('what comes up in a call is done before the call returns, without the caller seeing a failure of it', () =>
+    collecting((thrown, immediates) => {
+      const loop = new Loop(new VirtualClock())
+      drive(loop)
+      const job = new Job()
+      loop.hold()
+      loop.post(job)
+      expect(job.runs).toBe(0)
+      loop.release()
+      expect(job.runs).toBe(1)
+      loop.hold()
+      loop.post(failing())
+      loop.post(job)
+      loop.release()
+      expect(thrown.shift()).toThrow('a fault')
+      expect(job.runs).toBe(1)
+      immediates.shift()!()
+      expect(job.runs).toBe(2)
+    }))
+
+  test('calls in a row leave Node its turn', () =>
+    collecting((_, immediates) => {
+      const loop = new Loop(new VirtualClock())
+      drive(loop)
+      const job = new Job()
+      const call = (): void => {
+        loop.hold()
+        loop.post(job)
+        loop.release()
+      }
+      for (let calls = 0; calls < 1000; calls++) call()
+      const before = job.runs
+      expect(before).toBeLessThan(100)
+      expect(immediates).toHaveLength(1)
+      immediates.shift()!()
+      expect(job.runs).toBe(before + 1)
+      call()
+      expect(job.runs).toBe(before + 2)
+    }))
 
   test('of two worlds goes on side by side', async () => {
     const clock = new RealClock()

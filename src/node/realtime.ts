@@ -1,4 +1,3 @@
-import { performance } from 'node:perf_hooks'
 import type { Clock, Micros } from '../core/clock.ts'
 import type { Loop } from '../core/loop.ts'
 
