@@ -23,7 +23,7 @@ const tasks = new TaskQueue()
 if (!Object.is(process, (globalThis as { process?: unknown }).process)) process.nextTick = ticks.nextTick
 
 /** There are no asynchronous contexts. */
-const scope: Scope = { run: (body, ...args) => body(...args) }
+const scope: Scope = { runInAsyncScope: (body, self, ...args) => body.apply(self, args) }
 
 const platform: Platform = {
   EventEmitter,

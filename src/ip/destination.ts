@@ -225,8 +225,20 @@ const assemble = (
   let hopLimit = route === null ? 0 : route.hopLimit
   if (hopLimit === 0 && !address.isIpv4) hopLimit = iface.ndp.hopLimit
   const { advertisedMss = 0, initialCwnd = 0 } = route ?? {}
-  const way = { stack, address, source, interface: iface, kind, gateway, mtu, mtuLocked, hopLimit }
-  return new Destination({ ...way, advertisedMss, initialCwnd }, requestedSource, requestedInterface)
+  const way: DestinationParts = {
+    stack,
+    address,
+    source,
+    interface: iface,
+    kind,
+    gateway,
+    mtu,
+    mtuLocked,
+    hopLimit,
+    advertisedMss,
+    initialCwnd,
+  }
+  return new Destination(way, requestedSource, requestedInterface)
 }
 
 const chooseSource = (

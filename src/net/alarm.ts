@@ -40,7 +40,7 @@ export class Alarm extends Handle implements TimerOwner {
   handleEvents(): void {
     if (!this.due) return
     this.due = false
-    this.scope.run(this.ring)
+    this.scope.runInAsyncScope(this.ring, null)
     this.events.afterCallback()
   }
 

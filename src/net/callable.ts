@@ -1,4 +1,6 @@
 type Constructor<A extends unknown[], T> = new (...args: A) => T
+/** A class of the old way, with what it has of its parent. */
+export type OldClass<A extends unknown[], T, P> = Constructor<A, T> & Omit<P, 'prototype'>
 
 /**
  * A class in the old way, as Node's are: it may be called without `new`, and on an object that a constructor of the old way is
@@ -11,7 +13,7 @@ export const callable = <A extends unknown[], T extends object, P extends object
   prototype: T,
   parent: P,
   setUp: (self: T, args: A) => void,
-): Constructor<A, T> & Omit<P, 'prototype'> => {
+): OldClass<A, T, P> => {
   // So that it has its name in stack traces, too.
   const named = {
     [name]: function (this: T | undefined, ...args: A): T | undefined {
@@ -20,16 +22,27 @@ export const callable = <A extends unknown[], T extends object, P extends object
       return undefined
     },
   }
-  const Class = named[name] as unknown as Constructor<A, T>
+  const Class: OldClass<A, T, P> = asClass(named[name]!, prototype, parent)
+  return Class
+}
+
+/** Makes a class of what a constructor of the old way does. */
+export const asClass = <A extends unknown[], T extends object, P extends object>(
+  body: (this: T, ...args: A) => unknown,
+  prototype: T,
+  parent: P,
+): OldClass<A, T, P> => {
+  const Class = body as unknown as OldClass<A, T, P>
   Object.setPrototypeOf(Class, parent)
   Object.defineProperty(Class, 'prototype', { value: prototype, writable: false })
   if (!Object.hasOwn(prototype, 'constructor')) {
     Object.defineProperty(prototype, 'constructor', { value: Class, writable: true, configurable: true })
   }
-  return Class as Constructor<A, T> & Omit<P, 'prototype'>
+  return Class
 }
 
-const isInstance = (prototype: object, value: unknown): boolean =>
+/** Has `value` the prototype? */
+export const isInstance = (prototype: object, value: unknown): boolean =>
   typeof value === 'object' && value !== null && Object.prototype.isPrototypeOf.call(prototype, value)
 
 /** A prototype with the methods of `shape`, a class without constructor and fields, on top of that of `parent`. */

@@ -61,13 +61,15 @@ export class DgramState implements DatagramOwner {
   }
 
   onMessage(count: number, data: Uint8Array | null, from: AddressInfo | null): void {
-    this.scope.run(() => {
-      if (count < 0 || data === null) this.socket.emit('error', errnoException(count, 'recvmsg'))
-      else {
-        const message = this.surroundings.platform.Buffer.from(data.buffer, data.byteOffset, data.byteLength)
-        this.socket.emit('message', message, { ...from, size: message.length })
-      }
-    })
+    this.scope.runInAsyncScope(this.tellMessage, this, count, data, from)
+  }
+
+  private tellMessage(count: number, data: Uint8Array | null, from: AddressInfo | null): void {
+    if (count < 0 || data === null) this.socket.emit('error', errnoException(count, 'recvmsg'))
+    else {
+      const message = this.surroundings.platform.Buffer.from(data.buffer, data.byteOffset, data.byteLength)
+      this.socket.emit('message', message, Object.assign({}, from, { size: message.length }))
+    }
   }
 
   onClosed(): void {}

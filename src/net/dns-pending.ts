@@ -13,7 +13,7 @@ export class PendingAnswer<T> extends Handle {
   constructor(surroundings: Asking, answered: (answer: T) => void) {
     super(surroundings.current().events)
     const scope = surroundings.platform.scope('NETGLASSQUERY')
-    this.run = (answer) => scope.run(answered, answer)
+    this.run = (answer) => scope.runInAsyncScope(answered, null, answer)
     this.setWorking(true)
   }
 

@@ -57,11 +57,11 @@ export class EventQueue {
   private schedule(): void {
     if (this.scheduled) return
     this.scheduled = true
-    this.platform.schedule(() => this.run())
+    this.platform.schedule(this.run)
   }
 
   /** What is posted meanwhile waits for the next turn, and so does the rest when a callback throws. */
-  private run(): void {
+  private readonly run = (): void => {
     this.scheduled = false
     if (this.position === this.running.length) {
       const done = this.running

@@ -57,7 +57,7 @@ export const normalizeArgs = (args: readonly unknown[]): Normalized => {
   }
   const last = args.at(-1)
   const normalized: Normalized = [options, typeof last === 'function' ? (last as Listener) : null]
-  Object.defineProperty(normalized, NORMALIZED, { value: true })
+  normalized[NORMALIZED] = true
   return normalized
 }
 

@@ -182,39 +182,41 @@ export class NetHandle implements StreamOwner {
 
   onRead(count: number, data: ArrayBuffer | null): void {
     const { user } = this
-    if (user !== null) this.scope.run(() => user.onRead(count, data))
+    if (user !== null) this.scope.runInAsyncScope(user.onRead, user, count, data)
   }
 
   onConnect(status: number): void {
     const { connected } = this
     this.connected = null
-    if (connected !== null) this.scope.run(connected, status)
+    if (connected !== null) this.scope.runInAsyncScope(connected, null, status)
   }
 
   onConnection(status: number, socket: StackSocket | null): void {
-    this.scope.run(() => {
-      let handle: NetHandle | null = null
-      if (socket !== null) {
-        handle = new NetHandle(this.surroundings, this.context)
-        handle.isPath = this.isPath
-        handle.stream.adopt(socket)
-      }
-      if (this.onconnection !== null) this.onconnection(status, handle)
-      else handle?.close()
-    })
+    this.scope.runInAsyncScope(this.tellConnection, this, status, socket)
+  }
+
+  private tellConnection(status: number, socket: StackSocket | null): void {
+    let handle: NetHandle | null = null
+    if (socket !== null) {
+      handle = new NetHandle(this.surroundings, this.context)
+      handle.isPath = this.isPath
+      handle.stream.adopt(socket)
+    }
+    if (this.onconnection !== null) this.onconnection(status, handle)
+    else handle?.close()
   }
 
   onWritten(request: unknown, status: number): void {
-    this.scope.run(request as Done, status)
+    this.scope.runInAsyncScope(request as Done, null, status)
   }
 
   onShutdown(request: unknown, status: number): void {
-    this.scope.run(request as Done, status)
+    this.scope.runInAsyncScope(request as Done, null, status)
   }
 
   onClosed(): void {
     const { closed } = this
     this.closed = null
-    if (closed !== null) this.scope.run(closed)
+    if (closed !== null) this.scope.runInAsyncScope(closed, null)
   }
 }

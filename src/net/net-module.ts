@@ -1,11 +1,11 @@
 import { BlockList } from './block-list.ts'
-import { callable } from './callable.ts'
+import { asClass, callable, isInstance, type OldClass } from './callable.ts'
 import { invalidArgType, invalidArgValue, invalidFdType } from './errors.ts'
 import { LEAST_ATTEMPT, type Listener, normalizeArgs } from './net-connect.ts'
 import type { NetHandle } from './net-handle.ts'
 import { type NetServer, setUpServer } from './net-server.ts'
 import type { NetSocket } from './net-socket.ts'
-import { attach, followEnd, setUpSocket, stateOf } from './net-socket-state.ts'
+import { attach, onEnd, SocketState, STATE, stateOf } from './net-socket-state.ts'
 import type { Platform, Surroundings } from './platform.ts'
 import { SocketAddress } from './socket-address.ts'
 import {
@@ -38,19 +38,30 @@ interface SocketOptions {
   writableObjectMode?: boolean
 }
 
-const UNSUPPORTED = ['objectMode', 'readableObjectMode', 'writableObjectMode'] as const
+/** Streams of bytes are all that there is. */
+const refuseObjects = (options: SocketOptions): void => {
+  for (const name of ['objectMode', 'readableObjectMode', 'writableObjectMode'] as const) {
+    if (options[name]) throw invalidArgValue(`options.${name}`, options[name], 'is not supported')
+  }
+}
 
 const validateBlockList = (value: unknown): void => {
   if (value === undefined || BlockList.isBlockList(value)) return
   throw invalidArgType('options.blockList', 'net.BlockList', value)
 }
 
-/** What a socket's constructor does. */
-const construct = (self: NetSocket, surroundings: Surroundings, given: unknown): void => {
-  const options: SocketOptions = typeof given === 'number' ? { fd: given } : { ...(given as SocketOptions) }
-  for (const name of UNSUPPORTED) {
-    if (options[name]) throw invalidArgValue(`options.${name}`, options[name], 'is not supported')
-  }
+/** What Node's streams are told of a socket. */
+interface StreamOptions extends SocketOptions {
+  emitClose?: boolean
+  autoDestroy?: boolean
+  decodeStrings?: boolean
+}
+
+/** What a socket's constructor does when it has its properties. */
+const construct = (self: NetSocket, state: SocketState, given: unknown): void => {
+  // Not `{ ...given }`, which V8 gives a hidden class of its own each time (docs/PERFORMANCE.md).
+  const options: StreamOptions = typeof given === 'number' ? { fd: given } : Object.assign({}, given)
+  if (options.objectMode || options.readableObjectMode || options.writableObjectMode) refuseObjects(options)
   if (options.fd !== undefined) {
     validateInt32(options.fd, 'fd', 0)
     throw invalidFdType('FILE')
@@ -59,15 +70,12 @@ const construct = (self: NetSocket, surroundings: Surroundings, given: unknown):
   if (delay !== undefined) validateNumber(delay, 'options.keepAliveInitialDelay')
   if (options.signal !== undefined) validateAbortSignal(options.signal, 'options.signal')
   validateBlockList(options.blockList)
-  const state = setUpSocket(self, surroundings)
   state.blockList = options.blockList ?? null
-  ;(surroundings.platform.Duplex as unknown as (options: object) => void).call(self, {
-    ...options,
-    allowHalfOpen: options.allowHalfOpen === true,
-    emitClose: false,
-    autoDestroy: true,
-    decodeStrings: false,
-  })
+  options.allowHalfOpen = options.allowHalfOpen === true
+  options.emitClose = false
+  options.autoDestroy = true
+  options.decodeStrings = false
+  ;(state.surroundings.platform.Duplex as unknown as (options: object) => void).call(self, options)
   state.noDelay = Boolean(options.noDelay)
   state.keepAlive = Boolean(options.keepAlive)
   state.keepAliveDelay = Math.max(0, Math.trunc((delay ?? 0) / 1000))
@@ -81,7 +89,7 @@ const construct = (self: NetSocket, surroundings: Surroundings, given: unknown):
       state.nextBuffer = typeof buffer === 'function' ? (buffer as () => unknown) : null
     }
   }
-  followEnd(self)
+  self.on('end', onEnd)
   if (options.handle !== undefined) adopt(self, options, options.handle)
 }
 
@@ -106,9 +114,8 @@ const acceptWith =
       pauseOnCreate: pauseOnConnect,
       readable: true,
       writable: true,
-      ...(highWaterMark === undefined
-        ? {}
-        : { readableHighWaterMark: highWaterMark, writableHighWaterMark: highWaterMark }),
+      readableHighWaterMark: highWaterMark,
+      writableHighWaterMark: highWaterMark,
     })
     if (noDelay) socket.setNoDelay(true)
     if (keepAlive) {
@@ -155,15 +162,38 @@ export interface NetPrototypes {
   readonly server: NetServer
 }
 
+/** The class `Socket` of a program. Its properties are assigned where V8 counts them, to make room for them in the object. */
+const socketClass = (surroundings: Surroundings, prototype: NetSocket): SocketClass => {
+  const Class: SocketClass = asClass(
+    function Socket(this: NetSocket, options?: unknown): NetSocket | undefined {
+      if (new.target === undefined && !isInstance(prototype, this)) return new Class(options)
+      this[STATE] = new SocketState(this, surroundings)
+      this.connecting = false
+      this._hadError = false
+      this._parent = null
+      this._host = null
+      this._handle = null
+      this._pendingData = null
+      this._pendingEncoding = ''
+      this._sockname = null
+      this._peername = null
+      this.server = null
+      this._server = null
+      construct(this, this[STATE], options ?? {})
+      return undefined
+    },
+    prototype,
+    surroundings.platform.Duplex,
+  )
+  return Class
+}
+
+type SocketClass = OldClass<[options?: unknown], NetSocket, Platform['Duplex']>
+
 /** The module `net` of a program. */
 export const netModule = (surroundings: Surroundings, prototypes: NetPrototypes) => {
   const { platform } = surroundings
-  const Socket = callable<[options?: unknown], NetSocket, Platform['Duplex']>(
-    'Socket',
-    prototypes.socket,
-    platform.Duplex,
-    (self, [options]) => construct(self, surroundings, options ?? {}),
-  )
+  const Socket = socketClass(surroundings, prototypes.socket)
   const accept = acceptWith(Socket)
   const Server = callable<[options?: unknown, listener?: Listener], NetServer, Platform['EventEmitter']>(
     'Server',

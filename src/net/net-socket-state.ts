@@ -7,8 +7,9 @@ import type { Buffer, Duplex } from './node-types.ts'
 import type { Surroundings } from './platform.ts'
 import { UV_EOF } from './uv.ts'
 
-/** What a socket keeps to itself. */
-export class SocketState {
+/** What a socket keeps to itself, and what its handle's reads become: chunks of the stream, or calls of `onread`. */
+export class SocketState implements NetHandleUser {
+  readonly socket: NetSocket
   readonly surroundings: Surroundings
   alarm: Alarm | null = null
   noDelay = false
@@ -27,8 +28,28 @@ export class SocketState {
   /** What it does not connect to. */
   blockList: BlockList | null = null
 
-  constructor(surroundings: Surroundings) {
+  constructor(socket: NetSocket, surroundings: Surroundings) {
+    this.socket = socket
     this.surroundings = surroundings
+  }
+
+  onRead(count: number, data: ArrayBuffer | null): void {
+    const { socket } = this
+    const handle = socket._handle
+    if (handle === null || count === 0) return
+    socket._unrefTimer()
+    if (count > 0) {
+      if (socket.destroyed) return
+      const wantsMore = data === null ? tellBuffer(socket, handle, count) : socket.push(bufferOf(socket, data))
+      if (!wantsMore && !socket.destroyed && socket._handle === handle) stopReading(socket, handle)
+      return
+    }
+    if (count !== UV_EOF) {
+      socket.destroy(errnoException(count, 'read'))
+      return
+    }
+    socket.push(null)
+    socket.read(0)
   }
 }
 
@@ -67,43 +88,13 @@ const writeAfterEnd = function (this: NetSocket, ...args: unknown[]): boolean {
 }
 
 /** What a socket does when the other side has ended. */
-export const followEnd = (socket: NetSocket): void => {
-  socket.on('end', () => {
-    if (!socket.allowHalfOpen) Object.assign(socket, { write: writeAfterEnd })
-  })
+export const onEnd = function (this: NetSocket): void {
+  if (!this.allowHalfOpen) Object.assign(this, { write: writeAfterEnd })
 }
 
 /** Lets writes go again where `writeAfterEnd` was in their way. */
 export const allowWriting = (socket: NetSocket): void => {
   if (Object.hasOwn(socket, 'write')) Reflect.deleteProperty(socket, 'write')
-}
-
-/** What a handle's reads become: chunks of the stream, or calls of `onread`. */
-class SocketUser implements NetHandleUser {
-  private readonly socket: NetSocket
-
-  constructor(socket: NetSocket) {
-    this.socket = socket
-  }
-
-  onRead(count: number, data: ArrayBuffer | null): void {
-    const { socket } = this
-    const handle = socket._handle
-    if (handle === null || count === 0) return
-    socket._unrefTimer()
-    if (count > 0) {
-      if (socket.destroyed) return
-      const wantsMore = data === null ? tellBuffer(socket, handle, count) : socket.push(bufferOf(socket, data))
-      if (!wantsMore && !socket.destroyed && socket._handle === handle) stopReading(socket, handle)
-      return
-    }
-    if (count !== UV_EOF) {
-      socket.destroy(errnoException(count, 'read'))
-      return
-    }
-    socket.push(null)
-    socket.read(0)
-  }
 }
 
 const bufferOf = (socket: NetSocket, data: ArrayBuffer): Buffer => socket[STATE].surroundings.platform.Buffer.from(data)
@@ -125,25 +116,7 @@ const tellBuffer = (socket: NetSocket, handle: NetHandle, count: number): boolea
 /** Gives a socket its handle. */
 export const attach = (socket: NetSocket, handle: NetHandle): void => {
   socket._handle = handle
-  handle.user = new SocketUser(socket)
+  handle.user = socket[STATE]
   const { buffer } = socket[STATE]
   if (buffer !== null) handle.useBuffer(buffer)
-}
-
-/** What a socket begins with, before it is a stream. */
-export const setUpSocket = (socket: NetSocket, surroundings: Surroundings): SocketState => {
-  const state = new SocketState(surroundings)
-  Object.defineProperty(socket, STATE, { value: state })
-  socket.connecting = false
-  socket._hadError = false
-  socket._parent = null
-  socket._host = null
-  socket._handle = null
-  socket._pendingData = null
-  socket._pendingEncoding = ''
-  socket._sockname = null
-  socket._peername = null
-  socket.server = null
-  socket._server = null
-  return state
 }

@@ -4,7 +4,8 @@ import type { Buffer, Duplex, EventEmitter } from './node-types.ts'
 
 /** Where a callback of a program's runs: in the asynchronous context in which what it belongs to was begun. */
 export interface Scope {
-  run<A extends unknown[]>(body: (...args: A) => void, ...args: A): void
+  /** Calls `body` on `self`. Named as Node names it, whose `AsyncResource` is one. */
+  runInAsyncScope<S, A extends unknown[]>(body: (this: S, ...args: A) => void, self: S, ...args: A): void
 }
 
 /** What the modules stand on that the language does not have: Node's own, or libraries that do the same in a browser. */

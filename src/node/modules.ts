@@ -22,10 +22,7 @@ const platform: Platform = {
   Duplex,
   Buffer,
   nextTick: process.nextTick,
-  scope: (name) => {
-    const resource = new AsyncResource(name)
-    return { run: (body, ...args) => void resource.runInAsyncScope(body, null, ...args) }
-  },
+  scope: (name) => new AsyncResource(name),
   emitWarning: (text, name, code) => process.emitWarning(text, name, code),
 }
 

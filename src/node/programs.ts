@@ -5,6 +5,7 @@ import { NetContext } from '../net/context.ts'
 import type { NameTable } from '../net/lookup.ts'
 import { runTicks } from './bindings.ts'
 import type { NameServer } from './dns-relay.ts'
+import { EventTurns } from './event-turns.ts'
 import type { KernelList } from './kernel-list.ts'
 import { WorkerService } from './worker/service.ts'
 
@@ -23,7 +24,7 @@ export class NodeContext extends NetContext {
       host,
       name,
       {
-        schedule: options.schedule ?? setImmediate,
+        schedule: options.schedule ?? programs.turns.schedule,
         afterCallback: runTicks,
         activeChanged: (isActive) => options.onActive?.(isActive),
       },
@@ -46,7 +47,7 @@ export interface NodeContextOptions {
   /** What goes to the kernel's own stack. */
   readonly kernel: KernelList
   /** Told when the program begins to wait for something, and when it does no more. */
-  /** Gives the program's events their turn; `setImmediate` unless given. */
+  /** Gives the program's events their turn; as `EventTurns` does unless given. */
   readonly schedule?: (run: () => void) => void
   readonly onActive?: (isActive: boolean) => void
 }
@@ -56,6 +57,8 @@ class Programs {
   own: NodeContext | null = null
   /** The stacks in which handles of Node's were made, when they are kept. */
   readonly origins = new WeakMap<object, string>()
+  /** Gives the events of programs in real time their turns. */
+  readonly turns = new EventTurns()
   private count = 0
   private storage: AsyncLocalStorage<NodeContext | null> | null = null
 

@@ -33,7 +33,9 @@ class Connection {
     this.socket = socket
     this.reader = new ByteReader(socket.readable)
     this.writer = socket.writable.getWriter()
-    this.alarm = new Alarm(context, { run: (body, ...args) => body(...args) }, () => isIdle(this))
+    this.alarm = new Alarm(context, { runInAsyncScope: (body, self, ...args) => body.apply(self, args) }, () =>
+      isIdle(this),
+    )
   }
 
   rest(): void {

@@ -1,0 +1,78 @@
+import { runTicks } from './bindings.ts'
+
+/** Turns that events may have as ticks, and for how long, ms, before Node's event loop has its own. */
+const TURNS = 64
+const SLICE_MS = 1
+
+/**
+ * Gives the events of all programs of the thread their turns. A turn is a tick that comes when no other tick and no
+ * microtask is left, which is where Node is between two of its own callbacks; it takes a tenth of the time of a turn of the
+ * event loop. So that timers, immediates and the process's own sockets live, that comes first after so many ticks, or such
+ * a time.
+ */
+export class EventTurns {
+  private readonly waiting: (() => void)[] = []
+  private position = 0
+  private arranged = false
+  /** Turns since Node's event loop had its own, as far as is known, and when the first of them was. */
+  private turns = 0
+  private began = 0
+
+  /** Calls `run` soon: never at once. */
+  readonly schedule = (run: () => void): void => {
+    this.waiting.push(run)
+    this.arrange()
+  }
+
+  private arrange(): void {
+    if (this.arranged) return
+    this.arranged = true
+    if (this.isOver) setImmediate(this.runImmediate)
+    else process.nextTick(this.runTick)
+  }
+
+  /** Is it Node's turn? */
+  private get isOver(): boolean {
+    if (this.turns === 0) {
+      this.began = performance.now()
+      return false
+    }
+    return this.turns >= TURNS || performance.now() - this.began > SLICE_MS
+  }
+
+  private readonly runImmediate = (): void => {
+    this.turns = 0
+    this.runAll()
+  }
+
+  private readonly runTick = (): void => {
+    try {
+      // What the program has queued comes first.
+      runTicks()
+    } catch (error) {
+      this.arranged = false
+      this.arrange()
+      throw error
+    }
+    this.runAll()
+  }
+
+  /** What is scheduled meanwhile has its turn, too, unless it is Node's. */
+  private runAll(): void {
+    const { waiting } = this
+    try {
+      while (this.position < waiting.length) {
+        if (this.isOver) break
+        this.turns++
+        waiting[this.position++]!()
+      }
+    } finally {
+      if (this.position === waiting.length) {
+        waiting.length = 0
+        this.position = 0
+      }
+      this.arranged = false
+      if (waiting.length > 0) this.arrange()
+    }
+  }
+}
