@@ -33,6 +33,16 @@ export abstract class CallContext {
     process.host.sockets.caller = process
   }
 
+  /**
+   * What a call that may wait gives for an error: a rejection; of a process that was ended meanwhile nothing, ever, as one
+   * that it dies in. So no part of its program that nobody waits for fails for that.
+   */
+  failed(error: unknown): Promise<never> {
+    if (!(error instanceof ProcessExit)) return Promise.reject(error)
+    this.process.host.rested()
+    return new Promise(() => {})
+  }
+
   /** The file behind a descriptor. */
   fileAt(fd: number, syscall: string): OpenFile {
     this.enter()

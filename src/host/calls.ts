@@ -85,7 +85,7 @@ export class Sys extends CallContext {
     try {
       return acceptOn(this, this.fileAt(fd, 'accept'), peer, flags, 'accept')
     } catch (error) {
-      return Promise.reject(error)
+      return this.failed(error)
     }
   }
 
@@ -93,7 +93,7 @@ export class Sys extends CallContext {
     try {
       return connectTo(this, this.socketAt(fd, 'connect'), address)
     } catch (error) {
-      return Promise.reject(error)
+      return this.failed(error)
     }
   }
 
@@ -102,7 +102,7 @@ export class Sys extends CallContext {
       const bytes = bytesOf(data)
       return transmit(this, this.socketAt(fd, 'send'), bytes, length ?? bytes.length, flags, null, null, 'send')
     } catch (error) {
-      return Promise.reject(error)
+      return this.failed(error)
     }
   }
 
@@ -111,7 +111,7 @@ export class Sys extends CallContext {
       const bytes = bytesOf(data)
       return transmit(this, this.socketAt(fd, 'sendto'), bytes, length ?? bytes.length, flags, to, null, 'sendto')
     } catch (error) {
-      return Promise.reject(error)
+      return this.failed(error)
     }
   }
 
@@ -119,7 +119,7 @@ export class Sys extends CallContext {
     try {
       return receiveInto(this, this.socketNow(fd, 'recv'), buffer, length, flags, null, 'recv')
     } catch (error) {
-      return Promise.reject(error)
+      return this.failed(error)
     }
   }
 
@@ -188,7 +188,7 @@ export class Sys extends CallContext {
       }
       return readFile(this, file, buffer, length)
     } catch (error) {
-      return Promise.reject(error)
+      return this.failed(error)
     }
   }
 
@@ -200,7 +200,7 @@ export class Sys extends CallContext {
       if (isSocket(file)) return transmit(this, file, bytes, wanted, 0, null, null, 'write')
       return writeFile(this, file, bytes, wanted)
     } catch (error) {
-      return Promise.reject(error)
+      return this.failed(error)
     }
   }
 
@@ -266,7 +266,11 @@ export class Sys extends CallContext {
 
   /** close(2). The descriptor is free at once; the promise is for SO_LINGER, which may make the call wait. */
   close(fd: number): Promise<number> {
-    this.enter()
+    try {
+      this.enter()
+    } catch (error) {
+      return this.failed(error)
+    }
     const file = this.process.files.take(fd)
     if (file === null) throw failure(-Errno.EBADF, 'close')
     if (lingers(file)) return lingeringClose(this, file)

@@ -92,3 +92,23 @@ it('a host that is closed makes nothing for connections that end with it', async
   expect(connections.map(({ state, queue }) => [state, queue])).toEqual([[TcpState.Closed, null]])
   expect([sockets.size, tcp.table.entries().length, client.status]).toEqual([0, 0, 137])
 })
+
+it('no part of a program that has ended fails for a call that it still makes', async () => {
+  const network = new Network({ seed: 1 })
+  const reached: string[] = []
+  const server = network.host('a').spawn('server', async (sys) => {
+    const part = async (call: () => Promise<number>): Promise<void> => {
+      await sys.usleep(10)
+      server.signal(SIGKILL)
+      reached.push('before')
+      await call()
+      reached.push('after')
+    }
+    void part(() => sys.close(3))
+    void part(() => sys.send(3, 'x'))
+    void part(() => sys.recv(3, new Uint8Array(1)))
+    await sys.waitForSignal()
+  })
+  await network.run(100)
+  expect([server.status, reached]).toEqual([137, ['before', 'before', 'before']])
+})
