@@ -182,7 +182,7 @@ export const CASES: readonly BenchCase[] = [
   },
   {
     name: 'allocation',
-    title: 'garbage that a segment of bulk leaves',
+    title: 'garbage that a segment of bulk leaves, beside the calls',
     unit: 'bytes',
     better: 'lower',
     digits: 1,

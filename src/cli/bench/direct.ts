@@ -102,32 +102,40 @@ export const crowd = (count: number, options: PairOptions = {}): Crowd => {
   return { bytes, slowdown: last / first }
 }
 
-/** Bulk transfer in segments of 1,448 bytes. @returns bytes of garbage that each segment leaves */
+/** Segments of a short and of a long message: both lie in one record of the send queue. */
+const SHORT = 4
+const LONG = 40
+
+/**
+ * Messages of a few full segments and of many, each sent and received by one call.
+ * @returns bytes of garbage that each segment more leaves: what the calls leave is the same for both
+ */
 export const allocation = (options: PairOptions = {}): number => {
   const pair = benchPair(options, false)
   const [client, server] = connected(pair, listening(pair))
-  const source = new Uint8Array(1448 * 64)
-  const target = new Uint8Array(1448 * 64)
-  const { mib } = pair.client.ip
-  const round = (): void => {
+  const target = new Uint8Array(1448 * LONG)
+  const round = (source: Uint8Array): void => {
     pair.world.loop.refresh()
     client.send(source, 0, source.length, 0, null)
     settle(pair)
     while (server.receive(target, 0, target.length, 0, null) > 0) settle(pair)
   }
-  for (let i = 0; i < 4000; i++) round()
-  let least = Number.POSITIVE_INFINITY
-  // What V8 allocates for itself meanwhile is not the segments': the least of several counts.
-  for (let sample = 0; sample < 10; sample++) {
-    collectGarbage()
-    const segments = mib.tcp.OutSegs
-    const before = process.memoryUsage().heapUsed
-    for (let i = 0; i < 200; i++) round()
-    const bytes = process.memoryUsage().heapUsed - before
-    if (bytes >= 0) least = Math.min(least, bytes / (mib.tcp.OutSegs - segments))
-  }
+  const sources = [SHORT, LONG].map((segments) => new Uint8Array(1448 * segments))
+  for (let i = 0; i < 4000; i++) for (const source of sources) round(source)
+  const [short, long] = sources.map((source) => {
+    let least = Number.POSITIVE_INFINITY
+    // What V8 allocates for itself meanwhile is not the segments': the least of several counts.
+    for (let sample = 0; sample < 10; sample++) {
+      collectGarbage()
+      const before = process.memoryUsage().heapUsed
+      for (let i = 0; i < 200; i++) round(source)
+      const bytes = process.memoryUsage().heapUsed - before
+      if (bytes >= 0) least = Math.min(least, bytes / 200)
+    }
+    return least
+  })
   pair.close()
-  return least
+  return Math.max(0, long! - short!) / (LONG - SHORT)
 }
 
 /** Counts what arrives, and gives it back. */
