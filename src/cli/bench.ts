@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
 import { type FastPath, fastPaths } from '../core/fast-paths.ts'
+import { tuneV8 } from '../node/v8.ts'
 import { ablate } from './bench/ablation.ts'
 import { type BenchCase, CASES } from './bench/cases.ts'
 import { addMeasureCommand } from './bench/measure.ts'
@@ -68,6 +69,7 @@ const bench = async (options: BenchOptions): Promise<void> => {
   const date = new Date().toISOString().slice(0, 10)
   if (!options.json) console.log(`${machine()}, ${date}\n${headLine(before !== null)}`)
   const settings = { without, fast: fastPaths(without) }
+  if (settings.fast.inlining) tuneV8()
   const rows: Row[] = []
   for (const testCase of chosen) {
     const row = await measure(

@@ -11,3 +11,4 @@ export { type BridgeTarget, NodeNetwork, type NodeNetworkOptions } from './netwo
 export { NodeHost } from './node-host.ts'
 export { RealClock, RealTimeDriver } from './realtime.ts'
 export { openTunTap, type TunTapOptions, TunTapPort } from './tuntap.ts'
+export { tuneV8 } from './v8.ts'

@@ -28,6 +28,7 @@ const WHERE: { readonly [Path in FastPath]: readonly string[] } = {
   handover: ['round-trip', 'connections'],
   'call-turns': ['round-trip', 'connections'],
   microturns: ['round-trip', 'connections'],
+  inlining: ['bulk-1500', 'round-trip', 'connections'],
   ticks: ['simulated'],
   spin: [],
   'poll-handles': [],

@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
+import { tuneV8 } from '../../node/v8.ts'
 import { SERVER_DESIGNS } from '../../services/echo-designs.ts'
 import { dataRate, type TesterFigures } from '../../services/echo-tester.ts'
 import { type Summary, summarize } from '../../services/statistics.ts'
@@ -124,6 +125,7 @@ const measure = async (options: MeasureOptions): Promise<void> => {
   if (!Number.isInteger(runs) || runs < 1)
     throw new Failure(`--runs ${options.runs}: it takes a whole number from 1 on`)
   const date = new Date().toISOString().slice(0, 10)
+  tuneV8()
   const tables: Table[] = []
   const show = (table: Table): void => {
     tables.push(table)
