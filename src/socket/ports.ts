@@ -174,8 +174,10 @@ export const udpConflict = (a: PortClaim, b: PortClaim): boolean => {
 
 /** The local ports of one protocol. */
 export class PortTable {
-  /** Who holds each port: the first of a chain. */
-  private readonly owners = new Map<number, PortOwner>()
+  /** How many ports are in use. */
+  ports = 0
+  /** Who holds each port: the first of a chain. In pages, made when a port of theirs is first used. */
+  private readonly pages: ((PortOwner | null)[] | null)[] = new Array(0x1_0000 >> PAGE_BITS).fill(null)
   private readonly conflicts: (a: PortClaim, b: PortClaim) => boolean
   /** The claim made last for a connection: the next is mostly on the same terms. */
   private lastClaim: FixedClaim | null = null
@@ -187,12 +189,13 @@ export class PortTable {
 
   /** Has anybody this port? */
   has(port: number): boolean {
-    return this.owners.has(port)
+    return this.first(port) !== null
   }
 
   /** The first of those who have this port; null for nobody. */
   first(port: number): PortOwner | null {
-    return this.owners.get(port) ?? null
+    const page = this.pages[port >>> PAGE_BITS]!
+    return page === null ? null : page[port & PAGE_MASK]!
   }
 
   /** May connections have it whose pairs of endpoints are their own: has nobody bound it? */
@@ -234,17 +237,12 @@ export class PortTable {
     return this.mayShare(port) ? this.add(port, claim, false, true) : null
   }
 
-  /** How many ports are in use. */
-  get ports(): number {
-    return this.owners.size
-  }
-
   /** Adds one to those who hold `port`. @param isAutomatic was it chosen by connect(2)? */
   add(port: number, claim: PortClaim, isShared: boolean, isAutomatic: boolean): PortOwner {
     const first = this.first(port)
     const automatic = isAutomatic || (isShared && first?.automatic === true)
     const owner = new PortOwner(this, port, claim, isShared, automatic)
-    if (first === null) this.owners.set(port, owner)
+    if (first === null) this.setFirst(port, owner)
     else {
       owner.next = first.next
       first.next = owner
@@ -258,8 +256,7 @@ export class PortTable {
   remove(owner: PortOwner): void {
     const first = this.first(owner.port)
     if (first === owner) {
-      if (owner.next === null) this.owners.delete(owner.port)
-      else this.owners.set(owner.port, owner.next)
+      this.setFirst(owner.port, owner.next)
       return
     }
     for (let before = first; before !== null; before = before.next) {
@@ -268,4 +265,15 @@ export class PortTable {
       return
     }
   }
+
+  private setFirst(port: number, owner: PortOwner | null): void {
+    const page = this.pages[port >>> PAGE_BITS] ?? new Array(PAGE_MASK + 1).fill(null)
+    this.pages[port >>> PAGE_BITS] = page
+    this.ports += Number(owner !== null) - Number(page[port & PAGE_MASK] !== null)
+    page[port & PAGE_MASK] = owner
+  }
 }
+
+/** Ports in a page: 128. */
+const PAGE_BITS = 7
+const PAGE_MASK = (1 << PAGE_BITS) - 1

@@ -4,14 +4,16 @@ import type { IpHeader } from '../wire/ip.ts'
 
 /**
  * Every pair of endpoints in use by TCP, whatever is under it: a connection, a half-open one, TIME_WAIT. A hash table
- * with chains through the entries themselves, so that entering one allocates nothing, and with a secret seed, so that
- * strangers cannot choose who shares a chain.
+ * with open addressing, whose hashes lie apart from the entries, so that a look-up touches no entry but the one that it
+ * finds: among a million of them hardly any is in the processor's caches. It is in parts by the upper bits of the hash,
+ * each of which grows by itself: no packet waits for all to be moved. A secret seed keeps strangers from choosing who
+ * shares a place.
  */
 export class TupleTable {
   /** Entries in the table. */
   size = 0
   private readonly seed: number
-  private buckets: (TupleEntry | null)[] = new Array(FIRST_BUCKETS).fill(null)
+  private readonly parts: (Part | null)[] = new Array(PARTS).fill(null)
 
   /** @param seed 32 secret bits */
   constructor(seed: number) {
@@ -31,10 +33,11 @@ export class TupleTable {
       header.source3,
       (destinationPort << 16) | sourcePort,
     )
-    let entry = this.buckets[hash & (this.buckets.length - 1)]!
-    for (; entry !== null; entry = entry.nextInBucket!) {
+    const part = this.parts[hash >>> PART_SHIFT]!
+    if (part === null) return null
+    for (let at = part.seek(hash, hash); at >= 0; at = part.seek(hash, at + 1)) {
+      const entry = part.entries[at]!
       if (
-        entry.hash === hash &&
         entry.remotePort === sourcePort &&
         entry.localPort === destinationPort &&
         header.sourceIs(entry.remote) &&
@@ -60,10 +63,11 @@ export class TupleTable {
       quoted.destination3,
       (sourcePort << 16) | destinationPort,
     )
-    let entry = this.buckets[hash & (this.buckets.length - 1)]!
-    for (; entry !== null; entry = entry.nextInBucket!) {
+    const part = this.parts[hash >>> PART_SHIFT]!
+    if (part === null) return null
+    for (let at = part.seek(hash, hash); at >= 0; at = part.seek(hash, at + 1)) {
+      const entry = part.entries[at]!
       if (
-        entry.hash === hash &&
         entry.localPort === sourcePort &&
         entry.remotePort === destinationPort &&
         quoted.sourceIs(entry.local) &&
@@ -81,9 +85,11 @@ export class TupleTable {
   }
 
   private findHashed(like: TupleEntry, hash: number): TupleEntry | null {
-    let entry = this.buckets[hash & (this.buckets.length - 1)]!
-    for (; entry !== null; entry = entry.nextInBucket!) {
-      if (entry.hash === hash && sameEndpoints(entry, like)) return entry
+    const part = this.parts[hash >>> PART_SHIFT]!
+    if (part === null) return null
+    for (let at = part.seek(hash, hash); at >= 0; at = part.seek(hash, at + 1)) {
+      const entry = part.entries[at]!
+      if (sameEndpoints(entry, like)) return entry
     }
     return null
   }
@@ -92,55 +98,41 @@ export class TupleTable {
   insert(entry: TupleEntry): boolean {
     const hash = this.hashOf(entry)
     if (this.findHashed(entry, hash) !== null) return false
+    let part = this.parts[hash >>> PART_SHIFT]!
+    if (part === null) {
+      part = new Part()
+      this.parts[hash >>> PART_SHIFT] = part
+    }
+    part.add(entry, hash)
     entry.hash = hash
-    this.put(entry)
+    entry.inTable = true
+    this.size++
     return true
   }
 
   remove(entry: TupleEntry): void {
     if (!entry.inTable) return
-    const at = entry.hash & (this.buckets.length - 1)
-    let previous: TupleEntry | null = null
-    for (let other = this.buckets[at]!; other !== entry; other = other.nextInBucket!) previous = other
-    if (previous === null) this.buckets[at] = entry.nextInBucket
-    else previous.nextInBucket = entry.nextInBucket
-    entry.nextInBucket = null
+    this.parts[entry.hash >>> PART_SHIFT]!.remove(entry)
     entry.inTable = false
     this.size--
   }
 
   /** Puts `by` in the place of `entry`, which has the same pair of endpoints. */
   replace(entry: TupleEntry, by: TupleEntry): void {
-    this.remove(entry)
+    const part = this.parts[entry.hash >>> PART_SHIFT]!
+    part.entries[part.placeOf(entry)] = by
     by.hash = entry.hash
-    this.put(by)
+    entry.inTable = false
+    by.inTable = true
   }
 
   /** Every entry, in no order. A copy: the table may change meanwhile. */
   entries(): TupleEntry[] {
     const all: TupleEntry[] = []
-    for (const first of this.buckets)
-      for (let entry = first; entry !== null; entry = entry.nextInBucket) all.push(entry)
-    return all
-  }
-
-  private put(entry: TupleEntry): void {
-    if (this.size >= this.buckets.length) this.grow()
-    const at = entry.hash & (this.buckets.length - 1)
-    entry.nextInBucket = this.buckets[at]!
-    this.buckets[at] = entry
-    entry.inTable = true
-    this.size++
-  }
-
-  private grow(): void {
-    const all = this.entries()
-    this.buckets = new Array(this.buckets.length * 2).fill(null)
-    for (const entry of all) {
-      const at = entry.hash & (this.buckets.length - 1)
-      entry.nextInBucket = this.buckets[at]!
-      this.buckets[at] = entry
+    for (const part of this.parts) {
+      if (part !== null) for (const entry of part.entries) if (entry !== null) all.push(entry)
     }
+    return all
   }
 
   private hashOf(entry: TupleEntry): number {
@@ -175,11 +167,77 @@ export class TupleTable {
     }
     h ^= h >>> 16
     h = Math.imul(h, 0x85eb_ca6b)
-    return h ^ (h >>> 13)
+    // 0 stands for an empty place.
+    return h ^ (h >>> 13) || 1
   }
 }
 
-const FIRST_BUCKETS = 64
+/** How many parts there are, a power of two, and where in the hash their number lies. */
+const PARTS = 64
+const PART_SHIFT = 26
+const FIRST_PLACES = 8
+
+/** A part: places, a power of two of them, of which at most two thirds are taken. An entry lies at its hash or behind it. */
+class Part {
+  entries: (TupleEntry | null)[] = new Array(FIRST_PLACES).fill(null)
+  private hashes = new Int32Array(FIRST_PLACES)
+  private size = 0
+
+  /** The next place with `hash`, from `from` on; -1 when there is none. */
+  seek(hash: number, from: number): number {
+    const { hashes } = this
+    const mask = hashes.length - 1
+    for (let at = from & mask; ; at = (at + 1) & mask) {
+      const there = hashes[at]!
+      if (there === hash) return at
+      if (there === 0) return -1
+    }
+  }
+
+  /** Where an entry is that is here. */
+  placeOf(entry: TupleEntry): number {
+    let at = this.seek(entry.hash, entry.hash)
+    while (this.entries[at] !== entry) at = this.seek(entry.hash, at + 1)
+    return at
+  }
+
+  add(entry: TupleEntry, hash: number): void {
+    if (++this.size * 3 > this.hashes.length * 2) this.grow()
+    this.put(entry, hash)
+  }
+
+  /** Takes an entry out; those behind it that are not at their own place move up. */
+  remove(entry: TupleEntry): void {
+    const { entries, hashes } = this
+    const mask = hashes.length - 1
+    let hole = this.placeOf(entry)
+    for (let at = (hole + 1) & mask; hashes[at] !== 0; at = (at + 1) & mask) {
+      if (((at - hashes[at]!) & mask) < ((at - hole) & mask)) continue
+      hashes[hole] = hashes[at]!
+      entries[hole] = entries[at]!
+      hole = at
+    }
+    hashes[hole] = 0
+    entries[hole] = null
+    this.size--
+  }
+
+  private put(entry: TupleEntry, hash: number): void {
+    const { hashes } = this
+    const mask = hashes.length - 1
+    let at = hash & mask
+    while (hashes[at] !== 0) at = (at + 1) & mask
+    hashes[at] = hash
+    this.entries[at] = entry
+  }
+
+  private grow(): void {
+    const { entries, hashes } = this
+    this.hashes = new Int32Array(hashes.length * 2)
+    this.entries = new Array(hashes.length * 2).fill(null)
+    for (let i = 0; i < hashes.length; i++) if (hashes[i] !== 0) this.put(entries[i]!, hashes[i]!)
+  }
+}
 
 const mix = (h: number, word: number): number => {
   let k = Math.imul(word, 0xcc9e_2d51)

@@ -46,6 +46,7 @@ export class SeldomState {
   pacingTimer: Timer | null = null
   probesSinceMs = 0
   outOfOrderIn = 0
+  lastInvalidAckMs = 0
 }
 
 /** Where the numbers lie in `TupleEntry.bits`, of which the first bit is `inTable`, and the first bit of the connection's flags. */
@@ -221,5 +222,14 @@ export abstract class ConnectionFields extends TupleEntry {
 
   set outOfOrderIn(value: number) {
     if (value !== this.seldom.outOfOrderIn) this.ownSeldom().outOfOrderIn = value
+  }
+
+  /** When the last out-of-window segment was answered: milliseconds modulo 2^32. */
+  get lastInvalidAckMs(): number {
+    return this.seldom.lastInvalidAckMs
+  }
+
+  set lastInvalidAckMs(value: number) {
+    if (value !== this.seldom.lastInvalidAckMs) this.ownSeldom().lastInvalidAckMs = value
   }
 }

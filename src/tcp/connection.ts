@@ -209,8 +209,6 @@ export class ReceiveVariables {
   ato = 0
   /** When data last arrived: milliseconds modulo 2^32. */
   lastDataMs = 0
-  /** When the last out-of-window segment was answered: milliseconds modulo 2^32. */
-  lastInvalidAckMs = 0
 }
 
 /** Measurements for sizing the receive queue, made when data first arrives. */

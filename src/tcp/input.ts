@@ -199,12 +199,12 @@ const isRateLimited = (c: TcpConnection, segment: Segment): boolean => !isLikely
 
 const answeredJustNow = (c: TcpConnection): boolean => {
   const now = c.layer.loop.nowMs32
-  const last = c.rcv.lastInvalidAckMs
+  const last = c.lastInvalidAckMs
   if (last !== 0) {
     const elapsed = (now - last) | 0
     if (elapsed >= 0 && elapsed < c.layer.settings.tcp_invalid_ratelimit) return true
   }
-  c.rcv.lastInvalidAckMs = now || 1
+  c.lastInvalidAckMs = now || 1
   return false
 }
 

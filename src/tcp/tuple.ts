@@ -18,7 +18,7 @@ export interface PortHold {
 
 /**
  * A structure that a pair of endpoints leads to: a connection, a half-open one kept with its listener, or what is left
- * of one in TIME_WAIT. The table of all of them (`TupleTable`) chains them by hash.
+ * of one in TIME_WAIT.
  */
 export abstract class TupleEntry {
   /** Boolean properties, of the classes derived from this one too; the upper two bits are `kind`. */
@@ -29,7 +29,6 @@ export abstract class TupleEntry {
   remotePort: number
   /** Set by the table. */
   hash = 0
-  nextInBucket: TupleEntry | null = null
   declare inTable: boolean
   /** The interface that the endpoints' link-local addresses belong to, or that the socket is bound to; null for any. */
   scope: NetworkInterface | null = null

@@ -12,7 +12,6 @@ import { parseIpAddress } from '../../wire/address.ts'
 import { EtherType } from '../../wire/ethernet.ts'
 import { IpHeader, IpProtocol } from '../../wire/ip.ts'
 import { emitIpv4 } from '../../wire/ipv4.ts'
-import { stackBytes } from './ours.ts'
 import { type BenchPair, benchPair, type PairOptions, SERVER } from './pair.ts'
 import { collectGarbage } from './settle.ts'
 
@@ -63,43 +62,6 @@ export const connected = (
   if (typeof server === 'number') throw new Error(`accept: ${server}`)
   server.retain()
   return [client, server]
-}
-
-/** What a million connections take, and whether they slow down the setting up of others. */
-export interface Crowd {
-  /** Bytes for each end. */
-  readonly bytes: number
-  /** How many times longer the last thousands took to set up than the first. */
-  readonly slowdown: number
-}
-
-/** Connections of each client address: no more than half of the ports there are. */
-const PER_ADDRESS = 14_000
-
-/** Opens `count` connections, both ends in this process, and keeps them. */
-export const crowd = (count: number, options: PairOptions = {}): Crowd => {
-  const addresses = Array.from({ length: Math.ceil(count / PER_ADDRESS) }, (_, i) => `10.1.${i >> 8}.${i & 0xff}`)
-  const pair = benchPair({ ...options, clientAddresses: addresses.map((address) => `${address}/8`) }, false)
-  const listener = listening(pair)
-  const kept: Socket[] = []
-  const add = (many: number): number => {
-    const start = performance.now()
-    for (let i = 0; i < many; i++) {
-      const address = addresses[Math.floor(kept.length / 2 / PER_ADDRESS)]!
-      const [client, server] = connected(pair, listener, address)
-      kept.push(client, server)
-    }
-    return performance.now() - start
-  }
-  const sample = Math.min(20_000, count / 10)
-  // The first are for V8 to get going.
-  add(sample)
-  const before = stackBytes(pair)
-  const first = add(sample)
-  add(count - 3 * sample)
-  const last = add(sample)
-  const bytes = (stackBytes(pair) - before) / (2 * (count - sample))
-  return { bytes, slowdown: last / first }
 }
 
 /** Segments of a short and of a long message: both lie in one record of the send queue. */

@@ -192,14 +192,18 @@ export const datagrams = async (count: number, options: PairOptions = {}): Promi
   return received / seconds
 }
 
+/** Connections that are opened before those that count, so that V8 has compiled what they run. */
+const WARM_UP = 2000
+
 /** Opens connections and leaves them alone. @returns bytes for each end of one: JavaScript's heap and the stack's memory */
 export const idleMemory = async (count: number, options: PairOptions = {}): Promise<number> => {
   const pair = benchPair(options)
+  const limit = WARM_UP + count + 100
   const accepted: Promise<void> = new Promise((resolve) => {
     pair.server.spawn('server', async (sys) => {
-      sys.setrlimit(count + 100)
+      sys.setrlimit(limit)
       const listener = listen(sys, 4096)
-      for (let i = 0; i < count + 1; i++) await sys.accept(listener)
+      for (let i = 0; i < WARM_UP + count; i++) await sys.accept(listener)
       resolve()
       await sys.waitForSignal()
     })
@@ -207,8 +211,8 @@ export const idleMemory = async (count: number, options: PairOptions = {}): Prom
   let before = 0
   const connected: Promise<void> = new Promise((resolve) => {
     pair.client.spawn('client', async (sys) => {
-      sys.setrlimit(count + 100)
-      await connect(sys)
+      sys.setrlimit(limit)
+      for (let i = 0; i < WARM_UP; i++) await connect(sys)
       before = stackBytes(pair)
       for (let i = 0; i < count; i++) await connect(sys)
       resolve()

@@ -1,0 +1,121 @@
+import { execFile } from 'node:child_process'
+import { extname } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import type { World } from '../../core/world.ts'
+import { Host } from '../../host/host.ts'
+import { Cable } from '../../link/cable.ts'
+import * as C from '../../socket/constants.ts'
+import type { Socket } from '../../socket/socket.ts'
+import { benchWorld } from './pair.ts'
+import { Peers } from './peers.ts'
+import { collectGarbage, settledBytes } from './settle.ts'
+
+/** A server with very many connections, whose clients are no hosts: what it costs to have them, and to take one more. */
+
+const PORT = 5001
+/** Connections open while what one costs is measured first. */
+const FEW = 10
+/** What V8 is to have compiled everything with; and of what the least time of several rounds counts. */
+const WARM_UP = 50_000
+const SAMPLE = 10_000
+const ROUNDS = 9
+
+/** What a crowd costs. */
+export interface Crowd {
+  /** JavaScript's heap and the stack's memory for each connection, bytes. */
+  readonly bytes: number
+  /** Resident memory of the process, all that it is made of, with the crowd in it: bytes. */
+  readonly resident: number
+  /** One connection opened and closed, with ten open and with all: microseconds of processor time. */
+  readonly few: number
+  readonly many: number
+}
+
+class Server {
+  readonly world: World
+  readonly host: Host
+  readonly peers: Peers
+  private readonly listener: Socket
+  private next = 0
+
+  constructor() {
+    this.world = benchWorld()
+    this.host = new Host(this.world, 'server')
+    const cable = new Cable(this.world, 'cable', { medium: 'ip' })
+    this.host.addInterface('tun0', cable.a, ['10.0.0.1/8'])
+    this.peers = new Peers(this.world, cable.b, 0x0a00_0001, PORT)
+    const listener = this.host.makeSocket(C.AF_INET, C.SOCK_STREAM, 0, 0)
+    if (typeof listener === 'number') throw new Error(`socket: ${listener}`)
+    this.listener = listener
+    listener.retain()
+    demand(listener.bind({ address: '0.0.0.0', port: PORT }), 0)
+    demand(listener.listen(4096), 0)
+  }
+
+  /** One more connection: all of the handshake, and accept(2). */
+  open(): Socket {
+    this.world.loop.refresh()
+    this.peers.connect(this.next++)
+    this.settle()
+    const socket = this.listener.accept()
+    if (typeof socket === 'number') throw new Error(`accept: ${socket}`)
+    socket.retain()
+    return socket
+  }
+
+  /** The client of the connection opened last closes it, then the server. */
+  close(socket: Socket): void {
+    this.peers.hangUp()
+    this.settle()
+    socket.unref()
+    this.settle()
+  }
+
+  private settle(): void {
+    while (this.world.loop.turn()) {
+      // Until nothing is left to do.
+    }
+  }
+}
+
+const demand = (result: number, wanted: number): void => {
+  if (result !== wanted) throw new Error(`a call gave ${result} in place of ${wanted}`)
+}
+
+/** What one connection costs from its SYN to its end: the least of several rounds, microseconds of processor time. */
+const costOfOne = (server: Server): number => {
+  let least = Number.POSITIVE_INFINITY
+  for (let round = 0; round < ROUNDS; round++) {
+    const before = process.cpuUsage()
+    for (let i = 0; i < SAMPLE; i++) server.close(server.open())
+    const { user, system } = process.cpuUsage(before)
+    least = Math.min(least, (user + system) / SAMPLE)
+  }
+  return least
+}
+
+/** Opens `count` connections to one host, and keeps them. */
+export const crowd = (count: number): Crowd => {
+  const server = new Server()
+  const kept: Socket[] = []
+  for (let i = 0; i < Math.min(WARM_UP, count); i++) server.close(server.open())
+  while (kept.length < FEW) kept.push(server.open())
+  const few = costOfOne(server)
+  const bytesOf = (): number => settledBytes() - server.world.memory.capacity + server.world.memory.used
+  const before = bytesOf()
+  while (kept.length < count) kept.push(server.open())
+  const bytes = (bytesOf() - before) / (count - FEW)
+  const many = costOfOne(server)
+  collectGarbage()
+  const resident = process.memoryUsage.rss()
+  server.host.close()
+  return { bytes, resident, few, many }
+}
+
+/** The same in a process of its own, whose memory is that of the crowd alone. */
+export const crowdApart = async (count: number): Promise<Crowd> => {
+  const program = fileURLToPath(new URL(`./crowd-process${extname(import.meta.url)}`, import.meta.url))
+  const { stdout } = await promisify(execFile)(process.execPath, [...process.execArgv, program, String(count)])
+  return JSON.parse(stdout) as Crowd
+}

@@ -1,0 +1,62 @@
+import { expect, test } from 'vitest'
+import { SeededRandom } from '../core/random.ts'
+import type { NetworkInterface } from '../ip/interface.ts'
+import { TupleEntry, TupleKind } from '../tcp/tuple.ts'
+import { type IpAddress, ip } from '../wire/address.ts'
+import { IpHeader } from '../wire/ip.ts'
+import { TupleTable } from './tuple-table.ts'
+
+class Entry extends TupleEntry {}
+
+const LOCAL = ip('10.0.0.1')
+const REMOTES = ['10.0.0.2', '10.0.0.3', '2001:db8::1', '2001:db8::2'].map((text) => ip(text))
+/** Links count only where an entry has a scope, and none has. */
+const ANY = null as unknown as NetworkInterface
+
+/** The packet that `remote` would send from `port` to port 80. */
+const packet = (remote: IpAddress): IpHeader => {
+  const header = new IpHeader()
+  header.version = remote.isIpv4 ? 4 : 6
+  header.source = remote
+  header.destination = LOCAL
+  return header
+}
+
+test.each([1, 2, 3])('holds what a map does, whatever is entered, replaced and taken out (seed %d)', (seed) => {
+  const random = new SeededRandom(seed)
+  const table = new TupleTable(random.next32())
+  const model = new Map<string, Entry>()
+  const key = (remote: IpAddress, port: number): string => `${remote} ${port}`
+  // Mostly more than less until it is large, then the other way round: it grows, and entries move up as others go.
+  for (let step = 0; step < 20_000; step++) {
+    const remote = REMOTES[random.below(REMOTES.length)]!
+    const port = 1 + random.below(1500)
+    const name = key(remote, port)
+    const known = model.get(name) ?? null
+    expect(table.find(packet(remote), port, 80, ANY)).toBe(known)
+    const entry = new Entry(TupleKind.Connection, LOCAL, 80, remote, port)
+    const grows = random.below(10) < (step < 12_000 ? 7 : 2)
+    if (grows) {
+      expect(table.insert(entry)).toBe(known === null)
+      if (known === null) model.set(name, entry)
+      expect(entry.inTable).toBe(known === null)
+    } else if (known !== null && random.below(4) === 0) {
+      table.replace(known, entry)
+      model.set(name, entry)
+      expect([known.inTable, entry.inTable]).toEqual([false, true])
+    } else if (known !== null) {
+      table.remove(known)
+      model.delete(name)
+      expect(known.inTable).toBe(false)
+    }
+    expect(table.size).toBe(model.size)
+  }
+  expect(new Set(table.entries())).toEqual(new Set(model.values()))
+  for (const entry of model.values()) {
+    expect(table.find(packet(entry.remote), entry.remotePort, 80, ANY)).toBe(entry)
+    expect(table.findLike(entry)).toBe(entry)
+  }
+  for (const entry of [...model.values()]) table.remove(entry)
+  expect(table.size).toBe(0)
+  expect(table.entries()).toEqual([])
+})
