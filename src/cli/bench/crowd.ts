@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { ALL_FAST_PATHS, type FastPath, type FastPaths } from '../../core/fast-paths.ts'
 import type { World } from '../../core/world.ts'
 import { Host } from '../../host/host.ts'
 import { Cable } from '../../link/cable.ts'
@@ -39,8 +40,8 @@ class Server {
   private readonly listener: Socket
   private next = 0
 
-  constructor() {
-    this.world = benchWorld()
+  constructor(fast: FastPaths) {
+    this.world = benchWorld(fast)
     this.host = new Host(this.world, 'server')
     const cable = new Cable(this.world, 'cable', { medium: 'ip' })
     this.host.addInterface('tun0', cable.a, ['10.0.0.1/8'])
@@ -96,8 +97,8 @@ const costOfOne = (server: Server): number => {
 }
 
 /** Opens `count` connections to one host, and keeps them. */
-export const crowd = (count: number): Crowd => {
-  const server = new Server()
+export const crowd = (count: number, fast: FastPaths = ALL_FAST_PATHS): Crowd => {
+  const server = new Server(fast)
   const kept: Socket[] = []
   for (let i = 0; i < Math.min(WARM_UP, count); i++) server.close(server.open())
   while (kept.length < FEW) kept.push(server.open())
@@ -114,8 +115,13 @@ export const crowd = (count: number): Crowd => {
 }
 
 /** The same in a process of its own, whose memory is that of the crowd alone. */
-export const crowdApart = async (count: number): Promise<Crowd> => {
+export const crowdApart = async (count: number, without: readonly FastPath[]): Promise<Crowd> => {
   const program = fileURLToPath(new URL(`./crowd-process${extname(import.meta.url)}`, import.meta.url))
-  const { stdout } = await promisify(execFile)(process.execPath, [...process.execArgv, program, String(count)])
+  const { stdout } = await promisify(execFile)(process.execPath, [
+    ...process.execArgv,
+    program,
+    String(count),
+    ...without,
+  ])
   return JSON.parse(stdout) as Crowd
 }
