@@ -202,7 +202,7 @@ const line = (what: string, one: number[], two: number[], digits: number): void 
   console.log(`| ${what} | ${text(one, digits)} | ${text(two, digits)} | ${(median(two) / median(one)).toFixed(2)} |`)
 
 const measure = async (rounds: number): Promise<void> => {
-  console.log(`${machine()}: medians of ${rounds} runs (the best)`)
+  console.log(`${machine()}, ${new Date().toISOString().slice(0, 10)}: medians of ${rounds} runs (the best)\n`)
   console.log('| | one thread | two threads | ratio |\n|---|---|---|---|')
   const side = new KernelSide()
   try {

@@ -4,7 +4,8 @@
  *     node --import tsx bench/tun.ts [ROUNDS] [SECONDS]
  *
  * Needs root, /dev/net/tun, iproute2, iputils-ping and iperf3; what there is of slirp4netns and pasta is compared with.
- * Prints medians as a table for docs/PERFORMANCE.md. CPU is that of the process behind the device, not of iperf3.
+ * Prints medians as two tables for docs/PERFORMANCE.md, transfers and pings, in less than four minutes. CPU is that of
+ * the process behind the device, not of iperf3.
  */
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -13,9 +14,14 @@ import { join } from 'node:path'
 import { machine, median } from '../src/cli/bench/report.ts'
 import { compileCommand, Namespace, type Running } from '../test/support/netns.ts'
 
-const ROUNDS = Number(process.argv[2] ?? 5)
+const ROUNDS = Number(process.argv[2] ?? 4)
 const SECONDS = Number(process.argv[3] ?? 2)
-const PINGS = 300
+/** Seconds between pings, and how many each time. */
+const SPACINGS = [
+  [0.002, 200],
+  [0.01, 80],
+  [0.1, 10],
+] as const
 
 /** One way from a kernel to an iperf3 server. */
 interface Way {
@@ -30,9 +36,12 @@ interface Way {
     down: number[]
     cpuUp: number[]
     cpuDown: number[]
-    ping: number[]
-    leastPing: number[]
+    /** Round trips for each spacing, microseconds. */
+    pings: number[][]
   }
+  /** What is measured of it. */
+  readonly transfers: boolean
+  readonly pings: boolean
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'netglass-tun-'))
@@ -43,23 +52,37 @@ const namespace = (name: string): Namespace => {
   return made
 }
 
-const way = (name: string, client: Namespace, server: string, process: Running | null): Way => ({
+const way = (
+  name: string,
+  client: Namespace,
+  server: string,
+  process: Running | null,
+  { transfers = true, pings = true } = {},
+): Way => ({
   name,
   client,
   server,
   process,
-  figures: { up: [], down: [], cpuUp: [], cpuDown: [], ping: [], leastPing: [] },
+  transfers,
+  pings,
+  figures: { up: [], down: [], cpuUp: [], cpuDown: [], pings: SPACINGS.map(() => []) },
 })
 
 const isThere = (command: string): boolean => spawnSync('which', [command]).status === 0
 
-const netglass = async (command: string, mtu: number): Promise<Way> => {
-  const space = namespace(`n${mtu}`)
+const netglass = async (
+  command: string,
+  mtu: number,
+  options: readonly string[],
+  measured: { transfers?: boolean; pings?: boolean },
+): Promise<Way> => {
+  const space = namespace(`n${mtu}${options.at(-1)?.slice(0, 2) ?? ''}`)
   const addresses = ['--ip', '10.77.0.2/24', '--host-ip', '10.77.0.1/24']
-  const options = ['--tun', 'ng0', '--name', `mtu${mtu}`, '--mtu', String(mtu), ...addresses, '--serve', 'iperf3']
-  const running = space.start(process.execPath, command, 'up', ...options)
-  await running.printed(/ is up: /)
-  return way(`netglass, MTU ${mtu}`, space, '10.77.0.2', running)
+  const name = ['--tun', 'ng0', '--name', space.name]
+  const all = [...name, ...options, '--mtu', String(mtu), ...addresses, '--serve', 'iperf3']
+  const running = space.start(process.execPath, command, 'up', ...all)
+  await running.printed(/ is up: /, 30_000)
+  return way([`netglass, MTU ${mtu}`, ...options].join(' '), space, '10.77.0.2', running, measured)
 }
 
 /** A namespace with an iperf3 server that slirp4netns and pasta connect to, as that of a user's machine. */
@@ -104,46 +127,68 @@ const transfer = async ({ client, server, process }: Way, reverse: boolean): Pro
   return [bits_per_second / 1e9, used / (bytes / 1e9)]
 }
 
-/** @returns the least round trip and the median, microseconds; nothing where pings are not answered */
-const ping = async ({ client, server }: Way): Promise<number[]> => {
-  const { stdout } = await client.attempt('ping', '-c', String(PINGS), '-i', '0.002', server)
-  const times = [...stdout.matchAll(/time=([\d.]+)/g)].map(([, time]) => Number(time) * 1000)
-  return times.length === 0 ? [] : [Math.min(...times), median(times)]
+/** @returns round trips, microseconds; none where pings are not answered */
+const ping = async ({ client, server }: Way, spacing: number, count: number): Promise<number[]> => {
+  const { stdout } = await client.attempt('ping', '-c', String(count), '-W', '1', '-i', String(spacing), server)
+  return [...stdout.matchAll(/time=([\d.]+)/g)].map(([, time]) => Number(time) * 1000)
 }
 
 const measure = async (one: Way): Promise<void> => {
   const { figures } = one
+  if (!one.transfers) return
   const [up, cpuUp] = await transfer(one, false)
   const [down, cpuDown] = await transfer(one, true)
-  const [least, middle] = await ping(one)
   figures.up.push(up)
   figures.down.push(down)
   figures.cpuUp.push(cpuUp)
   figures.cpuDown.push(cpuDown)
-  if (least !== undefined) figures.leastPing.push(least)
-  if (middle !== undefined) figures.ping.push(middle)
 }
 
-const row = ({ name, figures, process }: Way): string => {
-  const { up, down, cpuUp, cpuDown, leastPing, ping } = figures
+/** Pings with one spacing after the other, all ways in turn at each. */
+const measurePings = async (ways: readonly Way[]): Promise<void> => {
+  for (const [i, [spacing, count]] of SPACINGS.entries()) {
+    for (const one of ways) if (one.pings) one.figures.pings[i]!.push(...(await ping(one, spacing, count)))
+  }
+}
+
+const transferRow = ({ name, figures, process }: Way): string => {
+  const { up, down, cpuUp, cpuDown } = figures
   const cpu = (values: number[]): string => (process === null ? '–' : median(values).toFixed(2))
-  const micros = (values: number[]): string => (values.length === 0 ? 'no answer' : median(values).toFixed(0))
   const rate = (values: number[]): string => `${median(values).toFixed(1)} (${Math.max(...values).toFixed(1)})`
-  return `| ${name} | ${rate(up)} | ${cpu(cpuUp)} | ${rate(down)} | ${cpu(cpuDown)} | ${micros(leastPing)} | ${micros(ping)} |`
+  return `| ${name} | ${rate(up)} | ${cpu(cpuUp)} | ${rate(down)} | ${cpu(cpuDown)} |`
+}
+
+const pingRow = ({ name, figures }: Way): string => {
+  const micros = (values: number[]): string =>
+    values.length === 0 ? 'no answer' : `${median(values).toFixed(0)} (${Math.min(...values).toFixed(0)})`
+  return `| ${name} | ${figures.pings.map(micros).join(' | ')} |`
 }
 
 try {
   const command = compileCommand(folder)
-  const ways = [await netglass(command, 1500), await netglass(command, 65_520), ...(await others(await outside()))]
+  const ways = [
+    await netglass(command, 1500, [], {}),
+    await netglass(command, 65_520, [], {}),
+    await netglass(command, 1500, ['--without', 'segmentation-offload'], { pings: false }),
+    await netglass(command, 1500, ['--without', 'spin'], { transfers: false }),
+    await netglass(command, 1500, ['--without', 'poll-handles'], { transfers: false }),
+    await netglass(command, 1500, ['--busy-poll', '20000'], { transfers: false }),
+    ...(await others(await outside())),
+  ]
   // V8 compiles first.
-  for (const one of ways.slice(0, 2)) for (const reverse of [false, true]) await transfer(one, reverse)
-  for (let round = 0; round < ROUNDS; round++) for (const one of ways) await measure(one)
-  console.log(
-    `${machine()}, ${new Date().toISOString().slice(0, 10)}: medians of ${ROUNDS} runs of ${SECONDS} s (the best)`,
-  )
-  console.log('| | from the kernel, Gbit/s | CPU s/GB | to the kernel, Gbit/s | CPU s/GB | ping, least, µs | median |')
-  console.log('|---|---|---|---|---|---|---|')
-  for (const one of ways) console.log(row(one))
+  for (const one of ways.slice(0, 3)) for (const reverse of [false, true]) await transfer(one, reverse)
+  for (const one of ways) if (one.pings) await ping(one, 0.002, 250)
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const one of ways) await measure(one)
+    await measurePings(ways)
+  }
+  const date = new Date().toISOString().slice(0, 10)
+  console.log(`${machine()}, ${date}: medians of ${ROUNDS} runs of ${SECONDS} s (the best)\n`)
+  console.log('| | from the kernel, Gbit/s | CPU s/GB | to the kernel, Gbit/s | CPU s/GB |\n|---|---|---|---|---|')
+  for (const one of ways) if (one.transfers) console.log(transferRow(one))
+  console.log(`\nRound trips of pings, µs: medians (the least) of ${SPACINGS.map(([, n]) => n * ROUNDS).join(', ')}\n`)
+  console.log(`| | ${SPACINGS.map(([spacing]) => `${spacing * 1000} ms apart`).join(' | ')} |\n|---|---|---|---|`)
+  for (const one of ways) if (one.pings) console.log(pingRow(one))
 } finally {
   for (const space of spaces) await space.remove()
   rmSync(folder, { recursive: true })

@@ -16,6 +16,7 @@ export interface DeviceCommandOptions {
   readonly set: string[]
   /** `-K`: features and whether they are on. */
   readonly features?: readonly string[]
+  readonly busyPoll?: string
   readonly without?: readonly FastPath[]
 }
 
@@ -35,6 +36,10 @@ export const addDeviceOptions = (command: Command): Command =>
     .option(
       '-K, --features <word...>',
       "the device's offloads, as for ethtool: rx, gro, tx or tso, and on or off; all are on",
+    )
+    .option(
+      '--busy-poll <microseconds>',
+      'look so long for more after each packet before sleeping: answers come sooner, for processor time',
     )
     .option('--pcap <file>', 'write what passes the device to a pcapng file')
     .option('--name <name>', 'the name under which other commands find this stack')

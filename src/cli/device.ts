@@ -1,3 +1,4 @@
+import type { Micros } from '../core/clock.ts'
 import { Errno, errnoCode } from '../core/errno.ts'
 import { type FastPaths, fastPaths } from '../core/fast-paths.ts'
 import { CryptoRandom } from '../core/random.ts'
@@ -36,6 +37,7 @@ interface DevicePlan {
   readonly mtu: number | undefined
   readonly settings: readonly (readonly [string, string])[]
   readonly offload: Partial<DeviceOffloads>
+  readonly busyPoll: Micros
   readonly fast: FastPaths
 }
 
@@ -84,6 +86,7 @@ const plan = (options: DeviceCommandOptions): DevicePlan => {
     mtu: mtuOf(options.mtu, addresses.some(({ address }) => !address.isIpv4) ? LEAST_MTU6 : LEAST_MTU),
     settings: parseSettings(options.set),
     offload: parseOffloads(options.features),
+    busyPoll: busyPollOf(options.busyPoll),
     fast: fastPaths(options.without),
   }
 }
@@ -104,6 +107,13 @@ const mtuOf = (text: string | undefined, least: number): number | undefined => {
     throw new Failure(`--mtu ${text}: the MTU is a number of bytes from ${least} to ${MOST_MTU} here`)
   }
   return mtu
+}
+
+const busyPollOf = (text = '0'): Micros => {
+  if (!/^[0-9]{1,7}$/.test(text)) {
+    throw new Failure(`--busy-poll ${text}: give a number of microseconds, 9999999 at most`)
+  }
+  return Number(text)
 }
 
 /** A host that is up. */
@@ -157,6 +167,7 @@ export class LiveHost {
       ...(mtu === undefined ? {} : { mtu }),
       ...(shard === null ? {} : { multiQueue: true }),
       offload: wanted.offload,
+      busyPoll: wanted.busyPoll,
       syscalls: wanted.fast['poll-handles'] ? workerSystemCalls() : threadSystemCalls(),
       onError: (error: DeviceError) => this.lose(error.message),
       onCarrier: (up: boolean) => this.onCarrier?.(up),

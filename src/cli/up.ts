@@ -130,12 +130,13 @@ const shardOrders = (
   services: readonly Service[],
 ): ShardOrder[] => {
   const ip = live.interface.addresses.map(({ address, length }) => `${address}/${length}`)
-  const { hostIp, gateway, mtu, set, features, without } = options
+  const { hostIp, gateway, mtu, set, features, busyPoll, without } = options
   const device: DeviceCommandOptions = {
     ...{ [options.tap === undefined ? 'tun' : 'tap']: live.port.name, ip, ip6: [], hostIp, set },
     ...(gateway === undefined ? {} : { gateway }),
     ...(mtu === undefined ? {} : { mtu }),
     ...(features === undefined ? {} : { features }),
+    ...(busyPoll === undefined ? {} : { busyPoll }),
     ...(without === undefined ? {} : { without }),
   }
   const mac = options.tap === undefined ? null : live.interface.mac

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { VirtualClock } from '../core/clock.ts'
 import { Errno } from '../core/errno.ts'
+import { fastPaths } from '../core/fast-paths.ts'
 import { type Frame, FrameChecksum } from '../core/frame.ts'
 import { SeededRandom } from '../core/random.ts'
 import { World } from '../core/world.ts'
@@ -585,6 +586,42 @@ describe('looking again before sleeping', () => {
       world.loop.turn()
     }
     expect(sleeps).toBe(32)
+    closeAll(port)
+  })
+
+  test('is not tried without that', () => {
+    world = new World(new VirtualClock(), new SeededRandom(1), 0x100_0000, fastPaths(['spin']))
+    kernel.memory = world.memory
+    const port = open()
+    kernel.toRead.push(packet(40))
+    kernel.wake()
+    world.loop.turn()
+    expect(goRound()).toBe(0)
+    closeAll(port)
+  })
+
+  test('for a time that was given, after each packet', () => {
+    const clock = new VirtualClock()
+    world = new World(clock, new SeededRandom(1), 0x100_0000, fastPaths(['spin']))
+    kernel.memory = world.memory
+    const port = open({ busyPoll: 1000 })
+    kernel.wake()
+    world.loop.turn()
+    // Nothing has come yet.
+    expect(goRound()).toBe(0)
+    kernel.toRead.push(packet(1500), packet(1500), packet(1500))
+    kernel.wake()
+    world.loop.turn()
+    expect(goRound(200)).toBe(200)
+    clock.advanceTo(999)
+    expect(goRound(200)).toBe(200)
+    kernel.toRead.push(packet(40))
+    expect(goRound(1)).toBe(1)
+    clock.advanceTo(1998)
+    expect(goRound(200)).toBe(200)
+    clock.advanceTo(1999)
+    expect(goRound(200)).toBe(1)
+    expect([port.statistics.received, port.statistics.wakes]).toEqual([4, 2])
     closeAll(port)
   })
 

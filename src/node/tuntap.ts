@@ -1,3 +1,4 @@
+import type { Micros } from '../core/clock.ts'
 import { Errno } from '../core/errno.ts'
 import { type Frame, FrameChecksum, FrameQueue, TRANSPORT_OFFSET } from '../core/frame.ts'
 import { Task } from '../core/loop.ts'
@@ -16,6 +17,8 @@ import { readVnetHeader, VNET_HEADER, writeVnetHeader } from './vnet.ts'
 export interface TunTapOptions extends DeviceOptions {
   /** Frames that may wait for the kernel to take them: 1000 unless given. */
   readonly queueLength?: number
+  /** How long to look for more after each packet before sleeping, microseconds: 0 unless given (`net.core.busy_poll`). */
+  readonly busyPoll?: Micros
   /** Told once, in one line, when the device is lost. `LinkUser.carrierChanged` has been called before. */
   readonly onError?: (error: DeviceError) => void
   /** Told when the kernel's interface goes down or comes up. */
@@ -81,6 +84,7 @@ export class TunTapPort extends Task implements LinkPort {
   private readonly watch: DescriptorWatch
   private readonly queue = new FrameQueue()
   private readonly queueLength: number
+  private readonly busyPoll: Micros
   private readonly onError: ((error: DeviceError) => void) | undefined
   private readonly onCarrier: ((up: boolean) => void) | undefined
   private readonly spinAgain: () => void
@@ -108,6 +112,8 @@ export class TunTapPort extends Task implements LinkPort {
   private found = 0
   private spinsLeft = 0
   private spinArranged = false
+  /** World time at which something was last found. */
+  private foundAt: Micros = Number.NEGATIVE_INFINITY
   private score = 0
   private sleeps = 0
 
@@ -127,6 +133,7 @@ export class TunTapPort extends Task implements LinkPort {
     this.spinsAtAll = world.fast.spin
     this.batch = world.fast.batches ? BATCH_FRAMES : 1
     this.queueLength = options.queueLength ?? 1000
+    this.busyPoll = options.busyPoll ?? 0
     this.onError = options.onError
     this.onCarrier = options.onCarrier
     this.current = featuresOf(device, device.state.mtu)
@@ -348,6 +355,15 @@ export class TunTapPort extends Task implements LinkPort {
 
   /** Nothing to read: should the loop look again soon, or sleep? */
   private considerSpin(): void {
+    const { now } = this.world.loop
+    if (this.found > 0) this.foundAt = now
+    if (now - this.foundAt < this.busyPoll) {
+      this.spinsLeft = 1
+      this.statistics.spins++
+      this.moved = 0
+      this.found = 0
+      return
+    }
     const light = this.moved <= SPIN_BYTES
     if (this.spinsLeft > 0) {
       // This was a look: it found something, or it was one more in vain.

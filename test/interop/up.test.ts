@@ -714,6 +714,7 @@ describe('bad input: one line, exit code 1, nothing left', () => {
     [[...ip, '--workers', '0'], '--workers 0: it takes a whole number from 1 to 32'],
     [[...ip, '--without', 'warp'], '--without warp: there is no such fast path: --without list prints them'],
     [[...ip, '-K', 'lro', 'off'], '-K lro: there is no such feature; there are rx, gro, tx, tso'],
+    [[...ip, '--busy-poll', 'long'], '--busy-poll long: give a number of microseconds, 9999999 at most'],
     [[...ip, '-K', 'tso', 'maybe'], '-K tso: say on or off behind it'],
     [
       [...ip, '--serve', 'http:/tmp:80,http:/usr:80'],

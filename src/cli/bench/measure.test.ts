@@ -3,6 +3,7 @@ import { SERVER_DESIGNS } from '../../services/echo-designs.ts'
 import { summarize } from '../../services/statistics.ts'
 import { picture, tableText } from './measure.ts'
 import * as ours from './measurements.ts'
+import { plot } from './plot.ts'
 
 const curve = {
   name: 'pipe',
@@ -47,6 +48,20 @@ describe('what was measured', () => {
     ])
     expect(svg.match(/m-3 0h6/g)).toHaveLength(1)
     expect(svg).toContain('>1 KiB<')
+  })
+
+  it('has a label at the end of its axis, and before that as many as there is room for', () => {
+    const points = Array.from({ length: 10 }, (_, i) => [1024 * 2 ** i, 1] as const)
+    const label = (x: number): string => `${x / 1024} KiB`
+    const svg = plot('Throughput', 'buffer', 'Gbit/s', [{ name: 'netglass', points }], { base: 2, label })
+    const labels = [...svg.matchAll(/x="(\d+)" y="288"[^>]*>([^<]*)</g)].map(([, x, text]) => [Number(x), text])
+    expect(labels).toEqual([
+      [450, '512 KiB'],
+      [366, '128 KiB'],
+      [281, '32 KiB'],
+      [197, '8 KiB'],
+      [112, '2 KiB'],
+    ])
   })
 
   it('is drawn as bars where designs are compared', () => {

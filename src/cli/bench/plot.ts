@@ -20,6 +20,9 @@ const TOP = 40
 const BOTTOM = 50
 const COLOURS = ['#1f77b4', '#d62728', '#2ca02c', '#9467bd', '#ff7f0e']
 const FLOOR = HEIGHT - BOTTOM
+/** How wide a character is, about, and how far apart labels are at least. */
+const CHARACTER = 7
+const GAP = 6
 
 const text = (x: number, y: number, words: string, anchor = 'middle', more = ''): string =>
   `<text x="${x.toFixed(0)}" y="${y.toFixed(0)}" text-anchor="${anchor}"${more}>${words}</text>`
@@ -67,11 +70,16 @@ export const plot = (
   const highest = Math.ceil(log(Math.max(...points.map(([x]) => x))) - 1e-9)
   const xOf = (x: number): number => LEFT + ((log(x) - lowest) / (highest - lowest)) * (WIDTH - LEFT - RIGHT)
   const lines: string[] = []
-  for (let power = lowest; power <= highest; power++) {
+  const powers = Array.from({ length: highest - lowest + 1 }, (_, i) => highest - i)
+  const labels = powers.map((power) => axis.label(axis.base ** power))
+  // The last has a label, and of those before it each so-manieth, as there is room.
+  const widest = Math.max(...labels.map(({ length }) => length)) * CHARACTER + GAP
+  const every = Math.ceil((widest * (highest - lowest)) / (WIDTH - LEFT - RIGHT))
+  powers.forEach((power, i) => {
     const x = xOf(axis.base ** power)
     lines.push(`<path d="M${x.toFixed(1)} ${TOP}V${FLOOR}" stroke="#ddd"/>`)
-    lines.push(text(x, FLOOR + 18, axis.label(axis.base ** power)))
-  }
+    if (i % every === 0) lines.push(text(x, FLOOR + 18, labels[i]!))
+  })
   const yOf = scale(
     points.map(([, y, deviation = 0]) => y + deviation),
     lines,
