@@ -12,7 +12,7 @@ export type AddressKind = 4 | 6 | 'path'
 
 /** Whom a `NetHandle` tells what has come. */
 export interface NetHandleUser {
-  onRead(count: number, data: ArrayBuffer | null): void
+  onRead(count: number, data: Uint8Array | null): void
 }
 
 const DOMAINS = { 4: AF_INET, 6: AF_INET6, path: AF_UNIX } as const
@@ -180,7 +180,11 @@ export class NetHandle implements StreamOwner {
     return this.stream.reset()
   }
 
-  onRead(count: number, data: ArrayBuffer | null): void {
+  newBuffer(bytes: number): Uint8Array {
+    return this.surroundings.platform.Buffer.allocUnsafeSlow(bytes)
+  }
+
+  onRead(count: number, data: Uint8Array | null): void {
     const { user } = this
     if (user !== null) this.scope.runInAsyncScope(user.onRead, user, count, data)
   }

@@ -33,7 +33,7 @@ export class SocketState implements NetHandleUser {
     this.surroundings = surroundings
   }
 
-  onRead(count: number, data: ArrayBuffer | null): void {
+  onRead(count: number, data: Uint8Array | null): void {
     const { socket } = this
     const handle = socket._handle
     if (handle === null || count === 0) return
@@ -97,7 +97,10 @@ export const allowWriting = (socket: NetSocket): void => {
   if (Object.hasOwn(socket, 'write')) Reflect.deleteProperty(socket, 'write')
 }
 
-const bufferOf = (socket: NetSocket, data: ArrayBuffer): Buffer => socket[STATE].surroundings.platform.Buffer.from(data)
+const bufferOf = (socket: NetSocket, data: Uint8Array): Buffer => {
+  const { Buffer: Bytes } = socket[STATE].surroundings.platform
+  return data instanceof Bytes ? data : Bytes.from(data.buffer, data.byteOffset, data.byteLength)
+}
 
 /** Tells of a read into the program's own buffer. @returns whether it is to go on */
 const tellBuffer = (socket: NetSocket, handle: NetHandle, count: number): boolean => {

@@ -10,8 +10,13 @@ import { ECANCELED, UV_EOF } from './uv.ts'
 
 /** Whom a stream handle tells what has happened. A status is 0 or a negative `Errno`, as libuv's. */
 export interface StreamOwner {
-  /** @param count of bytes in `data`; `UV_EOF` or another negative number when nothing more will come */
-  onRead(count: number, data: ArrayBuffer | null): void
+  /** Memory for so many bytes to be read into, which covers its whole `ArrayBuffer`. */
+  newBuffer(bytes: number): Uint8Array
+  /**
+   * @param count of bytes; `UV_EOF` or another negative number when nothing more will come
+   * @param data they, which cover their whole `ArrayBuffer`; null when they are in the buffer of `useBuffer`
+   */
+  onRead(count: number, data: Uint8Array | null): void
   onConnect(status: number): void
   /** @param socket a connection, which is the owner's now: to be given to `StreamHandle.adopt`, or closed */
   onConnection(status: number, socket: Socket | null): void
@@ -343,8 +348,8 @@ export class StreamHandle extends SocketHandle {
       this.enter()
       const given = this.into
       const asked = given === null ? Math.min(READ_SIZE, socket.receivable) : given.length
-      const data = given === null && asked > 0 ? new ArrayBuffer(asked) : null
-      const target = given ?? (data === null ? NOWHERE : new Uint8Array(data))
+      const data = given === null && asked > 0 ? this.owner.newBuffer(asked) : null
+      const target = given ?? data ?? NOWHERE
       const count = socket.receive(target, 0, target.length, C.MSG_DONTWAIT, null)
       if (count === -Errno.EAGAIN) return
       if (count <= 0) {
@@ -355,13 +360,16 @@ export class StreamHandle extends SocketHandle {
         return
       }
       this.bytesRead += count
-      this.tellRead(count, data === null || count === data.byteLength ? data : data.slice(0, count))
+      this.tellRead(
+        count,
+        data === null || count === data.length ? data : Uint8Array.prototype.slice.call(data, 0, count),
+      )
       if (asked < READ_SIZE && given === null) break
     }
     if (this.reading && !this.isClosing && (socket.poll() & READABLE) !== 0) this.events.post(this)
   }
 
-  private tellRead(count: number, data: ArrayBuffer | null): void {
+  private tellRead(count: number, data: Uint8Array | null): void {
     this.owner.onRead(count, data)
     this.events.afterCallback()
   }

@@ -37,7 +37,7 @@ const FIRST_FD = 1 << 20
 
 /** Who takes what a stream brings, in place of the handle's `onread`: a TLS session. */
 export interface StreamUser {
-  onRead(count: number, data: ArrayBuffer | null): void
+  onRead(count: number, data: Uint8Array | null): void
   onWritten(request: unknown, status: number): void
   onShutdown(request: unknown, status: number): void
 }
@@ -99,7 +99,11 @@ export class VirtualTcp implements StreamOwner {
     return this.handle.reset()
   }
 
-  onRead(count: number, data: ArrayBuffer | null): void {
+  newBuffer(bytes: number): Uint8Array {
+    return Buffer.allocUnsafeSlow(bytes)
+  }
+
+  onRead(count: number, data: Uint8Array | null): void {
     if (this.user !== null) this.scope.runInAsyncScope(() => this.user?.onRead(count, data))
     else this.scope.runInAsyncScope(readInto, null, this.native, count, data, this.handle)
   }
@@ -138,14 +142,14 @@ const isFamily = (address: string, family: 4 | 6): boolean => {
 }
 
 /** Calls `onread` as Node's native streams do. */
-export const emitRead = (stream: { onread: unknown }, count: number, data: ArrayBuffer | null): unknown => {
+export const emitRead = (stream: { onread: unknown }, count: number, data: Uint8Array | null): unknown => {
   streamBaseState[kReadBytesOrError] = count
   streamBaseState[kArrayBufferOffset] = 0
   const { onread } = stream as { onread: ((this: object, data?: ArrayBuffer) => unknown) | undefined }
-  return onread?.call(stream, data ?? undefined)
+  return onread?.call(stream, data === null ? undefined : (data.buffer as ArrayBuffer))
 }
 
-const readInto = (native: NativeTcp, count: number, data: ArrayBuffer | null, handle: StreamTransport): void => {
+const readInto = (native: NativeTcp, count: number, data: Uint8Array | null, handle: StreamTransport): void => {
   const next = emitRead(native, count, data)
   if (next instanceof Uint8Array) handle.useBuffer(next)
 }

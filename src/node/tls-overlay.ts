@@ -40,8 +40,8 @@ class TlsBridge extends Handle implements StreamUser {
     return result
   }
 
-  onRead(count: number, data: ArrayBuffer | null): void {
-    if (count > 0) this.stream.readBuffer(new Uint8Array(data!))
+  onRead(count: number, data: Uint8Array | null): void {
+    if (count > 0) this.stream.readBuffer(data!)
     else if (count === UV_EOF) this.stream.emitEOF()
     // A JSStream cannot tell of errors: the session's own user is told.
     else if (this.session !== null) emitRead(this.session, count, null)

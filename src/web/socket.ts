@@ -123,10 +123,14 @@ export class Socket implements StreamOwner {
     else this.refuse(endpointException(status, 'connect', this.target.address, this.target.port))
   }
 
-  onRead(count: number, data: ArrayBuffer | null): void {
+  newBuffer(bytes: number): Uint8Array {
+    return new Uint8Array(bytes)
+  }
+
+  onRead(count: number, data: Uint8Array | null): void {
     if (count > 0) {
       this.handle.readStop()
-      if (!this.readEnded) this.reader.enqueue(new Uint8Array(data!))
+      if (!this.readEnded) this.reader.enqueue(data!)
       return
     }
     if (count !== UV_EOF) {
@@ -303,6 +307,10 @@ export class Listener implements StreamOwner, AsyncIterable<Socket> {
     const [waiting] = this.waiting.splice(0, 1)
     if (waiting === undefined) this.arrived.push(connection)
     else waiting.resolve(connection)
+  }
+
+  newBuffer(bytes: number): Uint8Array {
+    return new Uint8Array(bytes)
   }
 
   onRead(): void {}

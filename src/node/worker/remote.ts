@@ -336,7 +336,7 @@ export class RemoteStream extends RemoteHandle implements StreamTransport {
     }
     this.bytesRead += given.byteLength
     this.post('taken', given.byteLength)
-    this.owner.onRead(given.byteLength, into === null ? given : null)
+    this.owner.onRead(given.byteLength, into === null ? new Uint8Array(given) : null)
     this.events.afterCallback()
   }
 

@@ -69,10 +69,15 @@ class ServedStream {
     if (result !== 0 || !this.handle.lastWriteWasAsync) this.tell('written', [request, bytes, result])
   }
 
-  onRead(count: number, data: ArrayBuffer | null): void {
+  newBuffer(bytes: number): Uint8Array {
+    return new Uint8Array(bytes)
+  }
+
+  onRead(count: number, data: Uint8Array | null): void {
     this.ahead += Math.max(0, count)
     if (this.ahead >= READ_AHEAD) this.handle.readStop()
-    this.tell('read', [count, data], data === null ? [] : [data])
+    const buffer = data === null ? null : (data.buffer as ArrayBuffer)
+    this.tell('read', [count, buffer], buffer === null ? [] : [buffer])
   }
 
   onConnect(status: number): void {
