@@ -13,9 +13,8 @@ export interface EventPlatform {
 /** The events of one program: handles that something has happened to, each given its turn outside the packet path. */
 export class EventQueue {
   private readonly platform: EventPlatform
-  private ready: Handle[] = []
-  private running: Handle[] = []
-  private position = 0
+  private head: Handle | null = null
+  private tail: Handle | null = null
   private scheduled = false
   private active = 0
   /** Is the program over? What it makes from now on, while it does not know, hears of nothing. */
@@ -39,7 +38,9 @@ export class EventQueue {
   post(handle: Handle): void {
     if (handle.posted || handle.isMute) return
     handle.posted = true
-    this.ready.push(handle)
+    if (this.tail === null) this.head = handle
+    else this.tail.nextReady = handle
+    this.tail = handle
     this.schedule()
   }
 
@@ -63,22 +64,17 @@ export class EventQueue {
   /** What is posted meanwhile waits for the next turn, and so does the rest when a callback throws. */
   private readonly run = (): void => {
     this.scheduled = false
-    if (this.position === this.running.length) {
-      const done = this.running
-      done.length = 0
-      this.running = this.ready
-      this.ready = done
-      this.position = 0
-    }
-    const { running } = this
+    const last = this.tail
     try {
-      while (this.position < running.length) {
-        const handle = running[this.position++]!
+      for (let handle = this.head; handle !== null; handle = handle === last ? null : this.head) {
+        this.head = handle.nextReady
+        if (this.head === null) this.tail = null
+        handle.nextReady = null
         handle.posted = false
         handle.handleEvents()
       }
     } finally {
-      if (this.position < running.length || this.ready.length > 0) this.schedule()
+      if (this.head !== null) this.schedule()
     }
   }
 }
@@ -88,6 +84,8 @@ export abstract class Handle extends Waiter {
   readonly events: EventQueue
   /** Is it in the queue? */
   posted = false
+  /** The next in the queue. */
+  nextReady: Handle | null = null
   /** Was it made when its program was over? Then its calls succeed, and nothing comes of them. */
   readonly isMute: boolean
   private referenced = true

@@ -12,7 +12,6 @@ const SLICE_MS = 1
  */
 export class EventTurns {
   private readonly waiting: (() => void)[] = []
-  private position = 0
   private arranged = false
   /** Turns since Node's event loop had its own, as far as is known, and when the first of them was. */
   private turns = 0
@@ -42,35 +41,21 @@ export class EventTurns {
 
   private readonly runImmediate = (): void => {
     this.turns = 0
-    this.runAll()
+    this.run()
   }
 
-  private readonly runTick = (): void => {
-    try {
-      // What the program has queued comes first.
-      runTicks()
-    } catch (error) {
-      this.arranged = false
-      this.arrange()
-      throw error
-    }
-    this.runAll()
-  }
+  private readonly runTick = (): void => this.run()
 
-  /** What is scheduled meanwhile has its turn, too, unless it is Node's. */
-  private runAll(): void {
+  /** What the program has queued comes first. What is scheduled meanwhile has its turn, too, unless it is Node's. */
+  private run(): void {
     const { waiting } = this
     try {
-      while (this.position < waiting.length) {
-        if (this.isOver) break
+      runTicks()
+      while (waiting.length > 0 && !this.isOver) {
         this.turns++
-        waiting[this.position++]!()
+        waiting.shift()!()
       }
     } finally {
-      if (this.position === waiting.length) {
-        waiting.length = 0
-        this.position = 0
-      }
       this.arranged = false
       if (waiting.length > 0) this.arrange()
     }

@@ -129,8 +129,11 @@ export class VirtualTcp implements StreamOwner {
   }
 
   onClosed(): void {
+    const { closeCallback } = this
+    nativeClose.call(this.native)
+    // Not by way of the native handle, which would have it wait for a turn of the event loop.
+    if (closeCallback !== undefined) this.scope.runInAsyncScope(closeCallback, this.native)
     this.scope.emitDestroy()
-    nativeClose.call(this.native, this.closeCallback)
   }
 }
 
