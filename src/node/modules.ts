@@ -56,12 +56,8 @@ export const webFor = (context: NetContext): Web => makeWeb(webSurroundings(() =
 export const modulesFor = (context: NetContext): Modules => makeModules(() => context)
 
 const newContext = (host: Host, { name = 'node', names = noNames, onActive }: ModuleOptions): NodeContext => {
-  const schedule = (run: () => void): void => {
-    host.resumed()
-    setImmediate(run)
-  }
   const active = onActive === undefined ? {} : { onActive }
-  return new NodeContext(host, name, { names, kernel: new KernelList(), schedule, ...active })
+  return new NodeContext(host, name, { names, kernel: new KernelList(), ...active })
 }
 
 /** Makes `netglass/net` and its like, where no other host was chosen, those of a new program of `host`; null for none. */

@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { MessagePort } from 'node:worker_threads'
+import { VirtualClock } from '../core/clock.ts'
 import type { Host } from '../host/host.ts'
 import { NetContext } from '../net/context.ts'
 import type { NameTable } from '../net/lookup.ts'
@@ -16,21 +17,25 @@ export class NodeContext extends NetContext {
   /** Told of what it prints by `console`. @returns whether that is to be printed nowhere else */
   hear: ((text: string, isError: boolean) => boolean) | null = null
   readonly kernel: KernelList
+  /** Is its time real? */
+  readonly isLive: boolean
   /** Who answers the queries of `dns.resolve` and its like. */
   readonly nameServers: readonly NameServer[]
 
   constructor(host: Host, name: string, options: NodeContextOptions) {
+    const isLive = options.schedule === undefined && !(host.world.clock instanceof VirtualClock)
     super(
       host,
       name,
       {
-        schedule: options.schedule ?? programs.turns.schedule,
+        schedule: isLive ? programs.turns.schedule : (options.schedule ?? ((run) => afterResuming(host, run))),
         afterCallback: runTicks,
         activeChanged: (isActive) => options.onActive?.(isActive),
       },
       options.names,
     )
     this.kernel = options.kernel
+    this.isLive = isLive
     this.nameServers = options.nameServers ?? []
   }
 
@@ -40,15 +45,21 @@ export class NodeContext extends NetContext {
   }
 }
 
+/** Gives events of a program their turn where time is virtual, and its driver has to wait. */
+const afterResuming = (host: Host, run: () => void): void => {
+  host.resumed()
+  setImmediate(run)
+}
+
 /** What a program's view of the network is made with. */
 export interface NodeContextOptions {
   readonly names: NameTable
   readonly nameServers?: readonly NameServer[]
   /** What goes to the kernel's own stack. */
   readonly kernel: KernelList
-  /** Told when the program begins to wait for something, and when it does no more. */
-  /** Gives the program's events their turn; as `EventTurns` does unless given. */
+  /** Gives the program's events their turn, where another one than the host's driver has to know of it. */
   readonly schedule?: (run: () => void) => void
+  /** Told when the program begins to wait for something, and when it does no more. */
   readonly onActive?: (isActive: boolean) => void
 }
 

@@ -130,9 +130,12 @@ export class VirtualTcp implements StreamOwner {
 
   onClosed(): void {
     const { closeCallback } = this
-    nativeClose.call(this.native)
-    // Not by way of the native handle, which would have it wait for a turn of the event loop.
-    if (closeCallback !== undefined) this.scope.runInAsyncScope(closeCallback, this.native)
+    // By way of the native handle it waits for a turn of the event loop, which costs time where time is real.
+    if (closeCallback === undefined || !this.context.isLive) nativeClose.call(this.native, closeCallback)
+    else {
+      nativeClose.call(this.native)
+      this.scope.runInAsyncScope(closeCallback, this.native)
+    }
     this.scope.emitDestroy()
   }
 }
