@@ -24,11 +24,12 @@ export class NodeContext extends NetContext {
 
   constructor(host: Host, name: string, options: NodeContextOptions) {
     const isLive = options.schedule === undefined && !(host.world.clock instanceof VirtualClock)
+    const inTicks = host.world.fast['event-ticks'] ? programs.turns.schedule : setImmediate
     super(
       host,
       name,
       {
-        schedule: isLive ? programs.turns.schedule : (options.schedule ?? ((run) => afterResuming(host, run))),
+        schedule: isLive ? inTicks : (options.schedule ?? ((run) => afterResuming(host, run))),
         afterCallback: runTicks,
         activeChanged: (isActive) => options.onActive?.(isActive),
       },

@@ -239,6 +239,33 @@ test.each(['tun', 'tap'] as const)('a capture of two workers, %s: every packet, 
   await namespace.remove()
 })
 
+describe('files arrive both ways, and pings are answered', () => {
+  test.each([
+    '--tun ng0 --without poll-handles,spin,batches',
+    '--tun ng0 --without segmentation-offload,inlining,call-turns,microturns',
+    '--tap ng0 --without checksum-offload',
+    '--tun ng0 -K rx off',
+    '--tap ng0 -K tx off gro off',
+    '--tap ng0 --busy-poll 2000',
+  ])('up %s', async (options) => {
+    namespace = newNamespace()
+    try {
+      const stack = await up(...options.split(' '), ...addresses, '--serve', `http:${files}`)
+      expect(await download('http://10.77.0.2/middle')).toBe(middle)
+      expect(await download('http://[fd77::2]/middle')).toBe(middle)
+      const put = await namespace.run('curl', '-sS', '-T', join(files, 'middle'), 'http://10.77.0.2/copy')
+      expect(put).toBe('stored\n')
+      expect(await download('http://10.77.0.2/copy')).toBe(middle)
+      await namespace.run('ping', '-q', '-c', '3', '-i', '0.05', '10.77.0.2')
+      expect(await tool('nstat', '-az', 'TcpInCsumErrors')).toMatch(/^TcpInCsumErrors +0 /m)
+      expect(await stack.end('SIGTERM')).toMatchObject({ code: 0, stderr: '' })
+    } finally {
+      rmSync(join(files, 'copy'), { force: true })
+      await namespace.remove()
+    }
+  })
+})
+
 describe('connections that two workers open', () => {
   const PORT = 9000
   let server: Running
