@@ -97,9 +97,14 @@ export class Ring {
   /** Copies `count` bytes from position `at` of the queue into `target` from `into`; the queue keeps them. */
   peek(target: Uint8Array, into: number, at: number, count: number): void {
     if (count === 0) return
-    const from = (this.head + at) & (this.capacity - 1)
-    const first = Math.min(count, this.capacity - from)
+    const mask = this.capacity - 1
+    const from = (this.head + at) & mask
     const u8 = this.memory.u8
+    if (count <= SHORT) {
+      for (let i = 0; i < count; i++) target[into + i] = u8[this.block + ((from + i) & mask)]!
+      return
+    }
+    const first = Math.min(count, this.capacity - from)
     set.call(target, subarray.call(u8, this.block + from, this.block + from + first), into)
     if (first < count) set.call(target, subarray.call(u8, this.block, this.block + count - first), into + first)
   }
@@ -169,8 +174,12 @@ export class Ring {
   }
 }
 
+/** As few bytes as this are copied sooner one by one than by a call. */
+const SHORT = 16
+
 /** `target.set` for part of `source`, without a view where none is needed. */
 const setRange = (target: Uint8Array, into: number, source: Uint8Array, at: number, count: number): void => {
-  if (count === source.length) set.call(target, source, into)
-  else if (count > 0) set.call(target, subarray.call(source, at, at + count), into)
+  if (count <= SHORT) for (let i = 0; i < count; i++) target[into + i] = source[at + i]!
+  else if (count === source.length) set.call(target, source, into)
+  else set.call(target, subarray.call(source, at, at + count), into)
 }

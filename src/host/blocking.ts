@@ -153,7 +153,9 @@ export abstract class RetryingCall extends WaitingCall implements Continuation {
   nextContinuation: Continuation | null = null
   /** When its patience ends; Infinity for never. */
   protected deadline: Micros = Number.POSITIVE_INFINITY
-  private file!: OpenFile
+  /** Next of those that are over and serve the next that have to wait. */
+  nextIdle: RetryingCall | null = null
+  private file: OpenFile | null = null
   private resolve!: (result: number) => void
   private reject!: (error: unknown) => void
   private why: number = Wakeup.Ready
@@ -182,7 +184,9 @@ export abstract class RetryingCall extends WaitingCall implements Continuation {
   }
 
   /** The call is over. */
-  protected settled(): void {}
+  protected settled(): void {
+    this.file = null
+  }
 
   /**
    * Tries to do what the call is for.
@@ -195,7 +199,7 @@ export abstract class RetryingCall extends WaitingCall implements Continuation {
   /** Waits until there is a reason to try. */
   waitOn(): this {
     this.begin()
-    return this.on(this.file).until(this.deadline)
+    return this.on(this.file!).until(this.deadline)
   }
 
   /** Tries, and waits if it must. */
@@ -231,7 +235,7 @@ export abstract class RetryingCall extends WaitingCall implements Continuation {
   }
 
   goOn(): void {
-    this.process.host.letGo(this.file)
+    this.process.host.letGo(this.file!)
     try {
       this.process.sys.resume()
     } catch (error) {
@@ -242,6 +246,32 @@ export abstract class RetryingCall extends WaitingCall implements Continuation {
     this.try()
   }
 }
+
+/** Calls of a process that are over and may be used again, the last first: it is still in the processor's cache. */
+export class IdleCalls<T extends RetryingCall> {
+  private first: T | null = null
+  private count = 0
+
+  /** One that is to be used again; null when there is none. */
+  take(): T | null {
+    const call = this.first
+    if (call === null) return null
+    this.first = call.nextIdle as T | null
+    call.nextIdle = null
+    this.count--
+    return call
+  }
+
+  give(call: T): void {
+    if (this.count === MOST_IDLE) return
+    call.nextIdle = this.first
+    this.first = call
+    this.count++
+  }
+}
+
+/** What is kept for a burst of calls that wait. */
+const MOST_IDLE = 16_384
 
 class FileWaiter extends Waiter {
   readonly file: OpenFile

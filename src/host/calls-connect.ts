@@ -24,8 +24,7 @@ export const acceptOn = (
   const fd = acceptNow(sys, file, peer, flags, syscall)
   if (fd >= 0) return Promise.resolve(fd)
   const { process } = sys
-  const call = process.idleAccept ?? new AcceptCall(process)
-  process.idleAccept = null
+  const call = process.idleAccepts.take() ?? new AcceptCall(process)
   return call.of(file as Socket, peer, flags, syscall).waitOn().promise
 }
 
@@ -54,7 +53,7 @@ const acceptNow = (
 
 /** An accept that waits for a connection. One that is over serves the next. */
 export class AcceptCall extends RetryingCall {
-  private socket!: Socket
+  private socket: Socket | null = null
   private peer: Sockaddr | undefined
   private flags = 0
 
@@ -76,12 +75,14 @@ export class AcceptCall extends RetryingCall {
     // With a time-out set a call does not begin anew (signal(7)).
     const begins = why === Wakeup.Ready || (why === Wakeup.Restart && this.deadline === Number.POSITIVE_INFINITY)
     if (!begins) throw failure(-Errno.EINTR, syscall)
-    return acceptNow(this.process.sys, this.socket, this.peer, this.flags, syscall)
+    return acceptNow(this.process.sys, this.socket!, this.peer, this.flags, syscall)
   }
 
   protected override settled(): void {
     this.peer = undefined
-    if (this.isReused) this.process.idleAccept = this
+    super.settled()
+    this.socket = null
+    if (this.isReused) this.process.idleAccepts.give(this)
   }
 }
 
@@ -104,14 +105,13 @@ export const connectTo = (sys: CallContext, socket: Socket, address: Sockaddr): 
   const result = socket.connectResult(false)
   if (result !== -Errno.EINPROGRESS) return Promise.resolve(check(result, 'connect', address))
   const { process } = sys
-  const call = process.idleConnect ?? new ConnectCall(process)
-  process.idleConnect = null
+  const call = process.idleConnects.take() ?? new ConnectCall(process)
   return call.of(socket, address, began).waitOn().promise
 }
 
 /** A connect that waits for the other side. One that is over serves the next. */
 export class ConnectCall extends RetryingCall {
-  private socket!: Socket
+  private socket: Socket | null = null
   private address: Sockaddr | null = null
   /** What connect(2) gave at first. */
   private began = 0
@@ -135,13 +135,15 @@ export class ConnectCall extends RetryingCall {
     if (why === Wakeup.Interrupted || (why === Wakeup.Restart && this.deadline !== Number.POSITIVE_INFINITY)) {
       throw failure(-Errno.EINTR, 'connect', address)
     }
-    const result = this.socket.connectResult(false)
+    const result = this.socket!.connectResult(false)
     return result === -Errno.EINPROGRESS ? -Errno.EAGAIN : check(result, 'connect', address)
   }
 
   protected override settled(): void {
     this.address = null
-    if (this.isReused) this.process.idleConnect = this
+    super.settled()
+    this.socket = null
+    if (this.isReused) this.process.idleConnects.give(this)
   }
 }
 

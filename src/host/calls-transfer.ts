@@ -190,7 +190,7 @@ export const receiveInto = (
 
 /** The part of a receive that has to wait for data. One that is over serves the next. */
 export class ReceiveCall extends RetryingCall {
-  private socket!: Socket
+  private socket: Socket | null = null
   private buffer!: Uint8Array
   private length = 0
   private flags = 0
@@ -232,7 +232,8 @@ export class ReceiveCall extends RetryingCall {
   }
 
   protected attempt(why: number): number {
-    const { socket, length, flags, syscall } = this
+    const { length, flags, syscall } = this
+    const socket = this.socket!
     if (givesUp(why, this.total, this.deadline, syscall)) return this.total
     for (;;) {
       const { total } = this
@@ -255,7 +256,9 @@ export class ReceiveCall extends RetryingCall {
   protected override settled(): void {
     this.buffer = NO_BYTES
     this.received = null
-    if (this.isReused) this.process.idleReceive = this
+    super.settled()
+    this.socket = null
+    if (this.isReused) this.process.idleReceives.give(this)
   }
 
   private noteAwaited(): void {
@@ -263,11 +266,7 @@ export class ReceiveCall extends RetryingCall {
   }
 }
 
-const receiveCall = ({ process }: CallContext): ReceiveCall => {
-  const call = process.idleReceive ?? new ReceiveCall(process)
-  process.idleReceive = null
-  return call
-}
+const receiveCall = ({ process }: CallContext): ReceiveCall => process.idleReceives.take() ?? new ReceiveCall(process)
 
 const NO_BYTES = new Uint8Array(0)
 

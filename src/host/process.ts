@@ -2,7 +2,7 @@ import type { Micros } from '../core/clock.ts'
 import { SystemError } from '../core/errno.ts'
 import type { Credentials } from '../socket/control.ts'
 import type { OpenFile } from '../socket/open-file.ts'
-import { BlockedCalls, Wakeup } from './blocking.ts'
+import { BlockedCalls, IdleCalls, Wakeup } from './blocking.ts'
 import { Sys } from './calls.ts'
 import type { AcceptCall, ConnectCall } from './calls-connect.ts'
 import type { ReceiveCall } from './calls-transfer.ts'
@@ -51,10 +51,10 @@ export class Process {
   readonly output: OutputLine[] = []
   /** Calls that wait now. */
   readonly blocked = new BlockedCalls()
-  /** A receive, an accept and a connect that are over, for the next that have to wait. */
-  idleReceive: ReceiveCall | null = null
-  idleAccept: AcceptCall | null = null
-  idleConnect: ConnectCall | null = null
+  /** Receives, accepts and connects that are over, for the next that have to wait. */
+  readonly idleReceives = new IdleCalls<ReceiveCall>()
+  readonly idleAccepts = new IdleCalls<AcceptCall>()
+  readonly idleConnects = new IdleCalls<ConnectCall>()
   /** Files that a close(2) which waits holds, when no descriptor does any more (SO_LINGER). */
   readonly closing = new Set<OpenFile>()
   readonly children = new Set<Process>()
