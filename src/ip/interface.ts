@@ -13,7 +13,7 @@ import { InputCache } from './input.ts'
 import { InterfaceFlag, InterfaceStatistics } from './interface-info.ts'
 import { NdpHost } from './ndp-host.ts'
 import { NeighbourTiming, Nud } from './neighbour.ts'
-import type { IpSettings } from './settings.ts'
+import { type IpSettings, interfaceSettings } from './settings.ts'
 import type { IpStack } from './stack.ts'
 
 /** What may be said of a new interface; all has a default. */
@@ -81,7 +81,7 @@ export class NetworkInterface implements LinkUser {
     this.port = port
     this.isLoopback = loopback
     this.isEthernet = port.features.medium === 'ethernet'
-    this.settings = Object.create(stack.settings) as IpSettings
+    this.settings = interfaceSettings(stack.settings)
     this.mac = !this.isEthernet || loopback ? 0 : (options.mac ?? randomMac(stack))
     this.linkMtu = Math.min(options.mtu ?? port.features.mtu, port.features.mtu)
     this.ringSize = options.ringSize ?? DEFAULT_RING

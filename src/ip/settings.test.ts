@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { IP_SYSCTLS, IpSettings } from './settings.ts'
+import { IP_SETTING_NAMES, IP_SYSCTLS, interfaceSettings, ipSettings } from './settings.ts'
 
 test('the defaults are those of Linux', () => {
-  const settings = new IpSettings()
+  const settings = ipSettings()
   const expected: Record<string, number> = {
     'net.ipv4.ip_forward': 0,
     'net.ipv4.ip_default_ttl': 64,
@@ -29,17 +29,29 @@ test('the defaults are those of Linux', () => {
 })
 
 test('every name leads to a field, whose default is in range', () => {
-  const settings = new IpSettings()
+  const settings = ipSettings()
   for (const [name, { field, min, max }] of Object.entries(IP_SYSCTLS)) {
     expect(typeof settings[field], name).toBe('number')
     expect(settings[field], name).toBeGreaterThanOrEqual(min)
     expect(settings[field], name).toBeLessThanOrEqual(max)
   }
   const named = new Set(Object.values(IP_SYSCTLS).map(({ field }) => field))
-  expect(Object.keys(settings).filter((field) => !named.has(field as keyof IpSettings))).toEqual([])
+  expect(IP_SETTING_NAMES.filter((field) => !named.has(field))).toEqual([])
 })
 
 test('overrides replace defaults', () => {
-  const settings = new IpSettings({ ip_forward: 1 })
+  const settings = ipSettings({ ip_forward: 1 })
   expect([settings.ip_forward, settings.ip_default_ttl]).toEqual([1, 64])
+})
+
+test("an interface's are the host's until they are set, and then concern no other", () => {
+  const host = ipSettings({ ip_forward: 1 })
+  const [first, second] = [interfaceSettings(host), interfaceSettings(host)]
+  expect([first.ip_forward, first.rp_filter]).toEqual([1, 0])
+  first.rp_filter = 2
+  host.ip_forward = 0
+  expect([host.rp_filter, first.rp_filter, second.rp_filter, first.ip_forward]).toEqual([0, 2, 0, 0])
+  first.ip_forward = 0
+  host.ip_forward = 1
+  expect([host.ip_forward, first.ip_forward, second.ip_forward]).toEqual([1, 0, 1])
 })

@@ -1,141 +1,180 @@
 /**
- * The settings of a host's IP layer, under Linux's names, in Linux's units and with Linux's defaults. A plain object:
- * whoever holds it may write a field at any time, and what comes after goes by the new value.
+ * The settings of a host's IP layer, under Linux's names, in Linux's units and with Linux's defaults. Whoever holds them
+ * may write one at any time, and what comes after goes by the new value.
  *
  * Linux keeps many of these once an interface and once a family; here one field serves all of them, unless an
  * interface overrides it (`NetworkInterface.settings`).
  */
-export class IpSettings {
+const DEFAULTS = {
   // net.ipv4
   /** Does the host forward IPv4 packets: is it a router? */
-  ip_forward = 0
-  ip_default_ttl = 64
+  ip_forward: 0,
+  ip_default_ttl: 64,
   /** 1: never do path-MTU discovery. */
-  ip_no_pmtu_disc = 0
+  ip_no_pmtu_disc: 0,
   /** Smallest path MTU that an ICMP message may set, bytes. */
-  min_pmtu = 552
+  min_pmtu: 552,
   /** How long a learned path MTU holds, seconds. */
-  mtu_expires = 600
+  mtu_expires: 600,
   /** How long the fragments of a packet are kept, seconds. */
-  ipfrag_time = 30
+  ipfrag_time: 30,
   /** Most memory that waiting IPv4 fragments may take, bytes; more are refused. */
-  ipfrag_high_thresh = 4_194_304
-  icmp_echo_ignore_all = 0
-  icmp_echo_ignore_broadcasts = 1
+  ipfrag_high_thresh: 4_194_304,
+  icmp_echo_ignore_all: 0,
+  icmp_echo_ignore_broadcasts: 1,
   /** 1: the source of an ICMP error is the interface that the packet came in through. */
-  icmp_errors_use_inbound_ifaddr = 0
+  icmp_errors_use_inbound_ifaddr: 0,
   /** Shortest time between ICMP errors to one host, milliseconds, in bursts of six; 0: no limit. */
-  icmp_ratelimit = 1000
+  icmp_ratelimit: 1000,
   /** The ICMP types, as bits, that `icmp_ratelimit` and `icmp_msgs_per_sec` hold for. */
-  icmp_ratemask = 6168
+  icmp_ratemask: 6168,
   /** ICMP errors a second that the host sends in all. */
-  icmp_msgs_per_sec = 1000
-  icmp_msgs_burst = 50
+  icmp_msgs_per_sec: 1000,
+  icmp_msgs_burst: 50,
   /** 1: follow ICMP redirects, unless the host is a router. */
-  accept_redirects = 1
+  accept_redirects: 1,
   /** 1: follow redirects only to gateways that are in the routing table. */
-  secure_redirects = 0
-  send_redirects = 1
+  secure_redirects: 0,
+  send_redirects: 1,
   /** 1: accept packets from and to 127.0.0.0/8 on any interface. */
-  route_localnet = 0
+  route_localnet: 0,
   /** 1: accept packets whose source is an address of this host. */
-  accept_local = 0
+  accept_local: 0,
   /** 1: drop packets whose source is reached through another interface (RFC 3704, strict); 2: only unreachable ones. */
-  rp_filter = 0
+  rp_filter: 0,
   /** 0: answer for any local address; 1: only for those of the interface asked; 2: and only to its own subnets. */
-  arp_ignore = 0
+  arp_ignore: 0,
   /** 0: ask from any local address; 1: prefer one in the target's subnet; 2: the interface's best. */
-  arp_announce = 0
+  arp_announce: 0,
   /** 1: learn from gratuitous ARP of hosts that are not in the table. */
-  arp_accept = 0
+  arp_accept: 0,
   /** 1: announce addresses when an interface comes up. */
-  arp_notify = 0
-  promote_secondaries = 0
-  igmp_max_memberships = 20
-  igmp_max_msf = 10
+  arp_notify: 0,
+  promote_secondaries: 0,
+  igmp_max_memberships: 20,
+  igmp_max_msf: 10,
   /** The robustness variable (RFC 3376 section 8.1): how often unsolicited reports are sent. */
-  igmp_qrv = 2
-  igmp_link_local_mcast_reports = 1
+  igmp_qrv: 2,
+  igmp_link_local_mcast_reports: 1,
   /** 0: any version; 1 to 3: this one only. */
-  force_igmp_version = 0
+  force_igmp_version: 0,
 
   // net.ipv6
   /** Does the host forward IPv6 packets? */
-  ipv6_forwarding = 0
-  ipv6_hop_limit = 64
-  ipv6_mtu_expires = 600
-  ip6frag_time = 60
-  ip6frag_high_thresh = 4_194_304
-  icmpv6_echo_ignore_all = 0
-  icmpv6_echo_ignore_multicast = 0
-  icmpv6_ratelimit = 1000
-  disable_ipv6 = 0
+  ipv6_forwarding: 0,
+  ipv6_hop_limit: 64,
+  ipv6_mtu_expires: 600,
+  ip6frag_time: 60,
+  ip6frag_high_thresh: 4_194_304,
+  icmpv6_echo_ignore_all: 0,
+  icmpv6_echo_ignore_multicast: 0,
+  icmpv6_ratelimit: 1000,
+  disable_ipv6: 0,
   /** 0: ignore router advertisements; 1: unless forwarding; 2: always. */
-  accept_ra = 1
-  accept_ra_defrtr = 1
-  accept_ra_pinfo = 1
-  accept_ra_mtu = 1
-  accept_ra_min_hop_limit = 1
-  accept_ra_rt_info_max_plen = 0
-  accept_ipv6_redirects = 1
+  accept_ra: 1,
+  accept_ra_defrtr: 1,
+  accept_ra_pinfo: 1,
+  accept_ra_mtu: 1,
+  accept_ra_min_hop_limit: 1,
+  accept_ra_rt_info_max_plen: 0,
+  accept_ipv6_redirects: 1,
   /** 1: make addresses from advertised prefixes (SLAAC, RFC 4862). */
-  autoconf = 1
+  autoconf: 1,
   /** How many probes duplicate address detection sends; 0: none, addresses are usable at once. */
-  dad_transmits = 1
+  dad_transmits: 1,
   /** 0: ignore; 1: detect duplicates; 2: and turn IPv6 off when the link-local address is taken. */
-  accept_dad = 1
+  accept_dad: 1,
   /** How interface identifiers are made: 0 EUI-64; 1 none; 2 and 3 stable and opaque (RFC 7217). */
-  addr_gen_mode = 0
+  addr_gen_mode: 0,
   /** How often to solicit routers: -1 without end, backing off to `router_solicitation_max_interval`. */
-  router_solicitations = -1
+  router_solicitations: -1,
   /** Seconds before the second solicitation. */
-  router_solicitation_interval = 4
-  router_solicitation_max_interval = 3600
+  router_solicitation_interval: 4,
+  router_solicitation_max_interval: 3600,
   /** Most seconds, drawn at random, before the first solicitation. */
-  router_solicitation_delay = 1
-  ipv6_max_addresses = 16
+  router_solicitation_delay: 1,
+  ipv6_max_addresses: 16,
   /** 1: keep global addresses when an interface goes down. */
-  keep_addr_on_down = 0
-  mld_max_msf = 64
-  mld_qrv = 2
+  keep_addr_on_down: 0,
+  mld_max_msf: 64,
+  mld_qrv: 2,
   /** 0: any version; 1 or 2: this one only. */
-  force_mld_version = 0
+  force_mld_version: 0,
 
   // net.ipv4.neigh and net.ipv6.neigh
   /** The mean time an entry stays REACHABLE, milliseconds; each interface draws from half to one and a half of it. */
-  base_reachable_time_ms = 30_000
+  base_reachable_time_ms: 30_000,
   /** Milliseconds between probes. */
-  retrans_time_ms = 1000
+  retrans_time_ms: 1000,
   /** Seconds from first use of a STALE entry to the first probe. */
-  delay_first_probe_time = 5
-  ucast_solicit = 3
-  mcast_solicit = 3
-  mcast_resolicit = 0
+  delay_first_probe_time: 5,
+  ucast_solicit: 3,
+  mcast_solicit: 3,
+  mcast_resolicit: 0,
   /** Seconds without use after which a STALE entry may be collected. */
-  gc_stale_time = 60
+  gc_stale_time: 60,
   /** Seconds between collections. */
-  gc_interval = 30
-  gc_thresh1 = 128
-  gc_thresh2 = 512
-  gc_thresh3 = 1024
+  gc_interval: 30,
+  gc_thresh1: 128,
+  gc_thresh2: 512,
+  gc_thresh3: 1024,
   /** Bytes of packets that wait for one unresolved neighbour. */
-  unres_qlen_bytes = 212_992
+  unres_qlen_bytes: 212_992,
   /** Gap in milliseconds that must lie between two changes of a neighbour's link-layer address. */
-  locktime_ms = 1000
+  locktime_ms: 1000,
 
   // net.core
   /** Packets that wait for the processor before more are dropped. */
-  netdev_max_backlog = 1000
+  netdev_max_backlog: 1000,
   /** Packets that the processor takes from one interface before it turns to the next. */
-  dev_weight = 64
-
-  constructor(overrides?: Partial<IpSettings>) {
-    if (overrides !== undefined) Object.assign(this, overrides)
-  }
+  dev_weight: 64,
 }
+
+export type IpSettings = typeof DEFAULTS
 
 /** The name of a field of `IpSettings`. */
 export type IpSettingName = keyof IpSettings
+
+export const IP_SETTING_NAMES = Object.keys(DEFAULTS) as readonly IpSettingName[]
+
+/**
+ * What the settings of hosts and of interfaces are. Not objects that inherit from the host's: V8 gives each object that others
+ * inherit from a hidden class of its own, and code that has seen several hosts would know none of them.
+ */
+class SettingsStore {
+  private readonly values: number[] = Object.values(DEFAULTS)
+  /** The host's settings, of an interface's, and which of them were set for the interface alone. */
+  private readonly host: SettingsStore | null
+  private readonly own: Uint8Array | null
+
+  constructor(host: SettingsStore | null) {
+    this.host = host
+    this.own = host === null ? null : new Uint8Array(this.values.length)
+  }
+
+  static {
+    IP_SETTING_NAMES.forEach((name, at) => {
+      Object.defineProperty(SettingsStore.prototype, name, {
+        get(this: SettingsStore): number {
+          const { host, own } = this
+          return host === null || own![at] === 1 ? this.values[at]! : host.values[at]!
+        },
+        set(this: SettingsStore, value: number) {
+          this.values[at] = value
+          if (this.own !== null) this.own[at] = 1
+        },
+      })
+    })
+  }
+}
+
+/** A host's settings: the defaults, but for `overrides`. */
+export const ipSettings = (overrides: Partial<IpSettings> = {}): IpSettings =>
+  Object.assign(new SettingsStore(null) as unknown as IpSettings, overrides)
+
+/** The settings of an interface of a host: the host's, but for what is written to them, which concerns no other. */
+export const interfaceSettings = (host: IpSettings): IpSettings =>
+  new SettingsStore(host as unknown as SettingsStore) as unknown as IpSettings
 
 /** One name of sysctl(8), and what it stands for. */
 export interface IpSysctl {

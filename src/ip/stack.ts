@@ -37,7 +37,7 @@ import type { IcmpError, TransportProtocol } from './protocol.ts'
 import { IcmpRateLimiter } from './rate-limit.ts'
 import { Reassembly } from './reassembly.ts'
 import { RouteTable } from './route.ts'
-import { IpSettings } from './settings.ts'
+import { type IpSettings, ipSettings } from './settings.ts'
 import { VlanPort } from './vlan.ts'
 
 /** What an IP stack is made with. */
@@ -128,7 +128,7 @@ export class IpStack {
     this.world = world
     this.wallClock = new WallClock(world.clock)
     this.random = options.random
-    this.settings = new IpSettings(options.settings)
+    this.settings = ipSettings(options.settings)
     this.seed = this.random.next32()
     this.stableKey = [0, 1, 2, 3].map(() => this.random.next32())
     this.groups = new AddressMap(this.random.next32())
