@@ -4,7 +4,7 @@ import { promisify } from 'node:util'
 import type { FastPath } from '../../core/fast-paths.ts'
 import { Failure } from '../failure.ts'
 import { type BenchCase, CASES } from './cases.ts'
-import { machine, median, type Report } from './report.ts'
+import { machine, type Report } from './report.ts'
 
 /** What each fast path brings: a case with it and without it, turn by turn, in processes of their own. */
 
@@ -49,7 +49,7 @@ export const ablate = async (
   runs: number | null,
 ): Promise<void> => {
   const rounds = runs ?? RUNS
-  console.log(`${machine()}, ${new Date().toISOString().slice(0, 10)}: medians of ${rounds} runs\n`)
+  console.log(`${machine()}, ${new Date().toISOString().slice(0, 10)}: the best of ${rounds} runs of each\n`)
   console.log('| without | case | unit | with | without | times |\n|---|---|---|---|---|---|')
   for (const [path, names] of Object.entries(WHERE) as [FastPath, readonly string[]][]) {
     if (chosen.length > 0 && !chosen.includes(path)) continue
@@ -66,8 +66,11 @@ const row = async (path: FastPath, testCase: BenchCase, rounds: number): Promise
     on.push(await inProcess(testCase, ''))
     off.push(await inProcess(testCase, path))
   }
-  const [fast, slow] = [median(on), median(off)]
-  const times = testCase.better === 'higher' ? fast / slow : slow / fast
+  // What else the machine does makes runs slower, never faster.
+  const isHigher = testCase.better === 'higher'
+  const best = (values: readonly number[]): number => (isHigher ? Math.max(...values) : Math.min(...values))
+  const [fast, slow] = [best(on), best(off)]
+  const times = isHigher ? fast / slow : slow / fast
   const number = (value: number): string =>
     value.toLocaleString('en', { minimumFractionDigits: testCase.digits, maximumFractionDigits: testCase.digits })
   return `| ${path} | ${testCase.name} | ${testCase.unit} | ${number(fast)} | ${number(slow)} | ${times.toFixed(2)} |`
