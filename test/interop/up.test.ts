@@ -257,7 +257,7 @@ describe('files arrive both ways, and pings are answered', () => {
       expect(put).toBe('stored\n')
       expect(await download('http://10.77.0.2/copy')).toBe(middle)
       await namespace.run('ping', '-q', '-c', '3', '-i', '0.05', '10.77.0.2')
-      expect(await tool('nstat', '-az', 'TcpInCsumErrors')).toMatch(/^TcpInCsumErrors +0 /m)
+      expect(await tool('nstat', '-asz', 'TcpInCsumErrors')).toMatch(/^TcpInCsumErrors +0 /m)
       expect(await stack.end('SIGTERM')).toMatchObject({ code: 0, stderr: '' })
     } finally {
       rmSync(join(files, 'copy'), { force: true })
