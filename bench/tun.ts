@@ -14,7 +14,7 @@ import { join } from 'node:path'
 import { machine, median } from '../src/cli/bench/report.ts'
 import { compileCommand, Namespace, type Running } from '../test/support/netns.ts'
 
-const ROUNDS = Number(process.argv[2] ?? 4)
+const ROUNDS = Number(process.argv[2] ?? 3)
 const SECONDS = Number(process.argv[3] ?? 2)
 /** Seconds between pings, and how many each time. */
 const SPACINGS = [

@@ -44,6 +44,8 @@ export class Memory implements Bytes {
   readonly kernels: Kernels | null
   /** Are they for copies, too? */
   readonly sumsCopies: boolean
+  /** Up to so many bytes are copied into queues and out of them one by one: that takes less time than a call. */
+  readonly shortCopy: number
   /** Does a queue remember how large it was? */
   readonly remembersQueues: boolean
 
@@ -70,6 +72,7 @@ export class Memory implements Bytes {
     this.backing = new WebAssembly.Memory({ initial: 0, maximum: this.limit / PAGE })
     this.kernels = fast.wasm ? kernelsOver(this.backing) : null
     this.sumsCopies = this.kernels !== null && fast['copy-checksum']
+    this.shortCopy = fast['short-copies'] ? SHORT_COPY : 0
     this.remembersQueues = fast['queue-memory']
     this.keptOrder = fast['block-reuse'] ? KEPT_ORDER : 0
     this.free = new Int32Array(MAX_ORDER + 1).fill(NIL)
@@ -217,6 +220,7 @@ export class Memory implements Bytes {
   }
 }
 
+const SHORT_COPY = 16
 /** Bytes in a page of WebAssembly memory. */
 const PAGE = 0x1_0000
 const FIRST_GROWTH = 0x10_0000

@@ -43,9 +43,9 @@ export class Ring {
     if (!this.reserve(this.length + count)) return false
     const to = (this.head + this.length) & (this.capacity - 1)
     const first = Math.min(count, this.capacity - to)
-    const u8 = this.memory.u8
-    setRange(u8, this.block + to, source, at, first)
-    if (first < count) setRange(u8, this.block, source, at + first, count - first)
+    const { u8, shortCopy } = this.memory
+    setRange(u8, this.block + to, source, at, first, shortCopy)
+    if (first < count) setRange(u8, this.block, source, at + first, count - first, shortCopy)
     this.extend(count)
     return true
   }
@@ -100,7 +100,7 @@ export class Ring {
     const mask = this.capacity - 1
     const from = (this.head + at) & mask
     const u8 = this.memory.u8
-    if (count <= SHORT) {
+    if (count <= this.memory.shortCopy) {
       for (let i = 0; i < count; i++) target[into + i] = u8[this.block + ((from + i) & mask)]!
       return
     }
@@ -174,12 +174,16 @@ export class Ring {
   }
 }
 
-/** As few bytes as this are copied sooner one by one than by a call. */
-const SHORT = 16
-
-/** `target.set` for part of `source`, without a view where none is needed. */
-const setRange = (target: Uint8Array, into: number, source: Uint8Array, at: number, count: number): void => {
-  if (count <= SHORT) for (let i = 0; i < count; i++) target[into + i] = source[at + i]!
+/** `target.set` for part of `source`, without a view where none is needed, and one by one for up to `short` bytes. */
+const setRange = (
+  target: Uint8Array,
+  into: number,
+  source: Uint8Array,
+  at: number,
+  count: number,
+  short: number,
+): void => {
+  if (count <= short) for (let i = 0; i < count; i++) target[into + i] = source[at + i]!
   else if (count === source.length) set.call(target, source, into)
   else set.call(target, subarray.call(source, at, at + count), into)
 }

@@ -22,6 +22,7 @@ const WHERE: { readonly [Path in FastPath]: readonly string[] } = {
   'record-reuse': ['bulk-1500', 'round-trip'],
   'block-reuse': ['round-trip'],
   'queue-memory': ['bulk-1500', 'bulk-64k'],
+  'short-copies': ['connections'],
   'state-reuse': ['connections'],
   'pair-hashes': ['connections'],
   'call-reuse': ['round-trip', 'connections'],
