@@ -2,11 +2,13 @@ import { setFlagsFromString } from 'node:v8'
 
 /**
  * Lets V8 put more of the functions that a segment passes through into one another when it compiles them: with its own
- * limits even the shortest are calls of their own where much comes together (docs/PERFORMANCE.md, "Inlining"). It holds for
+ * limits even the shortest are calls of their own where much comes together (docs/PERFORMANCE.md, "Inlining"). And lets it
+ * make objects of derived classes without asking each time which of their constructors do nothing. It holds for
  * the whole process, and for what has not been compiled yet: a program that wants it calls this first. `netglass bench`
  * and `netglass up` do.
  */
 export const tuneV8 = (): void => {
   setFlagsFromString('--max-inlined-bytecode-size-cumulative=2000')
   setFlagsFromString('--max-inlined-bytecode-size-small=100')
+  setFlagsFromString('--no-omit-default-ctors')
 }
