@@ -19,6 +19,7 @@ import {
 } from './net-socket-state.ts'
 import { newAlarm } from './new-alarm.ts'
 import type { Duplex } from './node-types.ts'
+import type { Platform } from './platform.ts'
 import type { AddressInfo } from './socket-handle.ts'
 import { ENOTCONN } from './uv.ts'
 import { validateFunction } from './validate.ts'
@@ -360,11 +361,14 @@ const chunksOf = (
   encoding: BufferEncoding | '',
 ): readonly Uint8Array[] => {
   const { Buffer: Bytes } = socket[STATE].surroundings.platform
-  const toBytes = (chunk: unknown, as: BufferEncoding | ''): Uint8Array =>
-    typeof chunk === 'string' ? Bytes.from(chunk, as === '' ? 'utf8' : as) : (chunk as Uint8Array)
-  if (!writev) return [toBytes(data, encoding)]
-  return (data as { chunk: unknown; encoding: BufferEncoding }[]).map(({ chunk, encoding: as }) => toBytes(chunk, as))
+  if (!writev) return [toBytes(Bytes, data, encoding)]
+  return (data as { chunk: unknown; encoding: BufferEncoding }[]).map(({ chunk, encoding: as }) =>
+    toBytes(Bytes, chunk, as),
+  )
 }
+
+const toBytes = (Bytes: Platform['Buffer'], chunk: unknown, encoding: BufferEncoding | ''): Uint8Array =>
+  typeof chunk === 'string' ? Bytes.from(chunk, encoding === '' ? 'utf8' : encoding) : (chunk as Uint8Array)
 
 const afterWrite = (socket: NetSocket, status: number, callback: WriteDone): void => {
   if (socket.destroyed) {

@@ -77,8 +77,9 @@ export class StreamHandle extends SocketHandle {
   private obtain(domain: number): number {
     if (this.socket !== null) return 0
     const created = this.create(domain, C.SOCK_STREAM)
-    if (created === 0) for (const [level, name, value] of this.early.splice(0)) this.setOption(level, name, value)
-    return created
+    if (created !== 0 || this.early.length === 0) return created
+    for (const [level, name, value] of this.early.splice(0)) this.setOption(level, name, value)
+    return 0
   }
 
   /** Options that are set before there is a socket wait for it. */
@@ -337,8 +338,7 @@ export class StreamHandle extends SocketHandle {
     this.follow()
     this.owner.onConnect(status)
     this.events.afterCallback()
-    if (status !== 0 && !this.isClosing)
-      for (const { request } of this.writes.splice(0)) this.tellWritten(request, ECANCELED)
+    if (status !== 0 && !this.isClosing) this.cancelWrites()
     // What has come meanwhile has its turn.
     if (!this.isClosing) this.events.post(this)
   }
@@ -408,7 +408,7 @@ export class StreamHandle extends SocketHandle {
       this.owner.onConnect(ECANCELED)
       this.events.afterCallback()
     }
-    for (const { request } of this.writes.splice(0)) this.tellWritten(request, ECANCELED)
+    if (this.writes.length > 0) this.cancelWrites()
     if (this.shutdownRequest !== null) {
       const request = this.shutdownRequest
       this.shutdownRequest = null
@@ -417,6 +417,10 @@ export class StreamHandle extends SocketHandle {
     }
     this.owner.onClosed()
     this.events.afterCallback()
+  }
+
+  private cancelWrites(): void {
+    for (const { request } of this.writes.splice(0)) this.tellWritten(request, ECANCELED)
   }
 
   /** Notes what it waits for now. */

@@ -20,14 +20,29 @@ export class EventTurns {
   /** Calls `run` soon: never at once. */
   readonly schedule = (run: () => void): void => {
     this.waiting.push(run)
-    this.arrange()
-  }
-
-  private arrange(): void {
     if (this.arranged) return
     this.arranged = true
-    if (this.isOver) setImmediate(this.runImmediate)
-    else process.nextTick(this.runTick)
+    process.nextTick(this.run)
+  }
+
+  private readonly runImmediate = (): void => {
+    this.turns = 0
+    this.run()
+  }
+
+  /** What the program has queued comes first. What is scheduled meanwhile has its turn, too, unless it is Node's. */
+  private readonly run = (): void => {
+    const { waiting } = this
+    try {
+      runTicks()
+      while (waiting.length > 0 && !this.isOver) {
+        this.turns++
+        waiting.shift()!()
+      }
+    } finally {
+      this.arranged = waiting.length > 0
+      if (this.arranged) setImmediate(this.runImmediate)
+    }
   }
 
   /** Is it Node's turn? */
@@ -37,27 +52,5 @@ export class EventTurns {
       return false
     }
     return this.turns >= TURNS || performance.now() - this.began > SLICE_MS
-  }
-
-  private readonly runImmediate = (): void => {
-    this.turns = 0
-    this.run()
-  }
-
-  private readonly runTick = (): void => this.run()
-
-  /** What the program has queued comes first. What is scheduled meanwhile has its turn, too, unless it is Node's. */
-  private run(): void {
-    const { waiting } = this
-    try {
-      runTicks()
-      while (waiting.length > 0 && !this.isOver) {
-        this.turns++
-        waiting.shift()!()
-      }
-    } finally {
-      this.arranged = false
-      if (waiting.length > 0) this.arrange()
-    }
   }
 }
