@@ -10,6 +10,8 @@ import { UV_UDP_IPV6ONLY, UV_UDP_REUSEADDR, UV_UDP_REUSEPORT } from './uv.ts'
 
 /** Whom a datagram handle tells what has happened. */
 export interface DatagramOwner {
+  /** Memory for a datagram of so many bytes, which covers its whole `ArrayBuffer`. */
+  newBuffer(bytes: number): Uint8Array
   /** @param count bytes, or a negative `Errno` with neither data nor sender */
   onMessage(count: number, data: Uint8Array | null, from: AddressInfo | null): void
   /** The last word, after `close`. */
@@ -161,7 +163,7 @@ export class DatagramHandle extends SocketHandle {
       this.enter()
       const { socket } = this
       const length = Math.max(0, socket.ioctl(C.FIONREAD, 0))
-      const data = new Uint8Array(length)
+      const data = this.owner.newBuffer(length)
       const count = socket.receive(data, 0, length, C.MSG_DONTWAIT, received)
       if (count === -Errno.EAGAIN) return
       this.tellMessage(count, data, received)

@@ -60,6 +60,10 @@ export class DgramState implements DatagramOwner {
     else lookup(name, this.family, callback)
   }
 
+  newBuffer(bytes: number): Uint8Array {
+    return this.surroundings.platform.Buffer.allocUnsafeSlow(bytes)
+  }
+
   onMessage(count: number, data: Uint8Array | null, from: AddressInfo | null): void {
     this.scope.runInAsyncScope(this.tellMessage, this, count, data, from)
   }
@@ -67,7 +71,8 @@ export class DgramState implements DatagramOwner {
   private tellMessage(count: number, data: Uint8Array | null, from: AddressInfo | null): void {
     if (count < 0 || data === null) this.socket.emit('error', errnoException(count, 'recvmsg'))
     else {
-      const message = this.surroundings.platform.Buffer.from(data.buffer, data.byteOffset, data.byteLength)
+      const { Buffer: Bytes } = this.surroundings.platform
+      const message = data instanceof Bytes ? data : Bytes.from(data.buffer, data.byteOffset, data.byteLength)
       this.socket.emit('message', message, Object.assign({}, from, { size: message.length }))
     }
   }

@@ -135,7 +135,8 @@ const begin = (socket: NetSocket, options: ConnectOptions, port: number, isAuto:
   socket._host = host
   const lookup = options.lookup ?? surroundings.dns.lookup
   if (isAuto && wanted !== 4 && wanted !== 6 && !options.localAddress) {
-    lookup(host, { ...question, all: true }, (error, addresses) =>
+    question.all = true
+    lookup(host, question, (error, addresses) =>
       foundAll(socket, options, { host, port, timeout }, error, addresses as LookupAddress[]),
     )
     return

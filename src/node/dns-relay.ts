@@ -59,6 +59,10 @@ export class DnsRelay implements DatagramOwner {
     this.ours.send([question], { address, port })
   }
 
+  newBuffer(bytes: number): Uint8Array {
+    return new Uint8Array(bytes)
+  }
+
   onMessage(_count: number, data: Uint8Array | null): void {
     if (data === null || data.length < 2) return
     const asker = this.askers.get(identification(data))

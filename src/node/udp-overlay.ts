@@ -58,10 +58,17 @@ class VirtualUdp implements DatagramOwner {
     this.handle.close()
   }
 
+  newBuffer(bytes: number): Uint8Array {
+    return Buffer.allocUnsafeSlow(bytes)
+  }
+
   onMessage(count: number, data: Uint8Array | null, from: AddressInfo | null): void {
     const { native } = this
-    const buffer = data === null ? undefined : Buffer.from(data.buffer, data.byteOffset, data.byteLength)
-    this.scope.runInAsyncScope(() => native.onmessage?.(count, native, buffer, from ?? undefined))
+    const { onmessage } = native
+    if (onmessage === undefined) return
+    const isBuffer = data === null || data instanceof Buffer
+    const buffer = isBuffer ? (data ?? undefined) : Buffer.from(data.buffer, data.byteOffset, data.byteLength)
+    this.scope.runInAsyncScope(onmessage, native, count, native, buffer, from ?? undefined)
   }
 
   onClosed(): void {
@@ -159,5 +166,7 @@ export const overlayUdp = (): void => {
   })
 }
 
-const asBytes = (chunk: ArrayBufferView<ArrayBuffer> | string): Uint8Array =>
-  typeof chunk === 'string' ? Buffer.from(chunk) : new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength)
+const asBytes = (chunk: ArrayBufferView<ArrayBuffer> | string): Uint8Array => {
+  if (typeof chunk === 'string') return Buffer.from(chunk)
+  return chunk instanceof Uint8Array ? chunk : new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength)
+}

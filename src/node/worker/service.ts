@@ -112,6 +112,10 @@ class ServedDatagrams {
     this.handle.setRef(false)
   }
 
+  newBuffer(bytes: number): Uint8Array {
+    return new Uint8Array(bytes)
+  }
+
   onMessage(count: number, data: Uint8Array | null, from: AddressInfo | null): void {
     this.tell('message', [count, data, from])
   }
