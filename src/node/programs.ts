@@ -17,26 +17,26 @@ export class NodeContext extends NetContext {
   /** Told of what it prints by `console`. @returns whether that is to be printed nowhere else */
   hear: ((text: string, isError: boolean) => boolean) | null = null
   readonly kernel: KernelList
-  /** Is its time real? */
-  readonly isLive: boolean
+  /** Have its events their turns as ticks? Where time is real, and nobody wants to do without. */
+  readonly inTicks: boolean
   /** Who answers the queries of `dns.resolve` and its like. */
   readonly nameServers: readonly NameServer[]
 
   constructor(host: Host, name: string, options: NodeContextOptions) {
-    const isLive = options.schedule === undefined && !(host.world.clock instanceof VirtualClock)
-    const inTicks = host.world.fast['event-ticks'] ? programs.turns.schedule : setImmediate
+    const { clock, fast } = host.world
+    const inTicks = options.schedule === undefined && !(clock instanceof VirtualClock) && fast['event-ticks']
     super(
       host,
       name,
       {
-        schedule: isLive ? inTicks : (options.schedule ?? ((run) => afterResuming(host, run))),
+        schedule: inTicks ? programs.turns.schedule : (options.schedule ?? ((run) => afterResuming(host, run))),
         afterCallback: runTicks,
         activeChanged: (isActive) => options.onActive?.(isActive),
       },
       options.names,
     )
     this.kernel = options.kernel
-    this.isLive = isLive
+    this.inTicks = inTicks
     this.nameServers = options.nameServers ?? []
   }
 
@@ -46,7 +46,7 @@ export class NodeContext extends NetContext {
   }
 }
 
-/** Gives events of a program their turn where time is virtual, and its driver has to wait. */
+/** Gives events of a program a turn of the event loop; where time is virtual, its driver has to wait. */
 const afterResuming = (host: Host, run: () => void): void => {
   host.resumed()
   setImmediate(run)

@@ -130,8 +130,8 @@ export class VirtualTcp implements StreamOwner {
 
   onClosed(): void {
     const { closeCallback } = this
-    // By way of the native handle it waits for a turn of the event loop, which costs time where time is real.
-    if (closeCallback === undefined || !this.context.isLive) nativeClose.call(this.native, closeCallback)
+    // By way of the native handle it waits for a turn of the event loop.
+    if (closeCallback === undefined || !this.context.inTicks) nativeClose.call(this.native, closeCallback)
     else {
       nativeClose.call(this.native)
       this.scope.runInAsyncScope(closeCallback, this.native)
