@@ -6,6 +6,7 @@ import { ablate } from './bench/ablation.ts'
 import { type BenchCase, CASES } from './bench/cases.ts'
 import { addMeasureCommand } from './bench/measure.ts'
 import { headLine, machine, measure, type Report, type Row, rowLine } from './bench/report.ts'
+import { apart } from './bench/sides.ts'
 import { Failure } from './failure.ts'
 import { addWithoutOption } from './without.ts'
 
@@ -72,11 +73,8 @@ const bench = async (options: BenchOptions): Promise<void> => {
   if (settings.fast.inlining) tuneV8()
   const rows: Row[] = []
   for (const testCase of chosen) {
-    const row = await measure(
-      options.kernel ? testCase : { ...testCase, kernel: null },
-      settings,
-      runs ?? testCase.runs,
-    )
+    const sides = apart(options.kernel ? testCase : { ...testCase, kernel: null }, without)
+    const row = await measure(sides.testCase, settings, runs ?? testCase.runs).finally(() => sides.close())
     rows.push(row)
     if (!options.json) {
       console.log(

@@ -228,13 +228,15 @@ describe.each(implementations)('net: $name', ({ run }) => {
   it('resets a connection', async () => {
     const lines = await run(async ({ net }) => {
       const log = new Log()
+      let over: Promise<void> | null = null
       const { server, port } = await serve(net, (socket) => {
         log.follow('server side', socket, SOCKET_EVENTS)
+        over = new Promise((resolve) => socket.once('close', () => resolve()))
       })
       const client = net.connect(port, '127.0.0.1', () => client.resetAndDestroy())
       log.follow('client', client, ['error', 'close'])
       await closed(client, server)
-      await sleep(1)
+      await over
       return log.lines.sort()
     })
     expect(lines).toEqual([

@@ -30,7 +30,7 @@ export interface BenchCase {
   readonly digits: number
   /** Runs of each, of which the median counts. */
   readonly runs: number
-  /** Is there to be a run before, which does not count, so that V8 has compiled what is measured? */
+  /** Are there to be runs before, which do not count, so that V8 has compiled what is measured? */
   readonly warmUp: boolean
   ours(settings: BenchSettings): Promise<number>
   /** The kernel's sockets on loopback; null where there is nothing to compare with. */

@@ -28,11 +28,17 @@ export const median = (values: readonly number[]): number => {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
 }
 
+/** Runs before those that count: V8 goes on compiling what it has compiled well into the third. */
+const WARM_UPS = 3
+
 /** Runs a case `runs` times. */
 export const measure = async (testCase: BenchCase, settings: BenchSettings, runs: number): Promise<Row> => {
   const ours: number[] = []
   const kernel: number[] = []
-  if (testCase.warmUp) await testCase.ours(settings)
+  for (let i = 0; testCase.warmUp && i < WARM_UPS; i++) {
+    await testCase.ours(settings)
+    await testCase.kernel?.()
+  }
   // Turn by turn, so that what else the machine does falls on both alike.
   for (let i = 0; i < runs; i++) {
     ours.push(await testCase.ours(settings))
