@@ -316,10 +316,12 @@ describe('connections that two workers open', () => {
       // Half of the answers come to the wrong shard.
       for (const { handedOn } of shards) expect(handedOn).toBeGreaterThan(count / 10)
       expect(shards.map(({ resets }) => resets)).toEqual([0, 0])
-      // When a process gets no processor for 200 ms, the kernel repeats its FINs. Each is acknowledged; the first ACK ends the
-      // kernel's connection, and others are answered with a RST.
-      const repeated = after.repeated - before.repeated + shards.reduce((sum, shard) => sum + shard.repeated, 0)
-      expect(after.resets - before.resets).toBeLessThanOrEqual(repeated)
+      // TIME_WAIT acknowledges what comes again or late; the first ACK of the FIN has ended the kernel's connection, and
+      // others are answered with a RST. The kernel repeats its FIN when a process gets no processor for 200 ms; and an ACK
+      // that came to the wrong shard can be overtaken by the FIN behind it, while it is handed on.
+      const sum = (of: (shard: (typeof shards)[number]) => number): number => shards.reduce((all, s) => all + of(s), 0)
+      const repeated = after.repeated - before.repeated + sum((shard) => shard.repeated)
+      expect(after.resets - before.resets).toBeLessThanOrEqual(repeated + sum((shard) => shard.handedOn))
     },
     60_000,
   )
