@@ -28,37 +28,24 @@ export const transmit = (
   const { loop } = sys.process.host.world
   loop.hold()
   try {
-    return transmitHeld(sys, socket, bytes, length, flags, to, control, syscall)
+    if (!(length >= 0 && length <= bytes.length)) return Promise.reject(failure(-Errno.EFAULT, syscall))
+    if (socket.opensBySending(flags)) return transmitOpening(sys, socket, bytes, length, flags, to, syscall)
+    const sent = socket.send(bytes, 0, length, flags, to, control)
+    if (sent === length) {
+      return socket.isStream || ++sys.process.burst < BURST ? Promise.resolve(sent) : rest(sys, sent, syscall)
+    }
+    if (sent >= 0 || sent === -Errno.EAGAIN) {
+      // An Internet socket that is no stream never waits to send: EAGAIN is something else, want of a port.
+      if (socket.sendWaits && !socket.nonBlocking && (flags & C.MSG_DONTWAIT) === 0) {
+        return sendRest(sys, socket, bytes, length, Math.max(0, sent), flags, to, control, syscall)
+      }
+      if (sent > 0) return Promise.resolve(sent)
+    }
+    return Promise.reject(sendFailure(sys, sent, signalFlags(socket, flags), syscall))
   } finally {
     // Who has to wait for room does so already, and is woken when there is some.
     loop.release()
   }
-}
-
-const transmitHeld = (
-  sys: CallContext,
-  socket: Socket,
-  bytes: Uint8Array,
-  length: number,
-  flags: number,
-  to: Sockaddr | null,
-  control: readonly ControlMessage[] | null,
-  syscall: string,
-): Promise<number> => {
-  if (!(length >= 0 && length <= bytes.length)) return Promise.reject(failure(-Errno.EFAULT, syscall))
-  if (socket.opensBySending(flags)) return transmitOpening(sys, socket, bytes, length, flags, to, syscall)
-  const sent = socket.send(bytes, 0, length, flags, to, control)
-  if (sent === length) {
-    return socket.isStream || ++sys.process.burst < BURST ? Promise.resolve(sent) : rest(sys, sent, syscall)
-  }
-  if (sent >= 0 || sent === -Errno.EAGAIN) {
-    // An Internet socket that is no stream never waits to send: EAGAIN is something else, want of a port.
-    if (socket.sendWaits && !socket.nonBlocking && (flags & C.MSG_DONTWAIT) === 0) {
-      return sendRest(sys, socket, bytes, length, Math.max(0, sent), flags, to, control, syscall)
-    }
-    if (sent > 0) return Promise.resolve(sent)
-  }
-  return Promise.reject(sendFailure(sys, sent, signalFlags(socket, flags), syscall))
 }
 
 /** Datagrams that a process sends in a row, and the time that it takes for them: none of them has to wait. */

@@ -202,8 +202,6 @@ export const bufferOutOfBounds = (name?: string): CodedError =>
   )(name === undefined ? 'Attempt to access memory outside buffer bounds' : `"${name}" is outside of buffer bounds`)
 export const dnsSetServersFailed = (reason: string, servers: string): CodedError =>
   coded(Error, 'ERR_DNS_SET_SERVERS_FAILED')(`c-ares failed to set servers: "${reason}" [${servers}]`)
-const illegalInvocation = coded(TypeError, 'ERR_INVALID_THIS')
-export const invalidThis = (type: string): CodedError => illegalInvocation(`Value of "this" must be of type ${type}`)
 
 /** The other side has ended the connection, and will not read. */
 export const endedByOther = (): CodedError =>

@@ -6,15 +6,15 @@ import { ALL_FAST_PATHS, type FastPath, type FastPaths } from '../../core/fast-p
 import type { World } from '../../core/world.ts'
 import { Host } from '../../host/host.ts'
 import { Cable } from '../../link/cable.ts'
-import * as C from '../../socket/constants.ts'
 import type { Socket } from '../../socket/socket.ts'
+import { accepted, listening, PORT, settle } from './direct.ts'
+import { stackBytes } from './ours.ts'
 import { benchWorld } from './pair.ts'
 import { Peers } from './peers.ts'
-import { collectGarbage, settledBytes } from './settle.ts'
+import { collectGarbage } from './settle.ts'
 
 /** A server with very many connections, whose clients are no hosts: what it costs to have them, and to take one more. */
 
-const PORT = 5001
 /** Connections open while what one costs is measured first. */
 const FEW = 10
 /** What V8 is to have compiled everything with; and of what the least time of several rounds counts. */
@@ -46,42 +46,24 @@ class Server {
     const cable = new Cable(this.world, 'cable', { medium: 'ip' })
     this.host.addInterface('tun0', cable.a, ['10.0.0.1/8'])
     this.peers = new Peers(this.world, cable.b, 0x0a00_0001, PORT)
-    const listener = this.host.makeSocket(C.AF_INET, C.SOCK_STREAM, 0, 0)
-    if (typeof listener === 'number') throw new Error(`socket: ${listener}`)
-    this.listener = listener
-    listener.retain()
-    demand(listener.bind({ address: '0.0.0.0', port: PORT }), 0)
-    demand(listener.listen(4096), 0)
+    this.listener = listening({ server: this.host })
   }
 
   /** One more connection: all of the handshake, and accept(2). */
   open(): Socket {
     this.world.loop.refresh()
     this.peers.connect(this.next++)
-    this.settle()
-    const socket = this.listener.accept()
-    if (typeof socket === 'number') throw new Error(`accept: ${socket}`)
-    socket.retain()
-    return socket
+    settle(this)
+    return accepted(this.listener)
   }
 
   /** The client of the connection opened last closes it, then the server. */
   close(socket: Socket): void {
     this.peers.hangUp()
-    this.settle()
+    settle(this)
     socket.unref()
-    this.settle()
+    settle(this)
   }
-
-  private settle(): void {
-    while (this.world.loop.turn()) {
-      // Until nothing is left to do.
-    }
-  }
-}
-
-const demand = (result: number, wanted: number): void => {
-  if (result !== wanted) throw new Error(`a call gave ${result} in place of ${wanted}`)
 }
 
 /** What one connection costs from its SYN to its end: the least of several rounds, microseconds of processor time. */
@@ -103,10 +85,9 @@ export const crowd = (count: number, fast: FastPaths = ALL_FAST_PATHS): Crowd =>
   for (let i = 0; i < Math.min(WARM_UP, count); i++) server.close(server.open())
   while (kept.length < FEW) kept.push(server.open())
   const few = costOfOne(server)
-  const bytesOf = (): number => settledBytes() - server.world.memory.capacity + server.world.memory.used
-  const before = bytesOf()
+  const before = stackBytes(server)
   while (kept.length < count) kept.push(server.open())
-  const bytes = (bytesOf() - before) / (count - FEW)
+  const bytes = (stackBytes(server) - before) / (count - FEW)
   const many = costOfOne(server)
   collectGarbage()
   const resident = process.memoryUsage.rss()

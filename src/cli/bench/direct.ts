@@ -17,7 +17,8 @@ import { collectGarbage } from './settle.ts'
 
 /** Cases over sockets without programs: nothing but the stack runs in them. */
 
-const PORT = 5001
+/** Where `listening` listens. */
+export const PORT = 5001
 
 const open = (host: Host): Socket => {
   const socket = host.makeSocket(C.AF_INET, C.SOCK_STREAM, 0, 0)
@@ -30,14 +31,16 @@ const demand = (result: number, wanted: number): void => {
   if (result !== wanted) throw new Error(`a call gave ${result} in place of ${wanted}`)
 }
 
-export const listening = ({ server }: BenchPair): Socket => {
+/** A socket of `server` that listens. */
+export const listening = ({ server }: Pick<BenchPair, 'server'>): Socket => {
   const listener = open(server)
   demand(listener.bind({ address: '0.0.0.0', port: PORT }), 0)
   demand(listener.listen(4096), 0)
   return listener
 }
 
-export const settle = ({ world }: BenchPair): void => {
+/** Takes turns until nothing is left to do. */
+export const settle = ({ world }: Pick<BenchPair, 'world'>): void => {
   while (world.loop.turn()) {
     // Until nothing is left to do.
   }
@@ -58,10 +61,15 @@ export const connected = (
   client.connect({ address: SERVER, port: PORT })
   settle(pair)
   demand(client.connectResult(false), 0)
-  const server = listener.accept()
-  if (typeof server === 'number') throw new Error(`accept: ${server}`)
-  server.retain()
-  return [client, server]
+  return [client, accepted(listener)]
+}
+
+/** The connection that `listener` has ready. */
+export const accepted = (listener: Socket): Socket => {
+  const socket = listener.accept()
+  if (typeof socket === 'number') throw new Error(`accept: ${socket}`)
+  socket.retain()
+  return socket
 }
 
 /** Segments of a short and of a long message: both lie in one record of the send queue. */

@@ -227,4 +227,5 @@ export const idleMemory = async (count: number, options: PairOptions = {}): Prom
 }
 
 /** What JavaScript's heap and the world's memory hold: what the memory has grown to, and nobody uses, does not count. */
-export const stackBytes = ({ world }: BenchPair): number => settledBytes() - world.memory.capacity + world.memory.used
+export const stackBytes = ({ world }: Pick<BenchPair, 'world'>): number =>
+  settledBytes() - world.memory.capacity + world.memory.used
