@@ -7,9 +7,9 @@ import { NetContext } from '../net/context.ts'
 import { noNames } from '../net/lookup.ts'
 import { moduleMaker } from '../net/modules.ts'
 import type { Modules } from '../net/node-types.ts'
-import type { Platform, Scope } from '../net/platform.ts'
+import type { Platform } from '../net/platform.ts'
 import type { HostModules, ModuleOptions } from '../web/host-modules.ts'
-import { webSurroundings } from '../web/surroundings.ts'
+import { scope, webSurroundings } from '../web/surroundings.ts'
 import { makeWeb, type Web } from '../web/web.ts'
 import { TaskQueue } from './tasks.ts'
 import { TickQueue } from './ticks.ts'
@@ -21,9 +21,6 @@ const ticks = new TickQueue()
 const tasks = new TaskQueue()
 // The streams' own waits for a timer, 4 ms each time. In Node, where there is no need, it is Node's.
 if (!Object.is(process, (globalThis as { process?: unknown }).process)) process.nextTick = ticks.nextTick
-
-/** There are no asynchronous contexts. */
-const scope: Scope = { runInAsyncScope: (body, self, ...args) => body.apply(self, args) }
 
 const platform: Platform = {
   EventEmitter,

@@ -3,7 +3,7 @@ import type { DatagramOwner } from './datagram-handle.ts'
 import type { DgramSocket } from './dgram-socket.ts'
 import type { LookupCallback } from './dns-types.ts'
 import { errnoException } from './errors.ts'
-import type { Scope, Surroundings } from './platform.ts'
+import { asBuffer, type Scope, type Surroundings } from './platform.ts'
 import type { AddressInfo } from './socket-handle.ts'
 
 export interface DgramOptions {
@@ -71,8 +71,7 @@ export class DgramState implements DatagramOwner {
   private tellMessage(count: number, data: Uint8Array | null, from: AddressInfo | null): void {
     if (count < 0 || data === null) this.socket.emit('error', errnoException(count, 'recvmsg'))
     else {
-      const { Buffer: Bytes } = this.surroundings.platform
-      const message = data instanceof Bytes ? data : Bytes.from(data.buffer, data.byteOffset, data.byteLength)
+      const message = asBuffer(this.surroundings.platform, data)
       this.socket.emit('message', message, Object.assign({}, from, { size: message.length }))
     }
   }

@@ -4,7 +4,7 @@ import { type CodedError, endedByOther, errnoException } from './errors.ts'
 import type { NetHandle, NetHandleUser } from './net-handle.ts'
 import type { NetSocket } from './net-socket.ts'
 import type { Buffer, Duplex } from './node-types.ts'
-import type { Surroundings } from './platform.ts'
+import { asBuffer, type Surroundings } from './platform.ts'
 import { UV_EOF } from './uv.ts'
 
 /** What a socket keeps to itself, and what its handle's reads become: chunks of the stream, or calls of `onread`. */
@@ -97,10 +97,7 @@ export const allowWriting = (socket: NetSocket): void => {
   if (Object.hasOwn(socket, 'write')) Reflect.deleteProperty(socket, 'write')
 }
 
-const bufferOf = (socket: NetSocket, data: Uint8Array): Buffer => {
-  const { Buffer: Bytes } = socket[STATE].surroundings.platform
-  return data instanceof Bytes ? data : Bytes.from(data.buffer, data.byteOffset, data.byteLength)
-}
+const bufferOf = (socket: NetSocket, data: Uint8Array): Buffer => asBuffer(socket[STATE].surroundings.platform, data)
 
 /** Tells of a read into the program's own buffer. @returns whether it is to go on */
 const tellBuffer = (socket: NetSocket, handle: NetHandle, count: number): boolean => {

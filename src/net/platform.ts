@@ -35,3 +35,7 @@ export interface Surroundings extends Asking {
   /** Are several addresses of a name tried one after the other, and for how many milliseconds each? */
   readonly autoSelectFamily: { enabled: boolean; timeout: number }
 }
+
+/** What the stack has received, as programs get it. */
+export const asBuffer = ({ Buffer: Bytes }: Pick<Platform, 'Buffer'>, data: Uint8Array): Buffer =>
+  data instanceof Bytes ? data : Bytes.from(data.buffer, data.byteOffset, data.byteLength)

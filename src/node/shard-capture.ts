@@ -30,9 +30,7 @@ export class ShardCapture {
     request: ShardCaptureRequest,
     tell: (bytes: Uint8Array, upTo: number) => void,
   ) {
-    const ports = request.ofDevice
-      ? [{ port: device, name: device.name }]
-      : capturedInterfaces(host, request).map(({ port, name }) => ({ port, name }))
+    const ports = request.ofDevice ? [{ port: device, name: device.name }] : capturedInterfaces(host, request)
     this.host = host
     this.tell = tell
     const options = request.snaplen === undefined ? {} : { snaplen: request.snaplen }

@@ -2,6 +2,7 @@ import { AsyncResource } from 'node:async_hooks'
 import { Errno, errnoCode, strerror } from '../core/errno.ts'
 import type { DatagramTransport } from '../net/context.ts'
 import type { DatagramOwner } from '../net/datagram-handle.ts'
+import { asBuffer } from '../net/platform.ts'
 import type { AddressInfo } from '../net/socket-handle.ts'
 import { parseIpAddress } from '../wire/address.ts'
 import { binding, type Methods, type NativeUdp, overlay, toPort } from './bindings.ts'
@@ -66,8 +67,7 @@ class VirtualUdp implements DatagramOwner {
     const { native } = this
     const { onmessage } = native
     if (onmessage === undefined) return
-    const isBuffer = data === null || data instanceof Buffer
-    const buffer = isBuffer ? (data ?? undefined) : Buffer.from(data.buffer, data.byteOffset, data.byteLength)
+    const buffer = data === null ? undefined : asBuffer({ Buffer }, data)
     this.scope.runInAsyncScope(onmessage, native, count, native, buffer, from ?? undefined)
   }
 

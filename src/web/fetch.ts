@@ -11,6 +11,7 @@ import {
   writeBody,
 } from './http-message.ts'
 import { networkError, type Socket } from './socket.ts'
+import { scope } from './surroundings.ts'
 
 /** Connects to a host and a port. */
 export type Dial = (hostname: string, port: number) => Promise<Socket>
@@ -33,9 +34,7 @@ class Connection {
     this.socket = socket
     this.reader = new ByteReader(socket.readable)
     this.writer = socket.writable.getWriter()
-    this.alarm = new Alarm(context, { runInAsyncScope: (body, self, ...args) => body.apply(self, args) }, () =>
-      isIdle(this),
-    )
+    this.alarm = new Alarm(context, scope, () => isIdle(this))
   }
 
   rest(): void {

@@ -228,10 +228,13 @@ describe.each(implementations)('net: $name', ({ run }) => {
   it('resets a connection', async () => {
     const lines = await run(async ({ net }) => {
       const log = new Log()
-      let over: Promise<void> | null = null
+      let isOver = (): void => {}
+      const over = new Promise<void>((resolve) => {
+        isOver = resolve
+      })
       const { server, port } = await serve(net, (socket) => {
         log.follow('server side', socket, SOCKET_EVENTS)
-        over = new Promise((resolve) => socket.once('close', () => resolve()))
+        socket.once('close', isOver)
       })
       const client = net.connect(port, '127.0.0.1', () => client.resetAndDestroy())
       log.follow('client', client, ['error', 'close'])

@@ -105,6 +105,7 @@ export const allocation = (options: PairOptions = {}): number => {
     return least
   })
   pair.close()
+  if (!Number.isFinite(short! + long!)) throw new Error('V8 has collected garbage in each of the counts')
   return Math.max(0, long! - short!) / (LONG - SHORT)
 }
 

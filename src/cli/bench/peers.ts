@@ -3,12 +3,12 @@ import { FrameChecksum } from '../../core/frame.ts'
 import type { World } from '../../core/world.ts'
 import type { LinkPort, LinkUser } from '../../link/port.ts'
 import { ipv4 } from '../../wire/address.ts'
-import { checksumOf, foldSum, sumBytes } from '../../wire/checksum.ts'
 import { Drop } from '../../wire/drop.ts'
 import { EtherType } from '../../wire/ethernet.ts'
-import { IpHeader, IpProtocol, pseudoHeaderSum } from '../../wire/ip.ts'
+import { IpHeader, IpProtocol } from '../../wire/ip.ts'
 import { emitIpv4, IPV4_MIN_HEADER, readIpv4 } from '../../wire/ipv4.ts'
 import { emitTcp, parseTcp, TCP_MIN_HEADER, TcpFlag, TcpHeader, tcpOptionsLength } from '../../wire/tcp.ts'
+import { fillTransportChecksum } from '../../wire/transport.ts'
 
 /** Ports that each of the peers' addresses connects from. */
 const PORTS = 50_000
@@ -63,7 +63,6 @@ export class Peers implements LinkUser {
     const { address, port, seq, ack, echo } = this.lastOut
     this.stamp(echo)
     this.send(address, port, TcpFlag.Fin | TcpFlag.Ack, seq, ack)
-    this.lastOut.seq = (seq + 1) | 0
   }
 
   receive(frame: Frame): void {
@@ -105,7 +104,6 @@ export class Peers implements LinkUser {
     reply.seq = seq
     reply.ack = ack
     reply.window = 0xffff
-    reply.checksum = 0
     const length = TCP_MIN_HEADER + tcpOptionsLength(reply)
     const frame = world.frames.allocate(length)
     if (frame === null) throw new Error('the world has no memory left for a frame')
@@ -113,8 +111,7 @@ export class Peers implements LinkUser {
     frame.end += length
     emitTcp(reply, memory, frame.start)
     out.source = ipv4(address)
-    const pseudo = pseudoHeaderSum(out.source, out.destination, IpProtocol.Tcp, length)
-    memory.view.setUint16(frame.start + 16, checksumOf(foldSum(pseudo + sumBytes(memory, frame.start, frame.end))))
+    fillTransportChecksum(out, IpProtocol.Tcp, memory, frame.start, frame.end)
     frame.checksum = FrameChecksum.Unverified
     frame.start -= IPV4_MIN_HEADER
     frame.network = frame.start

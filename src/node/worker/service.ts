@@ -44,7 +44,6 @@ class ServedStream {
   private readonly tell: Tell
   private readonly service: WorkerService
   private ahead = 0
-  private wanted = false
 
   constructor(service: WorkerService, tell: Tell) {
     this.service = service
@@ -54,14 +53,13 @@ class ServedStream {
   }
 
   readStart(): number {
-    this.wanted = true
     return this.ahead < READ_AHEAD ? this.handle.readStart() : 0
   }
 
   /** The worker has told its program of so many bytes. */
   taken(bytes: number): void {
     this.ahead -= bytes
-    if (this.wanted && this.ahead < READ_AHEAD && !this.handle.isClosing) this.handle.readStart()
+    if (this.ahead < READ_AHEAD && !this.handle.isClosing) this.handle.readStart()
   }
 
   write(request: number, chunks: Uint8Array[], bytes: number): void {
