@@ -4,9 +4,9 @@ import { Readiness } from '../core/readiness.ts'
 import type { Sockaddr } from '../socket/address.ts'
 import * as C from '../socket/constants.ts'
 import type { OpenFile } from '../socket/open-file.ts'
-import { Socket } from '../socket/socket.ts'
+import type { Socket } from '../socket/socket.ts'
 import { RetryingCall, Wakeup } from './blocking.ts'
-import type { CallContext } from './call-context.ts'
+import { type CallContext, isSocket } from './call-context.ts'
 import { check, failure } from './failure.ts'
 import type { Process } from './process.ts'
 
@@ -38,7 +38,7 @@ const acceptNow = (
 ): number => {
   // At the limit the connection stays where it is.
   if (!sys.process.files.hasRoom) throw failure(-Errno.EMFILE, syscall)
-  if (!(file instanceof Socket)) throw failure(-Errno.ENOTSOCK, syscall)
+  if (!isSocket(file)) throw failure(-Errno.ENOTSOCK, syscall)
   const accepted = file.accept()
   if (typeof accepted !== 'number') {
     if (peer !== undefined) {
@@ -162,7 +162,7 @@ const connectWhenAdmitted = async (sys: CallContext, socket: Socket, address: So
 
 /** Does close(2) of the last descriptor wait, by SO_LINGER? A non-blocking socket never does. */
 export const lingers = (file: OpenFile): file is Socket =>
-  file instanceof Socket && file.references === 1 && file.lingerSeconds > 0 && file.isStream && !file.nonBlocking
+  isSocket(file) && file.references === 1 && file.lingerSeconds > 0 && file.isStream && !file.nonBlocking
 
 /**
  * close(2) with SO_LINGER: waits until everything has been acknowledged, or the time is up.

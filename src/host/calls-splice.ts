@@ -3,9 +3,8 @@ import { Readiness } from '../core/readiness.ts'
 import * as C from '../socket/constants.ts'
 import type { OpenFile } from '../socket/open-file.ts'
 import { PipeReader, PipeWriter } from '../socket/pipe.ts'
-import { Socket } from '../socket/socket.ts'
 import { Wakeup } from './blocking.ts'
-import type { CallContext } from './call-context.ts'
+import { type CallContext, isSocket } from './call-context.ts'
 import { receiveInto, transmit, writeFile } from './calls-transfer.ts'
 import { failure } from './failure.ts'
 import { RegularFile } from './regular-file.ts'
@@ -55,7 +54,7 @@ export const sendFile = async (
 
 /** Writes to a file of any kind. */
 const put = (sys: CallContext, out: OpenFile, bytes: Uint8Array, flags: number, syscall: string): Promise<number> =>
-  out instanceof Socket
+  isSocket(out)
     ? transmit(sys, out, bytes, bytes.length, flags, null, null, syscall)
     : writeFile(sys, out, bytes, bytes.length)
 
@@ -139,7 +138,7 @@ const take = async (sys: CallContext, from: OpenFile, offset: Offset | null, buf
     else offset.value += part.length
     return part.length
   }
-  if (!(from instanceof Socket)) throw failure(-Errno.EINVAL, 'splice')
+  if (!isSocket(from)) throw failure(-Errno.EINVAL, 'splice')
   if (from.endsRun && from.receivable > 0) return 0
   const length = from.receivable > 0 ? Math.min(buffer.length, from.runLength) : buffer.length
   return receiveInto(sys, from, buffer, length, 0, null, 'splice')

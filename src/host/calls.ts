@@ -126,7 +126,7 @@ export class Sys extends CallContext {
   /** @param from filled with the sender's address */
   async recvfrom(fd: number, buffer: Uint8Array, length: number, flags: number, from?: Sockaddr): Promise<number> {
     const received = from === undefined ? null : new Received()
-    const count = await receiveInto(this, this.socketAt(fd, 'recvfrom'), buffer, length, flags, received, 'recvfrom')
+    const count = await receiveInto(this, this.socketNow(fd, 'recvfrom'), buffer, length, flags, received, 'recvfrom')
     if (from !== undefined && received !== null && received.from !== null) Object.assign(from, received.from)
     return count
   }
