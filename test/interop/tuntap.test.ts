@@ -220,19 +220,22 @@ describe('traffic', () => {
     const device = await new Device({ kind }).ready()
     const sent = JSON.parse(run(process.execPath, join(directory, 'peer.js'), '9', '2')) as object
     const taken = await device.event('taken')
+    const { stats: before } = await device.stats()
     expect(taken).toMatchObject({ wrong: 0 })
     expect(sent).toMatchObject({ wrong: 0 })
     const got = JSON.parse(run(process.execPath, join(directory, 'peer.js'), '19', '2')) as { bytes: number }
     const given = await device.event('given')
     expect(got).toMatchObject({ wrong: 0 })
-    expect(got.bytes).toBeGreaterThan(1e8)
+    expect(got.bytes).toBe(given.given)
     measured(
       `${kind} bulk, against a Node socket: from the kernel ${Number(taken.gigabits).toFixed(1)} Gbit/s, ` +
         `to it ${Number(given.gigabits).toFixed(1)} Gbit/s`,
     )
-    expect(taken.gigabits).toBeGreaterThan(1)
-    expect(given.gigabits).toBeGreaterThan(1)
-    expect((await device.stats()).stats.drops).toEqual({})
+    const { stats: after } = await device.stats()
+    // Frames larger than the MTU, ACKs counted: that is offload, whatever else the machine does meanwhile.
+    expect(taken.taken! / before.received).toBeGreaterThan(4000)
+    expect(given.given! / (after.sent - before.sent)).toBeGreaterThan(4000)
+    expect(after.drops).toEqual({})
     expect(await device.close()).toEqual({ closed: true, inUse: 0 })
   })
 })

@@ -174,9 +174,9 @@ describe.each(['tun', 'tap'] as const)('a stack of two workers, %s', (kind) => {
     await namespace.run('ping', '-q', '-c', '3', '-i', '0.1', 'fd77::2')
     // The first service of this kind is the first worker's, the next the second's.
     for (const options of [[], ['-R'], ['-p', '5202', '-P', '4']]) {
-      const out = await namespace.run('iperf3', '-c', '10.77.0.2', '-t', '1', '-J', ...options)
-      const { end } = JSON.parse(out) as { end: { sum_received: { bits_per_second: number } } }
-      expect(end.sum_received.bits_per_second).toBeGreaterThan(1e8)
+      const out = await namespace.run('iperf3', '-c', '10.77.0.2', '-n', '512M', '-J', ...options)
+      const { end } = JSON.parse(out) as { end: { sum_received: { bits_per_second: number; bytes: number } } }
+      expect(end.sum_received.bytes).toBeGreaterThan(2 ** 28)
       measured(
         `${kind}, two workers: iperf3 ${options.join(' ')}: ${(end.sum_received.bits_per_second / 1e9).toFixed(2)} Gbit/s`,
       )
@@ -413,14 +413,20 @@ describe.each(['tap', 'tun'] as const)('%s', (kind) => {
     await expectNoConnections()
   })
 
-  test.each([[[]], [['-R']], [['--bidir', '-P', '2']], [['-6', '-R', '-O', '1']]])('iperf3 %j', async (options) => {
+  test.each([
+    [['-n', '512M']],
+    [['-n', '512M', '-R']],
+    [['-n', '512M', '--bidir', '-P', '2']],
+    [['-t', '1', '-6', '-R', '-O', '1']],
+  ])('iperf3 %j', async (options) => {
     const server = options.includes('-6') ? 'fd77::2' : '10.77.0.2'
-    const out = await namespace.run('iperf3', '-c', server, '-t', '1', '-J', ...options)
+    const out = await namespace.run('iperf3', '-c', server, '-J', ...options)
     const { end } = JSON.parse(out) as {
       end: { sum_received: { bits_per_second: number; bytes: number }; streams: [] }
     }
     expect(end.streams).toHaveLength(options.includes('--bidir') ? 4 : 1)
-    expect(end.sum_received.bytes).toBeGreaterThan(10_000_000)
+    // What is under way when the sender has had its 512 MB is not counted, nor all of what goes the other way.
+    expect(end.sum_received.bytes).toBeGreaterThan(options[0] === '-n' ? 2 ** 27 : 1e6)
     const rate = (end.sum_received.bits_per_second / 1e9).toFixed(2)
     measured(`${kind}: iperf3 ${options.join(' ')}: ${rate} Gbit/s`)
     await expectNoConnections()
@@ -437,8 +443,6 @@ describe.each(['tap', 'tun'] as const)('%s', (kind) => {
       /chargen: fd77::1 port \d+ sent 0 bytes and was sent 2\d{9} in .*, ([\d.]+) Mbit/,
     )
     measured(`${kind}: discard ${taken} Mbit/s, chargen ${given} Mbit/s`)
-    expect(Number(taken)).toBeGreaterThan(500)
-    expect(Number(given)).toBeGreaterThan(500)
     await expectNoConnections()
   })
 
