@@ -205,14 +205,11 @@ const assemble = (
   route: Route | null,
 ): Destination | number => {
   const kind = kindOf(address, route)
-  let iface = kind === 'local' ? stack.loopback : out
+  const iface = kind === 'local' ? stack.loopback : out
   let gateway = kind === 'unicast' && route !== null ? route.gateway : null
   const { w0, w1, w2, w3 } = address
   const path = kind === 'unicast' ? stack.paths.get(w0, w1, w2, w3) : undefined
-  if (path?.gateway != null && (requestedInterface === null || path.interface === requestedInterface)) {
-    iface = path.interface!
-    gateway = path.gateway.equals(address) ? null : path.gateway
-  }
+  if (path?.corrects(out, gateway)) gateway = path.gateway!.equals(address) ? null : path.gateway
   const source = requestedSource ?? chooseSource(stack, address, kind, out, gateway, route)
   if (!address.isIpv4 && source.isUnspecified) return -Errno.EADDRNOTAVAIL
   // What is this host's alone never leaves it.

@@ -5,7 +5,7 @@ import { tcpFrame } from '../link/testing.ts'
 import { ip } from '../wire/address.ts'
 import type { PingEvent } from './ping.ts'
 import type { IpSettings } from './settings.ts'
-import { fromHex, hex, naiveSum, type TestHost, TestNet } from './testing.ts'
+import { fromHex, hex, naiveSum, net, type TestHost, TestNet } from './testing.ts'
 
 /** a — r1 — r2 — r3 — b, networks 10.0.0.0/24 to 10.0.3.0/24; a is 10.0.0.1, b is 10.0.3.2. */
 const chain = (settings: Partial<IpSettings> = {}, mtus: readonly number[] = []) => {
@@ -250,6 +250,30 @@ describe('redirects', () => {
     lab.run(300_000)
     expect(gatewayOf(a, '10.1.0.2')).toBe('10.0.0.254')
     expect(lab.close()).toEqual({ frames: 0, timers: 0 })
+  })
+
+  test('holds no longer than the route that it has corrected', () => {
+    const { lab, a } = triangle()
+    const spare = lab.router('spare', { disable_ipv6: 1 })
+    lab.connect(a, 'eth1', spare, 'eth0')
+    a.add('eth1', '10.9.0.1/24')
+    const redirected = (): void => {
+      a.ping('10.1.0.2')
+      lab.run(2000)
+      expect(gatewayOf(a, '10.1.0.2')).toBe('10.0.0.253')
+    }
+    redirected()
+    // Another gateway on the link.
+    expect(a.routes.replace({ prefix: net('0.0.0.0/0'), gateway: ip('10.0.0.77') })).toBe(0)
+    expect(gatewayOf(a, '10.1.0.2')).toBe('10.0.0.77')
+    expect(a.routes.replace({ prefix: net('0.0.0.0/0'), gateway: ip('10.0.0.254') })).toBe(0)
+    redirected()
+    // The link is gone, and the default route leads elsewhere.
+    a.iface('eth0').setUp(false)
+    a.route('0.0.0.0/0', '10.9.0.2')
+    expect(gatewayOf(a, '10.1.0.2')).toBe('10.9.0.2')
+    const way = a.resolve(ip('10.1.0.2'))
+    expect(typeof way === 'number' ? way : way.interface.name).toBe('eth1')
   })
 
   test('not followed with accept_redirects 0, not sent with send_redirects 0', () => {

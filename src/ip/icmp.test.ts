@@ -286,6 +286,15 @@ describe('errors received', () => {
     expect(errors[0]!.transportEnd - errors[0]!.transportStart).toBe(8)
   })
 
+  test('codes that nobody knows, and fragments that did not all arrive, are told to nobody', () => {
+    const { a } = host()
+    const errors = listenToErrors(a)
+    for (const code of [16, 20, 255]) errorsFor(a, 3, code, 1400)
+    errorsFor(a, 11, 1)
+    expect(errors).toEqual([])
+    expect([a.drops, a.mib.icmp.InDestUnreachs, a.mib.icmp.InTimeExcds]).toEqual([{ 'icmp-ignored': 4 }, 3, 1])
+  })
+
   test('and of ICMPv6 too', () => {
     const { a } = host()
     const errors = listenToErrors(a)

@@ -2,7 +2,15 @@ import { Errno } from '../core/errno.ts'
 import type { Frame } from '../core/frame.ts'
 import { updateChecksum } from '../wire/checksum.ts'
 import { Drop } from '../wire/drop.ts'
-import { emitIcmp, ICMP_TIMESTAMP_LENGTH, IcmpMessage, IcmpType, IcmpUnreachable, parseIcmp } from '../wire/icmp.ts'
+import {
+  emitIcmp,
+  ICMP_TIMESTAMP_LENGTH,
+  IcmpMessage,
+  IcmpTimeExceeded,
+  IcmpType,
+  IcmpUnreachable,
+  parseIcmp,
+} from '../wire/icmp.ts'
 import { type IpHeader, IpProtocol } from '../wire/ip.ts'
 import { parseQuote } from '../wire/quote.ts'
 import { verifyTransportChecksum } from '../wire/transport.ts'
@@ -121,7 +129,8 @@ export class IcmpProtocol4 implements TransportProtocol {
     const { memory } = this.stack.world
     const type = memory.u8[error.transportStart]
     if (type === IcmpType.Echo) this.echoes.error(memory, error)
-    else if (type === IcmpType.EchoReply && error.mtu > 0) this.stack.updatePathMtu(error.quoted.destination, error.mtu)
+    else if (type === IcmpType.EchoReply && error.errno === Errno.EMSGSIZE)
+      this.stack.updatePathMtu(error.quoted.destination, error.mtu)
   }
 
   close(): void {
@@ -179,7 +188,7 @@ export class IcmpProtocol4 implements TransportProtocol {
   /** Tells the protocol whose packet an error quotes. @returns a drop reason */
   private tell(header: IpHeader): number {
     const { stack, message, error } = this
-    if (stack.arrival !== 'unicast') return Drop['icmp-ignored']
+    if (stack.arrival !== 'unicast' || concernsNobody(message)) return Drop['icmp-ignored']
     const { quoted } = error
     const reason = parseQuote(quoted, stack.world.memory, message.dataStart, message.dataEnd)
     if (reason !== Drop.none || quoted.version !== 4) return Drop['icmp-bad-quote']
@@ -198,13 +207,19 @@ export class IcmpProtocol4 implements TransportProtocol {
   }
 }
 
+/** Codes beyond those that are known, and fragments that did not all arrive: no protocol is told, as on Linux. */
+const concernsNobody = ({ type, code }: IcmpMessage): boolean =>
+  type === IcmpType.DestinationUnreachable
+    ? code > IcmpUnreachable.PrecedenceCutoff
+    : type === IcmpType.TimeExceeded && code === IcmpTimeExceeded.Reassembly
+
 const fillError = (error: IcmpError, message: IcmpMessage): void => {
   error.version = 4
   error.type = message.type
   error.code = message.code
   error.mtu = 0
   if (message.type === IcmpType.DestinationUnreachable) {
-    const [errno, hard] = UNREACHABLE[message.code] ?? [Errno.EHOSTUNREACH, false]
+    const [errno, hard] = UNREACHABLE[message.code]!
     error.errno = errno
     error.hard = hard
     if (message.code === IcmpUnreachable.FragmentationNeeded) error.mtu = message.mtu

@@ -99,7 +99,7 @@ export class Icmpv6Protocol implements TransportProtocol {
     const { memory } = this.stack.world
     const type = memory.u8[error.transportStart]
     if (type === Icmpv6Type.EchoRequest) this.echoes.error(memory, error)
-    else if (type === Icmpv6Type.EchoReply && error.mtu > 0)
+    else if (type === Icmpv6Type.EchoReply && error.errno === Errno.EMSGSIZE)
       this.stack.updatePathMtu(error.quoted.destination, error.mtu)
   }
 

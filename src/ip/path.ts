@@ -17,10 +17,19 @@ export class Path {
   /** The next hop that a redirect named, through `interface`: the address itself when it is on the link. */
   gateway: IpAddress | null = null
   interface: NetworkInterface | null = null
+  /** The next hop that the routes named then; null for the address itself. */
+  insteadOf: IpAddress | null = null
   gatewayExpires = Number.POSITIVE_INFINITY
 
   constructor(address: IpAddress) {
     this.address = address
+  }
+
+  /** Does the redirect hold for a route through `iface` to `gateway`: is it still the route that it has corrected? */
+  corrects(iface: NetworkInterface, gateway: IpAddress | null): boolean {
+    const { insteadOf } = this
+    if (this.gateway === null || this.interface !== iface) return false
+    return insteadOf === null || gateway === null ? insteadOf === gateway : insteadOf.equals(gateway)
   }
 }
 
@@ -60,7 +69,7 @@ export class PathTable implements TimerOwner {
   }
 
   /**
-   * Takes in that packets to an address may have `mtu` bytes at the most. Whoever calls has made sure that the message
+   * Takes in that packets to an address may have `mtu` bytes at the most, 0 when that was not said. Whoever calls has made sure that the message
    * is about a packet that was really sent (RFC 5927 section 7, RFC 8201 section 4).
    * @param current the path MTU believed so far
    * @returns whether it is lower than what was believed
@@ -68,10 +77,10 @@ export class PathTable implements TimerOwner {
   updateMtu(address: IpAddress, mtu: number, current: number): boolean {
     const { settings, world } = this.stack
     const v4 = address.isIpv4
-    if (v4 && settings.ip_no_pmtu_disc !== 0) return false
-    const least = v4 ? settings.min_pmtu : IPV6_MIN_MTU
-    const locked = mtu < least && v4
-    const next = Math.max(mtu, Math.min(least, current))
+    // Every link of IPv6 takes 1280 bytes: who says otherwise is not believed at all (RFC 8201 section 4).
+    if (v4 ? settings.ip_no_pmtu_disc !== 0 : mtu < IPV6_MIN_MTU) return false
+    const locked = v4 && mtu < settings.min_pmtu
+    const next = locked ? Math.min(settings.min_pmtu, current) : mtu
     if (next > current || (next === current && !locked)) return false
     const path = this.obtain(address)
     path.mtu = next
@@ -84,8 +93,10 @@ export class PathTable implements TimerOwner {
   /** Takes in that packets to an address are to go to `gateway`, or directly when that is the address. */
   redirect(address: IpAddress, gateway: IpAddress, iface: NetworkInterface): void {
     const path = this.obtain(address)
+    const { w0, w1, w2, w3 } = address
     path.gateway = gateway
     path.interface = iface
+    path.insteadOf = this.stack.routes.lookup(w0, w1, w2, w3, iface)?.gateway ?? null
     path.gatewayExpires = this.stack.world.loop.now + REDIRECT_TIME
     this.changed()
   }

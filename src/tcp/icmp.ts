@@ -30,7 +30,8 @@ export const receiveIcmpError = (c: TcpConnection, error: IcmpError, seq: number
     layer.mib.tcpExt.OutOfWindowIcmps++
     return
   }
-  if (error.mtu > 0) {
+  // Also without a number, as routers from before RFC 1191 send it: the least MTU is taken for it then.
+  if (error.errno === Errno.EMSGSIZE) {
     pathMtuReduced(c, error.mtu)
     return
   }
@@ -70,10 +71,13 @@ const pathMtuReduced = (c: TcpConnection, mtu: number): void => {
   const { layer, snd } = c
   layer.ip.updatePathMtu(c.remote, mtu, c.scope)
   refreshDestination(c)
-  const known = c.destination?.mtu ?? mtu
-  if (mtu < known) c.softError = Errno.EMSGSIZE
-  if (snd.pathMtu <= known) return
-  syncMss(c, known)
+  const { destination } = c
+  if (destination === null) return
+  if (mtu < destination.mtu && c.options.dontFragment && !destination.mtuLocked && c.remote.isIpv4) {
+    c.softError = Errno.EMSGSIZE
+  }
+  if (snd.pathMtu <= destination.mtu) return
+  syncMss(c, destination.mtu)
   retransmitTooLarge(c)
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { established } from '../../test/support/tcp.ts'
+import { established, inState } from '../../test/support/tcp.ts'
 import { ms } from '../core/clock.ts'
 
 /** Path MTU discovery (RFC 1191, RFC 8201): type and code of "fragmentation needed" and "packet too big". */
@@ -46,7 +46,7 @@ describe('path MTU discovery', () => {
     expect(s.count('tcpExt.OutOfWindowIcmps')).toBe(3)
   })
 
-  it('a tiny MTU is not believed: 552 bytes at the least over IPv4 (route/min_pmtu), 1280 over IPv6', () => {
+  it('a tiny MTU is not believed: 552 bytes at the least over IPv4 (route/min_pmtu), under 1280 over IPv6 is no news', () => {
     const four = established({ rtt: ms(10) })
     four.send(1460)
     four.sent()
@@ -55,8 +55,34 @@ describe('path MTU discovery', () => {
     const six = established({ ipv6: true, rtt: ms(10) })
     six.send(1440)
     six.sent()
-    six.icmp(tooBig(true, 100, 1))
-    expect(six.connection.snd.mss).toBe(1220)
+    for (const mtu of [100, 0]) six.icmp(tooBig(true, mtu, 1))
+    expect([six.connection.snd.mss, six.connection.softError]).toEqual([1440, 0])
+    six.expectNothing()
+  })
+
+  it('routers from before RFC 1191 name no MTU: 552 bytes are tried', () => {
+    const s = established({ rtt: ms(10) })
+    s.send(1460)
+    s.sent()
+    s.icmp(tooBig(false, 0, 1))
+    expect([s.connection.snd.mss, s.connection.softError]).toEqual([512, 0])
+    expect(s.sent()[0]).toMatchObject({ seq: 1, length: 512 })
+  })
+
+  it('does not end a connection that is being opened, whatever number it names', () => {
+    for (const [ipv6, mtu] of [
+      [false, 0],
+      [true, 0],
+      [true, 1280],
+    ] as const) {
+      const s = inState('SYN_SENT', { ipv6 })
+      s.icmp(tooBig(ipv6, mtu, 0))
+      expect([ipv6, mtu, s.state]).toEqual([ipv6, mtu, 'SYN_SENT'])
+    }
+    const s = inState('LISTEN')
+    s.receive({ flags: 'S', mss: 1460 })
+    s.icmp(tooBig(false, 0, 0))
+    expect(s.listener!.requests).toBe(1)
   })
 
   it('a larger MTU than is known is no news', () => {

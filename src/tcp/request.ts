@@ -217,7 +217,7 @@ export class Request extends TupleEntry implements TimerOwner, PendingHandshake 
       this.listener.layer.mib.tcpExt.OutOfWindowIcmps++
       return
     }
-    if (error.mtu > 0) {
+    if (error.errno === Errno.EMSGSIZE) {
       this.listener.layer.ip.updatePathMtu(this.remote, error.mtu, this.scope)
       return
     }
