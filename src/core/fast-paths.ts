@@ -11,6 +11,8 @@ export const FAST_PATHS = {
   'destination-cache': 'route, source and neighbour are kept with a connection, and for each address',
   'plain-links': 'a link that does nothing to frames has no clock to ask and no queues to look after',
   batches: 'links and devices pass up to 64 frames on in one run',
+  'header-prediction':
+    'TCP: the segment that is expected, the message that leaves at once and the header without rare options go straight',
   'lazy-timers': 'a timer that moves to a later time stays in its slot until that comes up',
   'record-reuse': 'records of the send queue are used again',
   'block-reuse': 'the block of memory last given back is handed out again, neither merged nor split',

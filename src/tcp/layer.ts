@@ -50,6 +50,8 @@ export class TcpLayer {
   readonly pristineSeldom = new SeldomState()
   readonly fastOpen: FastOpenHost
   readonly synCookies: SynCookies
+  /** Do segments that are expected, and messages that leave at once, go their own straight way? */
+  readonly predicts: boolean
   readonly md5 = new Md5()
 
   /** The header that is being written, and the segment that is being read: one of each, as nothing here recurses. */
@@ -83,6 +85,7 @@ export class TcpLayer {
   constructor(world: World, ip: IpStack, table: TcpTable, settings: TcpSettings, limits: QueueLimits, random: Random) {
     this.world = world
     this.loop = world.loop
+    this.predicts = world.fast['header-prediction']
     this.records = new SendRecordPool(world.fast['record-reuse'])
     this.ip = ip
     this.mib = ip.mib

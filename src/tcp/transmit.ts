@@ -1,10 +1,10 @@
 import { Errno } from '../core/errno.ts'
-import { FrameChecksum } from '../core/frame.ts'
+import { type Frame, FrameChecksum } from '../core/frame.ts'
 import type { Memory } from '../core/memory.ts'
 import type { Ring } from '../core/ring.ts'
 import { seqLt } from '../core/seq.ts'
 import { SendFlag } from '../ip/output.ts'
-import { checksumOf, foldSum, sumBytes } from '../wire/checksum.ts'
+import { checksumOf, foldSum, sumBytes, sumWord } from '../wire/checksum.ts'
 import { Ecn, IpProtocol } from '../wire/ip.ts'
 import {
   emitTcp,
@@ -19,7 +19,7 @@ import { CwndEvent } from './congestion/control.ts'
 import { EcnFlag } from './congestion/state.ts'
 import { AckPending, Feature, type TcpConnection, TxStage } from './connection.ts'
 import { findMd5Key, fitsSigned, signSegment, signs } from './md5.ts'
-import { advertisedMss, refreshDestination, sackBlocksToSend } from './mss.ts'
+import { ALIGNED_TIMESTAMPS_LENGTH, advertisedMss, refreshDestination, sackBlocksToSend } from './mss.ts'
 import { paceAfter } from './pacing.ts'
 import { enterCwr } from './reduction.ts'
 import { RecordMark, type SendRecord } from './send-queue.ts'
@@ -169,30 +169,9 @@ const emit = (
   // Before the header is filled in: what that notes as sent must have been.
   const frame = layer.world.frames.allocate(TCP_MAX_HEADER + length)
   if (frame === null) return Errno.ENOBUFS
-  const out = layer.out
-  fillHeader(c, out, flags, seq)
-  const md5Key = c.options.md5Keys.length === 0 ? null : findMd5Key(c.options.md5Keys, c.remote)
-  if (md5Key !== null) out.md5At = 0
-  const cookie = out.fastOpen === FastOpenForm.None ? null : c.fastOpen!.offer!.cookie
-  const headerLength = TCP_MIN_HEADER + tcpOptionsLength(out, cookie)
-  const start = frame.transport
-  frame.end = start + headerLength + length
-  const memory = layer.world.memory
-  const pseudo = foldSum(c.pseudoSum + headerLength + length)
-  const data = start + headerLength
-  if (destination.interface.port.features.checksumOffload) {
-    if (length > 0) c.sendRing!.copyTo(data, ringAt, length)
-    out.checksum = pseudo
-    emitTcp(out, memory, start, cookie)
-    if (md5Key !== null) signSegment(layer, start, frame.end, c.local, c.remote, md5Key)
-    frame.checksum = FrameChecksum.Partial
-  } else {
-    const dataSum = length > 0 ? copyAndSum(memory, c.sendRing!, ringAt, length, data) : 0
-    out.checksum = 0
-    emitTcp(out, memory, start, cookie)
-    if (md5Key !== null) signSegment(layer, start, frame.end, c.local, c.remote, md5Key)
-    memory.view.setUint16(start + 16, checksumOf(pseudo + sumBytes(memory, start, data) + dataSum))
-  }
+  const offloads = destination.interface.port.features.checksumOffload
+  if (layer.predicts && isPlain(c, flags, seq)) writePlain(c, frame, offloads, flags, seq, ringAt, length)
+  else writeAny(c, frame, offloads, flags, seq, ringAt, length)
   frame.segmentSize = segmentSize
   const segments = segmentSize > 0 ? Math.ceil(length / segmentSize) : 1
   layer.mib.tcp.OutSegs += segments
@@ -205,6 +184,101 @@ const emit = (
   const ipFlags = dontFragment ? SendFlag.DontFragment : 0
   // Not with a sign before it: -0 is a number that V8 has to allocate.
   return 0 - layer.ip.send(frame, destination, c.local, IpProtocol.Tcp, hopLimit, trafficClass, ipFlags)
+}
+
+/** Has the header no options but time stamps, and none of the rare flags? */
+const isPlain = (c: TcpConnection, flags: number, seq: number): boolean =>
+  (flags & (TcpFlag.Syn | TcpFlag.Ack)) === TcpFlag.Ack &&
+  !c.has(Feature.Ecn) &&
+  (c.sacks === null || (c.sacks.count === 0 && !c.sacks.hasDuplicate)) &&
+  !seqLt(seq, c.snd.urgentSeq) &&
+  c.options.md5Keys.length === 0
+
+/** NOP, NOP, time stamps, length 10. */
+const TIMESTAMPS_HIGH = 0x0101
+const TIMESTAMPS_LOW = 0x080a
+
+/**
+ * Writes a plain segment into `frame`: its header straight from the connection's variables, whose sum is taken on the
+ * way.
+ * @param offloads does the link compute the checksum?
+ */
+const writePlain = (
+  c: TcpConnection,
+  frame: Frame,
+  offloads: boolean,
+  flags: number,
+  seq: number,
+  ringAt: number,
+  length: number,
+): void => {
+  const { layer, rcv } = c
+  const { memory } = layer.world
+  const stamped = c.has(Feature.Timestamps)
+  const headerLength = stamped ? TCP_MIN_HEADER + ALIGNED_TIMESTAMPS_LENGTH : TCP_MIN_HEADER
+  const start = frame.transport
+  const data = start + headerLength
+  frame.end = data + length
+  const window = selectWindow(c)
+  const ack = rcv.nxt
+  const marks = (headerLength << 10) | flags
+  let sum = c.pseudoSum + headerLength + length
+  const pseudo = sum
+  const { view } = memory
+  view.setInt32(start, (c.localPort << 16) | c.remotePort)
+  view.setInt32(start + 4, seq)
+  view.setInt32(start + 8, ack)
+  view.setInt32(start + 12, (marks << 16) | window)
+  sum += c.localPort + c.remotePort + sumWord(seq) + sumWord(ack) + marks + window
+  if (stamped) {
+    const now = (layer.loop.nowMs32 + c.timestampOffset) | 0
+    const echo = rcv.tsRecent
+    view.setInt32(start + 20, (TIMESTAMPS_HIGH << 16) | TIMESTAMPS_LOW)
+    view.setInt32(start + 24, now)
+    view.setInt32(start + 28, echo)
+    sum += TIMESTAMPS_HIGH + TIMESTAMPS_LOW + sumWord(now) + sumWord(echo)
+  }
+  if (offloads) {
+    if (length > 0) c.sendRing!.copyTo(data, ringAt, length)
+    frame.checksum = FrameChecksum.Partial
+    view.setInt32(start + 16, foldSum(pseudo) << 16)
+    return
+  }
+  if (length > 0) sum += copyAndSum(memory, c.sendRing!, ringAt, length, data)
+  view.setInt32(start + 16, checksumOf(sum) << 16)
+}
+
+/** Writes any segment into `frame`. */
+const writeAny = (
+  c: TcpConnection,
+  frame: Frame,
+  offloads: boolean,
+  flags: number,
+  seq: number,
+  ringAt: number,
+  length: number,
+): void => {
+  const { layer } = c
+  const { out } = layer
+  fillHeader(c, out, flags, seq)
+  const md5Key = c.options.md5Keys.length === 0 ? null : findMd5Key(c.options.md5Keys, c.remote)
+  if (md5Key !== null) out.md5At = 0
+  const cookie = out.fastOpen === FastOpenForm.None ? null : c.fastOpen!.offer!.cookie
+  const headerLength = TCP_MIN_HEADER + tcpOptionsLength(out, cookie)
+  const start = frame.transport
+  const data = start + headerLength
+  frame.end = data + length
+  const { memory } = layer.world
+  const pseudo = foldSum(c.pseudoSum + headerLength + length)
+  let dataSum = 0
+  if (offloads) {
+    if (length > 0) c.sendRing!.copyTo(data, ringAt, length)
+    frame.checksum = FrameChecksum.Partial
+  } else if (length > 0) dataSum = copyAndSum(memory, c.sendRing!, ringAt, length, data)
+  out.checksum = offloads ? pseudo : 0
+  emitTcp(out, memory, start, cookie)
+  if (md5Key !== null) signSegment(layer, start, frame.end, c.local, c.remote, md5Key)
+  if (!offloads) memory.view.setUint16(start + 16, checksumOf(pseudo + sumBytes(memory, start, data) + dataSum))
 }
 
 /** Copies data of the send queue to `to`. @returns its partial checksum */

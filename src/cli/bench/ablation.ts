@@ -18,6 +18,7 @@ const WHERE: { readonly [Path in FastPath]: readonly string[] } = {
   'destination-cache': ['round-trip', 'bulk-1500'],
   'plain-links': ['bulk-1500', 'round-trip'],
   batches: ['bulk-1500', 'datagrams'],
+  'header-prediction': ['round-trip', 'bulk-1500', 'connections'],
   'lazy-timers': ['bulk-1500', 'round-trip'],
   'record-reuse': ['bulk-1500', 'round-trip'],
   'block-reuse': ['round-trip'],
