@@ -11,7 +11,7 @@ import { rateOnSend } from './rate.ts'
 import { countSegments, linkNewest, splitRecord } from './records.ts'
 import type { SendQueue, SendRecord } from './send-queue.ts'
 import { armPersist, rearmRetransmit, scheduleLossProbe } from './timers.ts'
-import { transmitRecord } from './transmit.ts'
+import { transmitAlone, transmitRecord } from './transmit.ts'
 
 /**
  * What may be sent now. Every byte that is sent for the first time passes through `sendPending`, which asks, in this
@@ -250,20 +250,39 @@ export const sendNew = (c: TcpConnection, queue: SendQueue, record: SendRecord, 
   return errno
 }
 
+/**
+ * Sends the only record of the queue, a segment that nothing keeps back: what `sendPending` comes to for it. If it cannot
+ * leave now, the persist timer sees to it.
+ */
+export const sendAlone = (c: TcpConnection, queue: SendQueue, record: SendRecord, mss: number): void => {
+  const cc = c.cc
+  record.segments = 1
+  if (transmitAlone(c, record) !== 0) {
+    armPersist(c)
+    return
+  }
+  noteSent(c, queue, record, mss)
+  validateWindow(c, cc.cwnd === 1)
+  if (!scheduleLossProbe(c)) rearmRetransmit(c)
+}
+
 /** Sends a record for the first time and moves SND.NXT over it. @returns 0, or the `Errno` for which it could not leave */
 const sendRecord = (c: TcpConnection, queue: SendQueue, record: SendRecord, mss: number): number => {
-  const { snd } = c
-  const cc = c.cc
   const errno = transmitRecord(c, record, mss)
-  if (errno !== 0) return errno
+  if (errno === 0) noteSent(c, queue, record, mss)
+  return errno
+}
+
+/** A record has been sent for the first time. */
+const noteSent = (c: TcpConnection, queue: SendQueue, record: SendRecord, mss: number): void => {
+  const { snd } = c
   stampRecord(c, record)
   queue.sentCount++
   if (seqLt(snd.nxt, record.end)) snd.nxt = record.end
-  cc.packetsOut += record.segments
+  c.cc.packetsOut += record.segments
   c.probeByteOut = false
   c.layer.mib.tcpExt.TCPOrigDataSent += record.segments
   if (record.dataLength < record.segments * mss) snd.smallSeq = record.end
-  return 0
 }
 
 /** Notes that a record leaves now: for round-trip times, RACK and the delivery rate. */

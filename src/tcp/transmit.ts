@@ -75,6 +75,21 @@ export const transmitRecord = (c: TcpConnection, record: SendRecord, mss: number
   return errno
 }
 
+/**
+ * Sends a record of one segment of a connection without ECN: what `transmitRecord` comes to for it.
+ * @returns 0 or an `Errno`
+ */
+export const transmitAlone = (c: TcpConnection, record: SendRecord): number => {
+  const { seq } = record
+  const length = (record.end - seq) | 0
+  const errno = emit(c, record.flags | TcpFlag.Ack, seq, (seq - c.snd.ringSeq) | 0, length, 0, false)
+  if (errno === 0) {
+    dataSent(c, record)
+    paceAfter(c, length)
+  }
+  return errno
+}
+
 /** Sends a SYN with the data of the record behind it (RFC 7413 section 4.2.1). @returns 0 or an `Errno` */
 export const transmitSynData = (c: TcpConnection, syn: SendRecord, data: SendRecord): number => {
   const errno = emit(c, syn.flags, syn.seq, 0, data.length, 0, false)

@@ -2,12 +2,14 @@ import { Errno } from '../core/errno.ts'
 import { seqGt } from '../core/seq.ts'
 import { TcpFlag } from '../wire/tcp.ts'
 import { Chrono, startChrono } from './chronograph.ts'
-import { Nagle, Shutdown, type TcpConnection } from './connection.ts'
+import { CaState } from './congestion/state.ts'
+import { Feature, Nagle, Shutdown, type TcpConnection } from './connection.ts'
 import { hasSendSpace, moderateSendBuffer, sendQueued } from './flow.ts'
 import { currentMss, recordGoal } from './mss.ts'
-import { pushPending, restartAfterIdle, SendMode, sendPending } from './output.ts'
+import { pushPending, restartAfterIdle, SendMode, sendAlone, sendPending } from './output.ts'
+import { mustPace } from './pacing.ts'
 import { checkApplicationLimited } from './rate.ts'
-import { RecordMark, type SendRecord } from './send-queue.ts'
+import { RecordMark, type SendQueue, type SendRecord } from './send-queue.ts'
 import { stateIn, stateSet, TcpState } from './state.ts'
 
 /** SEND (RFC 9293 section 3.10.2): bytes from the application to the send queue, and on. */
@@ -51,8 +53,11 @@ export const write = (c: TcpConnection, source: Uint8Array, at: number, length: 
   checkApplicationLimited(c)
   const queue = c.sendQueue()
   const mss = currentMss(c)
+  if (queue.length === 0) {
+    restartAfterIdle(c)
+    if (layer.predicts && flags === 0 && goesAtOnce(c, length, mss)) return writeAtOnce(c, queue, source, at, length, mss)
+  }
   const goal = (flags & WriteFlag.Urgent) !== 0 ? mss : recordGoal(c, mss)
-  if (queue.length === 0) restartAfterIdle(c)
   let taken = 0
   while (taken < length) {
     let record = queue.hasUnsent ? queue.last! : null
@@ -92,6 +97,38 @@ export const write = (c: TcpConnection, source: Uint8Array, at: number, length: 
   finishWrite(c, flags, taken === length)
   if ((flags & WriteFlag.Urgent) !== 0) snd.urgentSeq = snd.writeSeq
   return taken
+}
+
+/** May `length` bytes leave at once in one segment, of a connection with nothing queued and nothing rare about it? */
+const goesAtOnce = (c: TcpConnection, length: number, mss: number): boolean =>
+  length <= mss &&
+  length <= c.snd.wnd &&
+  length <= c.sendBuffer &&
+  length > 0 &&
+  (c.nagle & Nagle.Cork) === 0 &&
+  c.cc.state === CaState.Open &&
+  c.cc.cwnd > 0 &&
+  c.seldom === c.layer.pristineSeldom &&
+  !c.has(Feature.Ecn) &&
+  hasSendSpace(c) &&
+  !c.layer.isExhausted &&
+  !mustPace(c)
+
+/** The whole of `write` for them. @returns as `write` does */
+const writeAtOnce = (
+  c: TcpConnection,
+  queue: SendQueue,
+  source: Uint8Array,
+  at: number,
+  length: number,
+  mss: number,
+): number => {
+  if (!c.ownSendRing().append(source, at, length)) return -Errno.ENOBUFS
+  c.layer.queuedBytes += length
+  const record = extend(c, null, length, true)
+  markPush(c, record)
+  sendAlone(c, queue, record, mss)
+  return length
 }
 
 /**
