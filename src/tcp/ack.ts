@@ -9,13 +9,13 @@ import { rackAdvance, updateReorderingWindow } from './loss.ts'
 import { syncMss } from './mss.ts'
 import { mtuProbeArrived } from './mtu-probe.ts'
 import { currentSsthresh, restartAfterIdle, windowEnd } from './output.ts'
-import { completeSample, rateOnDelivered, updatePacingRate } from './rate.ts'
+import { completeSample, rateOfOnly, rateOnDelivered, updatePacingRate } from './rate.ts'
 import { countSegments, splitRecord, unlinkSent } from './records.ts'
 import { countDelivered, handleAlert, processProbeAck, Resend, removeDuplicates, resendAfter } from './recovery.ts'
 import { reduceWindow } from './reduction.ts'
 import { applySack, highestSack, noteReordering, type SackOutcome } from './sack.ts'
 import type { Segment } from './segment.ts'
-import { RecordMark, Sacked, type SendRecord } from './send-queue.ts'
+import { RecordMark, Sacked, type SendQueue, type SendRecord } from './send-queue.ts'
 import {
   armRetransmit,
   persistDelay,
@@ -429,13 +429,24 @@ const measureRtt = (c: TcpConnection, outcome: SackOutcome, flags: number, prior
   sample.rtt = latest
   sample.ackDelayed = maybeDelayed
   if (rtt < 0) return false
-  if (!maybeDelayed || latest <= cc.minRtt.value) {
-    cc.minRtt.update(loop.nowMs32, layer.settings.tcp_min_rtt_wlen * 1000, latest || 1)
-  }
-  c.rtt.measure(rtt, snd.una, snd.nxt, layer.settings.tcp_rto_min_us)
-  c.rtt.updateRto(layer.settings.tcp_rto_max_ms * 1000)
-  c.backoff = 0
+  takeRtt(c, rtt, latest, maybeDelayed)
   return true
+}
+
+/**
+ * Takes a round-trip time.
+ * @param rtt of the oldest segment acknowledged, microseconds
+ * @param latest of the newest; `maybeDelayed`: was its ACK probably held back?
+ */
+const takeRtt = (c: TcpConnection, rtt: number, latest: number, maybeDelayed: boolean): void => {
+  const { cc, snd } = c
+  const { loop, settings } = c.layer
+  if (!maybeDelayed || latest <= cc.minRtt.value) {
+    cc.minRtt.update(loop.nowMs32, settings.tcp_min_rtt_wlen * 1000, latest || 1)
+  }
+  snd.measure(rtt, snd.una, snd.nxt, settings.tcp_rto_min_us)
+  snd.updateRto(settings.tcp_rto_max_ms * 1000)
+  c.backoff = 0
 }
 
 /** Sets the window as the state calls for: reduced, or grown. */
@@ -450,10 +461,61 @@ const controlCongestion = (c: TcpConnection, ack: number, delivered: number, fla
   } else {
     // With much reordering any delivery counts, else only what is in order (RFC 5681 section 3.1).
     const mayGrow = cc.reordering > c.layer.settings.tcp_reordering ? AckFlag.Progress : AckFlag.DataAcked
-    if ((flags & mayGrow) !== 0) {
-      c.control.avoid(c, ack, delivered)
-      cc.cwndStampMs = c.layer.loop.nowMs32
-    }
+    if ((flags & mayGrow) !== 0) growCongestionWindow(c, ack, delivered)
   }
+  updatePacingRate(c)
+}
+
+const growCongestionWindow = (c: TcpConnection, ack: number, delivered: number): void => {
+  c.control.avoid(c, ack, delivered)
+  c.cc.cwndStampMs = c.layer.loop.nowMs32
+}
+
+// What is expected: see prediction.ts.
+
+/** Takes in what a segment that is expected says beside its text and a new ACK: time stamp, window, and that the peer is there. */
+export const takeExpectedHeader = (c: TcpConnection, segment: Segment): void => {
+  const { snd } = c
+  replaceTimestamp(c, segment)
+  if (announcedWindow(c, segment) !== snd.wnd) updateWindow(c, segment)
+  else if (seqGt(segment.ack, snd.una) || seqGt(segment.seq, snd.wl1)) snd.wl1 = segment.seq
+  c.softError = 0
+  c.probes = 0
+  c.lastAckMs = c.layer.loop.nowMs32
+}
+
+/**
+ * Takes in an ACK of all that is in flight, one record that was sent once, while nothing is amiss: what `processAck` comes
+ * to for it.
+ */
+export const takeExpectedAck = (c: TcpConnection, segment: Segment, queue: SendQueue): void => {
+  const { snd, layer, cc } = c
+  const { ack } = segment
+  const { now32 } = layer.loop
+  const bytes = (ack - snd.una) | 0
+  c.retransmits = 0
+  takeExpectedHeader(c, segment)
+  snd.una = ack
+  const record = queue.shift()
+  const { segments, sentAt } = record
+  countDelivered(c, segments, false)
+  rackAdvance(c, 0, record.end, sentAt)
+  cc.packetsOut -= segments
+  unlinkSent(cc, record)
+  stopChrono(c, Chrono.Busy)
+  queue.trim()
+  releaseAcked(c)
+  if (seqLeq(snd.urgentSeq, ack)) snd.urgentSeq = ack
+  const rtt = (now32 - sentAt) | 0
+  const maybeDelayed = segments === 1 && bytes < snd.mss && record.delivered + 1 === cc.delivered
+  if (rtt >= 0) takeRtt(c, rtt, rtt, maybeDelayed)
+  c.control.acked?.(c, segments, rtt)
+  updateReorderingWindow(c, record.delivered)
+  stopRetransmit(c)
+  c.destination?.confirm()
+  layer.mib.tcpExt.TCPDelivered += segments
+  rateOfOnly(c, record)
+  layer.records.give(record)
+  growCongestionWindow(c, ack, segments)
   updatePacingRate(c)
 }

@@ -339,6 +339,13 @@ export class TcpConnection extends ConnectionFields implements TimerOwner {
     return this.snd
   }
 
+  /** Has it nothing that a segment or a write would have to heed but hardly ever has to: a handshake that goes on, urgent data, a search for the MTU? */
+  get isOrdinary(): boolean {
+    const { seldom } = this
+    if (seldom === this.layer.pristineSeldom) return true
+    return seldom.handshake === null && seldom.urgent === null && seldom.mtuSearch === null
+  }
+
   /** `seldom`, made the connection's own so that it may be written. */
   protected ownSeldom(): SeldomState {
     if (this.seldom === this.layer.pristineSeldom) this.seldom = new SeldomState()

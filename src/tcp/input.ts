@@ -10,6 +10,7 @@ import { acknowledge, enterQuickAckMode, MAX_QUICK_ACKS, sendAck } from './delay
 import { finishConnection, peerReset, setState } from './finish.ts'
 import { pushData } from './flow.ts'
 import { completeHandshake, establish, establishFast, receiveInSynSent } from './handshake.ts'
+import { receiveExpected, UNEXPECTED } from './prediction.ts'
 import { receiveText, receiveUrgent, reportDuplicate } from './receive.ts'
 import { isLikelyData, type Segment } from './segment.ts'
 import { AFTER, stateIn, stateSet, TcpState } from './state.ts'
@@ -39,6 +40,10 @@ export const Verdict = {
  * @returns `Verdict.Done`, `Verdict.Reset`, or the reason why it was dropped (`Drop`)
  */
 export const receiveSegment = (c: TcpConnection, segment: Segment): number => {
+  if (c.layer.predicts) {
+    const verdict = receiveExpected(c, segment)
+    if (verdict !== UNEXPECTED) return verdict
+  }
   c.segmentsIn += segment.segments
   if (segment.dataLength > 0) c.dataSegmentsIn += segment.segments
   if (c.state === TcpState.SynSent) return receiveInSynSent(c, segment)

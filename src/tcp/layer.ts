@@ -200,12 +200,14 @@ export class TcpLayer {
     return this.isShort
   }
 
-  /**
-   * Is there no memory for queues any more (tcp_mem's third value)? An empty queue takes one segment all the same, so
-   * that every connection gets on.
-   */
+  /** Do the queues hold more than tcp_mem's third value? */
+  get isOverLimit(): boolean {
+    return this.queuedBytes > this.settings.tcp_mem[2] * PAGE
+  }
+
+  /** Is there no memory for queues any more? An empty queue takes one segment all the same, so that every connection gets on. */
   get isExhausted(): boolean {
-    return this.queuedBytes > this.settings.tcp_mem[2] * PAGE && this.underPressure
+    return this.isOverLimit && this.underPressure
   }
 }
 

@@ -1,5 +1,6 @@
 import { seqGt } from '../core/seq.ts'
 import type { RateSample } from './congestion/control.ts'
+import type { CongestionState } from './congestion/state.ts'
 import type { TcpConnection } from './connection.ts'
 import { Sacked, type SendRecord } from './send-queue.ts'
 
@@ -61,8 +62,7 @@ export const completeSample = (
 ): void => {
   const cc = c.cc
   const now = c.layer.loop.now32
-  if (cc.applicationLimitedUntil !== 0 && cc.delivered > cc.applicationLimitedUntil) cc.applicationLimitedUntil = 0
-  if (delivered > 0) cc.deliveredAt = now
+  noteDelivery(cc, delivered, now)
   sample.ackedSacked = delivered
   sample.losses = lost
   if (sample.priorDelivered < 0 || reneged) {
@@ -78,11 +78,31 @@ export const completeSample = (
     sample.interval = -1
     return
   }
-  if (!sample.applicationLimited || sample.delivered * cc.rateInterval >= cc.rateDelivered * sample.interval) {
-    cc.rateDelivered = sample.delivered
-    cc.rateInterval = sample.interval
-    cc.rateApplicationLimited = sample.applicationLimited
-  }
+  takeRate(cc, sample.delivered, sample.interval, sample.applicationLimited)
+}
+
+const noteDelivery = (cc: CongestionState, delivered: number, now: number): void => {
+  if (cc.applicationLimitedUntil !== 0 && cc.delivered > cc.applicationLimitedUntil) cc.applicationLimitedUntil = 0
+  if (delivered > 0) cc.deliveredAt = now
+}
+
+/** `delivered` segments in `interval` are the rate now, unless the application kept it low. */
+const takeRate = (cc: CongestionState, delivered: number, interval: number, applicationLimited: boolean): void => {
+  if (applicationLimited && delivered * cc.rateInterval < cc.rateDelivered * interval) return
+  cc.rateDelivered = delivered
+  cc.rateInterval = interval
+  cc.rateApplicationLimited = applicationLimited
+}
+
+/** The only record in flight, sent once, was acknowledged: what `rateOnDelivered` and `completeSample` come to. */
+export const rateOfOnly = (c: TcpConnection, record: SendRecord): void => {
+  const cc = c.cc
+  const now = c.layer.loop.now32
+  cc.firstSentAt = record.sentAt
+  noteDelivery(cc, record.segments, now)
+  const interval = Math.max((record.sentAt - record.firstSentAt) | 0, (now - record.deliveredAt) | 0)
+  if (interval < cc.minRtt.value) return
+  takeRate(cc, cc.delivered - record.delivered, interval, record.applicationLimited)
 }
 
 /** Notes when it is the application, not the network, that limits the rate. */

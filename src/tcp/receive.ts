@@ -81,21 +81,38 @@ const receiveInOrder = (c: TcpConnection, segment: Segment): number => {
       c.ready(Readiness.In)
       return Drop['no-memory']
     }
-    if (!c.ownReceiveRing().appendFrom(segment.dataStart, length)) return Drop['no-memory']
-    layer.queuedBytes += length
-    rcv.nxt = (rcv.nxt + length) | 0
-    c.arrivals?.note(rcv.nxt, layer.loop.now)
-    noteArrival(c, segment)
+    if (!queueText(c, segment, length)) return Drop['no-memory']
   }
   if (segment.has(TcpFlag.Fin)) {
     rcv.nxt = segment.end
     receiveFin(c)
   }
   if (c.reassembly !== null) closeGap(c, c.reassembly)
-  if (length > 0 && c.receiveQueueBytes >= Math.min(c.options.receiveLowat, windowOfSpace(c, c.receiveBuffer))) {
-    c.ready(Readiness.In)
-  }
+  if (length > 0) tellOfText(c)
   return Drop.none
+}
+
+/** Takes the text of a segment that is expected (see prediction.ts). @returns as `receiveText` does */
+export const receiveExpectedText = (c: TcpConnection, segment: Segment): number => {
+  if (!queueText(c, segment, segment.dataLength)) return Drop['no-memory']
+  tellOfText(c)
+  return Drop.none
+}
+
+/** Puts text in order in the queue, all of which has room. @returns false when memory is out */
+const queueText = (c: TcpConnection, segment: Segment, length: number): boolean => {
+  const { rcv, layer } = c
+  if (!c.ownReceiveRing().appendFrom(segment.dataStart, length)) return false
+  layer.queuedBytes += length
+  rcv.nxt = (rcv.nxt + length) | 0
+  c.arrivals?.note(rcv.nxt, layer.loop.now)
+  noteArrival(c, segment)
+  return true
+}
+
+/** Wakes the reader, if there is enough for him. */
+const tellOfText = (c: TcpConnection): void => {
+  if (c.receiveQueueBytes >= Math.min(c.options.receiveLowat, windowOfSpace(c, c.receiveBuffer))) c.ready(Readiness.In)
 }
 
 /** Takes the text that came with the peer's SYN, and a FIN behind it (RFC 7413 section 4.2). */

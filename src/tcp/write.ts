@@ -55,7 +55,8 @@ export const write = (c: TcpConnection, source: Uint8Array, at: number, length: 
   const mss = currentMss(c)
   if (queue.length === 0) {
     restartAfterIdle(c)
-    if (layer.predicts && flags === 0 && goesAtOnce(c, length, mss)) return writeAtOnce(c, queue, source, at, length, mss)
+    if (layer.predicts && flags === 0 && goesAtOnce(c, length, mss))
+      return writeAtOnce(c, queue, source, at, length, mss)
   }
   const goal = (flags & WriteFlag.Urgent) !== 0 ? mss : recordGoal(c, mss)
   let taken = 0
@@ -108,10 +109,10 @@ const goesAtOnce = (c: TcpConnection, length: number, mss: number): boolean =>
   (c.nagle & Nagle.Cork) === 0 &&
   c.cc.state === CaState.Open &&
   c.cc.cwnd > 0 &&
-  c.seldom === c.layer.pristineSeldom &&
+  c.isOrdinary &&
   !c.has(Feature.Ecn) &&
   hasSendSpace(c) &&
-  !c.layer.isExhausted &&
+  !c.layer.isOverLimit &&
   !mustPace(c)
 
 /** The whole of `write` for them. @returns as `write` does */
