@@ -63,6 +63,7 @@ export class RealTimeDriver {
     const end = loop.clock.now() + SLICE
     let more = true
     while (more && loop.clock.now() < end) more = loop.turn(TASKS)
+    loop.continueCalls()
     if (loop.hasWork) this.arrange()
     else this.sleep(loop.timers.nextWake())
   }
