@@ -18,6 +18,7 @@ export const FAST_PATHS = {
   'block-reuse': 'the block of memory last given back is handed out again, neither merged nor split',
   'queue-memory': 'a queue takes a block as large as it was before at once, and does not grow into it anew',
   'short-copies': 'up to 16 bytes are copied into queues and out of them one by one, without a call',
+  'view-reuse': 'views of up to 256 bytes of queues are used again for what is read from the same place',
   'state-reuse': 'congestion states and send queues of connections are used again',
   'pair-hashes': 'what is hashed of two addresses is kept: time stamps, first sequence numbers',
   'call-reuse': 'a receive, accept or connect that waits is an object of the process that is used again',

@@ -35,6 +35,11 @@ test('sums and copies of any bytes, from anywhere to anywhere, and nothing besid
       expect(u8.subarray(SIZE + to, SIZE + to + data.length)).toEqual(data)
       expect(u8[SIZE + to - 1]).toBe(0xa5)
       expect(u8[SIZE + to + data.length]).toBe(0xa5)
+      u8.fill(0xa5, SIZE)
+      kernels.copy(from, from + data.length, SIZE + to)
+      expect(u8.subarray(SIZE + to, SIZE + to + data.length)).toEqual(data)
+      expect(u8[SIZE + to - 1]).toBe(0xa5)
+      expect(u8[SIZE + to + data.length]).toBe(0xa5)
     }),
   )
 })

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { fastPaths } from './fast-paths.ts'
 import { bytesOf, Memory } from './memory.ts'
 
 const KIB = 1024
@@ -140,6 +141,57 @@ test('growing keeps what is there', () => {
   expect(large % (8 * MIB)).toBe(0)
   expect(memory.u32.length * 4).toBe(memory.capacity)
   expect(memory.view.byteLength).toBe(memory.capacity)
+})
+
+test('a view of a short stretch serves whoever asks for the same one, until the memory grows', () => {
+  const memory = new Memory()
+  const block = memory.allocate(1024)
+  memory.u8.set([1, 2, 3], block + 8)
+  const part = memory.part(block + 8, block + 11)
+  expect([...part]).toEqual([1, 2, 3])
+  memory.u8[block + 9] = 7
+  expect(memory.part(block + 8, block + 11) === part).toBe(true)
+  expect([...part]).toEqual([1, 7, 3])
+  for (const [from, to] of [
+    [8, 12],
+    [9, 11],
+    [0, 256],
+    [0, 1000],
+  ] as const) {
+    const other = memory.part(block + from, block + to)
+    expect([other.byteOffset, other.length]).toEqual([block + from, to - from])
+  }
+  const large = [0, 1].map(() => memory.part(block, block + 257))
+  expect(large[0] === large[1]).toBe(false)
+  memory.part(block + 8, block + 11)
+  memory.allocate(8 * MIB)
+  expect([...memory.part(block + 8, block + 11)]).toEqual([1, 7, 3])
+  // Nothing of it is nowhere, be it never so often asked for.
+  expect(memory.part(0, 0).length).toBe(0)
+})
+
+test('without view-reuse each has its own', () => {
+  const memory = new Memory(MIB, fastPaths(['view-reuse']))
+  memory.allocate(1024)
+  const parts = [0, 1].map(() => memory.part(0, 10))
+  expect(parts[0] === parts[1]).toBe(false)
+  expect(parts[0]).toEqual(parts[1])
+})
+
+test('copies of few bytes and of many', () => {
+  for (const without of [[], ['wasm']] as const) {
+    const memory = new Memory(MIB, fastPaths(without))
+    const block = memory.allocate(4096)
+    for (let i = 0; i < 1024; i++) memory.u8[block + i] = i * 7
+    for (const count of [0, 1, 3, 17, 64, 255, 256, 257, 1000]) {
+      memory.u8.fill(0, block + 2048, block + 4096)
+      memory.copy(block + 5, block + 2050, count)
+      expect(memory.u8.subarray(block + 2050, block + 2050 + count)).toEqual(
+        memory.u8.subarray(block + 5, block + 5 + count),
+      )
+      expect([memory.u8[block + 2049], memory.u8[block + 2050 + count]]).toEqual([0, 0])
+    }
+  }
 })
 
 test('bytesOf copies, and sees the copy in three ways', () => {

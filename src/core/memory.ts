@@ -1,6 +1,9 @@
 import { ALL_FAST_PATHS, type FastPaths } from './fast-paths.ts'
 import { type Kernels, kernelsOver } from './kernels.ts'
 
+// Looked up once: V8 finds methods of typed arrays anew at each call.
+const { copyWithin, subarray } = Uint8Array.prototype
+
 /** Bytes seen in the three ways in which codecs and checksums want them. `Memory` is one; `bytesOf` makes another. */
 export interface Bytes {
   /** The bytes. */
@@ -48,6 +51,8 @@ export class Memory implements Bytes {
   readonly shortCopy: number
   /** Does a queue remember how large it was? */
   readonly remembersQueues: boolean
+  /** The views of short stretches that were last asked for, by the block that each lies in; null where none are kept. */
+  private readonly parts: Uint8Array[] | null
 
   private i32!: Int32Array
   private readonly backing: WebAssembly.Memory
@@ -78,6 +83,7 @@ export class Memory implements Bytes {
     this.free = new Int32Array(MAX_ORDER + 1).fill(NIL)
     this.kept = new Int32Array(MAX_ORDER + 1).fill(NIL)
     this.freeOrder = new Uint8Array(0)
+    this.parts = fast['view-reuse'] ? new Array(PARTS).fill(NOTHING) : null
     this.renewViews()
   }
 
@@ -134,6 +140,24 @@ export class Memory implements Bytes {
     this.usedBytes -= 1 << order
     if (order <= this.keptOrder && this.kept[order] === NIL) this.kept[order] = block
     else this.merge(block, order)
+  }
+
+  /** Copies `count` bytes from `from` to `to`, which must not overlap them. */
+  copy(from: number, to: number, count: number): void {
+    if (count <= WORTH_A_KERNEL && this.kernels !== null) this.kernels.copy(from, from + count, to)
+    else copyWithin.call(this.u8, to, from, from + count)
+  }
+
+  /** The bytes from `start` to `end`, as a view that nobody keeps: perhaps the one that was asked for before. */
+  part(start: number, end: number): Uint8Array {
+    const { parts } = this
+    if (parts === null || end - start > LONGEST_PART) return subarray.call(this.u8, start, end)
+    const slot = (start >>> MIN_ORDER) & (PARTS - 1)
+    const kept = parts[slot]!
+    if (kept.byteOffset === start && kept.length === end - start) return kept
+    const part: Uint8Array = subarray.call(this.u8, start, end)
+    parts[slot] = part
+    return part
   }
 
   /** The order of the smallest free block, of those that are listed, from which one of `order` can be cut; above MAX_ORDER for none. */
@@ -199,6 +223,7 @@ export class Memory implements Bytes {
     this.u32 = new Uint32Array(buffer)
     this.i32 = new Int32Array(buffer)
     this.view = new DataView(buffer)
+    this.parts?.fill(NOTHING)
   }
 
   private link(block: number, order: number): void {
@@ -221,6 +246,12 @@ export class Memory implements Bytes {
 }
 
 const SHORT_COPY = 16
+/** Up to so many bytes a call into WebAssembly and its loop take less time than a call of `copyWithin`. */
+const WORTH_A_KERNEL = 256
+/** Views that are kept, and the bytes of the longest. */
+const PARTS = 64
+const LONGEST_PART = 256
+const NOTHING = new Uint8Array(0)
 /** Bytes in a page of WebAssembly memory. */
 const PAGE = 0x1_0000
 const FIRST_GROWTH = 0x10_0000

@@ -1,7 +1,7 @@
 import { Memory } from './memory.ts'
 
 // Looked up once: V8 finds methods of typed arrays anew at each call.
-const { copyWithin, set, subarray } = Uint8Array.prototype
+const { set, subarray } = Uint8Array.prototype
 
 /**
  * A byte queue that starts at nothing: SendQ and RecvQ of a connection, and the buffer of a pipe.
@@ -67,9 +67,8 @@ export class Ring {
     if (end > this.ahead) this.ahead = end
     const to = (this.head + at) & (this.capacity - 1)
     const first = Math.min(count, this.capacity - to)
-    const u8 = this.memory.u8
-    copyWithin.call(u8, this.block + to, offset, offset + first)
-    if (first < count) copyWithin.call(u8, this.block, offset + first, offset + count)
+    this.memory.copy(offset, this.block + to, first)
+    if (first < count) this.memory.copy(offset + first, this.block, count - first)
     return true
   }
 
@@ -89,9 +88,8 @@ export class Ring {
   copyTo(offset: number, at: number, count: number): void {
     const from = (this.head + at) & (this.capacity - 1)
     const first = Math.min(count, this.capacity - from)
-    const u8 = this.memory.u8
-    copyWithin.call(u8, offset, this.block + from, this.block + from + first)
-    if (first < count) copyWithin.call(u8, offset + first, this.block, this.block + count - first)
+    this.memory.copy(this.block + from, offset, first)
+    if (first < count) this.memory.copy(this.block, offset + first, count - first)
   }
 
   /** Copies `count` bytes from position `at` of the queue into `target` from `into`; the queue keeps them. */
@@ -99,14 +97,15 @@ export class Ring {
     if (count === 0) return
     const mask = this.capacity - 1
     const from = (this.head + at) & mask
-    const u8 = this.memory.u8
-    if (count <= this.memory.shortCopy) {
+    const { memory } = this
+    if (count <= memory.shortCopy) {
+      const { u8 } = memory
       for (let i = 0; i < count; i++) target[into + i] = u8[this.block + ((from + i) & mask)]!
       return
     }
     const first = Math.min(count, this.capacity - from)
-    set.call(target, subarray.call(u8, this.block + from, this.block + from + first), into)
-    if (first < count) set.call(target, subarray.call(u8, this.block, this.block + count - first), into + first)
+    set.call(target, memory.part(this.block + from, this.block + from + first), into)
+    if (first < count) set.call(target, memory.part(this.block, this.block + count - first), into + first)
   }
 
   /** Drops the first `count` bytes. */
@@ -150,10 +149,8 @@ export class Ring {
     if (this.capacity > 0) {
       const kept = this.length + this.ahead
       const first = Math.min(kept, this.capacity - this.head)
-      const u8 = this.memory.u8
-      const from = this.block + this.head
-      copyWithin.call(u8, block, from, from + first)
-      if (first < kept) copyWithin.call(u8, block + first, this.block, this.block + kept - first)
+      this.memory.copy(this.block + this.head, block, first)
+      if (first < kept) this.memory.copy(this.block, block + first, kept - first)
       this.memory.release(this.block, this.capacity)
     }
     this.block = block

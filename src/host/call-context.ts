@@ -10,9 +10,21 @@ import type { Process } from './process.ts'
 /** What system calls are made of: the process that makes them, its descriptors, and how they wait. */
 export abstract class CallContext {
   readonly process: Process
+  /** The last result of a call that was over at once, and its promise. */
+  private lastResult = 0
+  private lastSettled: Promise<number> = Promise.resolve(0)
 
   constructor(process: Process) {
     this.process = process
+  }
+
+  /** A promise of what a call that may wait has come to at once: one serves all calls in a row that come to the same. */
+  settled(result: number): Promise<number> {
+    if (result !== this.lastResult) {
+      this.lastResult = result
+      this.lastSettled = Promise.resolve(result)
+    }
+    return this.lastSettled
   }
 
   /** World time, microseconds. */

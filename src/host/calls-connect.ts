@@ -22,7 +22,7 @@ export const acceptOn = (
 ): Promise<number> => {
   if ((flags & ~(C.SOCK_NONBLOCK | C.SOCK_CLOEXEC)) !== 0) throw failure(-Errno.EINVAL, syscall)
   const fd = acceptNow(sys, file, peer, flags, syscall)
-  if (fd >= 0) return Promise.resolve(fd)
+  if (fd >= 0) return sys.settled(fd)
   const { process } = sys
   const call = process.idleAccepts.take() ?? new AcceptCall(process)
   return call.of(file as Socket, peer, flags, syscall).waitOn().promise
@@ -101,9 +101,9 @@ export const connectTo = (sys: CallContext, socket: Socket, address: Sockaddr): 
     return connectWhenAdmitted(sys, socket, address)
   }
   const isUnderWay = began === -Errno.EINPROGRESS || began === -Errno.EALREADY
-  if (!isUnderWay || socket.nonBlocking) return Promise.resolve(check(began, 'connect', address))
+  if (!isUnderWay || socket.nonBlocking) return sys.settled(check(began, 'connect', address))
   const result = socket.connectResult(false)
-  if (result !== -Errno.EINPROGRESS) return Promise.resolve(check(result, 'connect', address))
+  if (result !== -Errno.EINPROGRESS) return sys.settled(check(result, 'connect', address))
   const { process } = sys
   const call = process.idleConnects.take() ?? new ConnectCall(process)
   return call.of(socket, address, began).waitOn().promise

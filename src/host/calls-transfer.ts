@@ -32,14 +32,14 @@ export const transmit = (
     if (socket.opensBySending(flags)) return transmitOpening(sys, socket, bytes, length, flags, to, syscall)
     const sent = socket.send(bytes, 0, length, flags, to, control)
     if (sent === length) {
-      return socket.isStream || ++sys.process.burst < BURST ? Promise.resolve(sent) : rest(sys, sent, syscall)
+      return socket.isStream || ++sys.process.burst < BURST ? sys.settled(sent) : rest(sys, sent, syscall)
     }
     if (sent >= 0 || sent === -Errno.EAGAIN) {
       // An Internet socket that is no stream never waits to send: EAGAIN is something else, want of a port.
       if (socket.sendWaits && !socket.nonBlocking && (flags & C.MSG_DONTWAIT) === 0) {
         return sendRest(sys, socket, bytes, length, Math.max(0, sent), flags, to, control, syscall)
       }
-      if (sent > 0) return Promise.resolve(sent)
+      if (sent > 0) return sys.settled(sent)
     }
     return Promise.reject(sendFailure(sys, sent, signalFlags(socket, flags), syscall))
   } finally {
@@ -157,8 +157,8 @@ export const receiveInto = (
   syscall: string,
 ): Promise<number> => {
   if (!(length >= 0 && length <= buffer.length)) return Promise.reject(failure(-Errno.EFAULT, syscall))
-  // Where nothing has come the time does not matter: most often that is so, for who can wait does.
-  if (!socket.isStream || socket.receivable > 0 || socket.receiveTimeout !== 0) sys.process.host.world.loop.refresh()
+  // To take from a stream the time of the last turn, or call, is good enough: an ACK that follows reads the clock.
+  if (!socket.isStream || socket.receiveTimeout !== 0) sys.process.host.world.loop.refresh()
   const isBlocking = !socket.nonBlocking && (flags & (C.MSG_DONTWAIT | C.MSG_ERRQUEUE)) === 0
   // What a call that may wait is told of the end differs from what one that may not is told.
   const asked = socket.nonBlocking ? flags | C.MSG_DONTWAIT : flags
@@ -171,7 +171,7 @@ export const receiveInto = (
   if (count < 0) return Promise.reject(failure(count, syscall))
   const target = (flags & C.MSG_WAITALL) !== 0 ? length : socket.receiveTarget(length)
   const isEnough = count === 0 || count >= target || !socket.isStream || !isBlocking || (flags & C.MSG_PEEK) !== 0
-  if (isEnough || isUrgent) return Promise.resolve(count)
+  if (isEnough || isUrgent) return sys.settled(count)
   return receiveCall(sys).of(sys, socket, buffer, length, flags, received, syscall).after(count).promise
 }
 

@@ -184,7 +184,7 @@ export class Sys extends CallContext {
       const file = this.fileAt(fd, 'read')
       if (isSocket(file)) {
         // Nothing asked for is nothing read, whatever state the socket is in.
-        return length === 0 ? Promise.resolve(0) : receiveInto(this, file, buffer, length, 0, null, 'read')
+        return length === 0 ? this.settled(0) : receiveInto(this, file, buffer, length, 0, null, 'read')
       }
       return readFile(this, file, buffer, length)
     } catch (error) {
@@ -281,7 +281,7 @@ export class Sys extends CallContext {
     } finally {
       loop.release()
     }
-    return Promise.resolve(0)
+    return this.settled(0)
   }
 
   dup(fd: number): number {

@@ -32,8 +32,12 @@ export class RealClock implements Clock {
 
 /** Tasks run before the driver looks at the clock. */
 const TASKS = 64
-/** Of so many turns one is timed, for all of them: to read the clock takes a good part of a short one. */
-const SAMPLED = 3
+/**
+ * Of so many turns, a power of two, one is timed, for all of them: to read the clock takes a good part of a short one. And
+ * so is, for itself, each that begins so many microseconds after the one before, or more: they may be long.
+ */
+const SAMPLED = 16
+const LONG: Micros = 200
 /** How long turns may keep Node from its own work, microseconds. */
 const SLICE: Micros = 2000
 /** Turns, at the most, that take place as microtasks before Node gets its turn. */
@@ -62,6 +66,8 @@ export class RealTimeDriver {
   /** Turns since Node last got its turn, and the time they took, microseconds. */
   #turns = 0
   #spent = 0
+  /** When the last turn began: the loop's `now32`. */
+  #began = 0
   #immediate: NodeJS.Immediate | null = null
   #timer: NodeJS.Timeout | null = null
   /** World time at which `#timer` fires. */
@@ -81,7 +87,7 @@ export class RealTimeDriver {
     loop.onWork = () => this.#arrange()
     if (loop.fast['call-turns']) {
       loop.onCall = () => {
-        if (this.#mayTurn) this.#attempt(true)
+        if (this.#mayTurn()) this.#attempt(true)
         else this.#arrange()
       }
     }
@@ -118,12 +124,12 @@ export class RealTimeDriver {
     if (this.#arranged || this.#closed) return
     this.#arranged = true
     // Not `queueMicrotask`: what that keeps for async_hooks takes longer than the rest of a turn's beginning.
-    if (this.#mayTurn) void SETTLED.then(this.#turn)
+    if (this.#mayTurn()) void SETTLED.then(this.#turn)
     else this.#immediate = setImmediate(this.#turnImmediate)
   }
 
   /** May a turn take place before Node has got its own? */
-  get #mayTurn(): boolean {
+  #mayTurn(): boolean {
     return this.#turns < this.#microturns && this.#spent < SLICE
   }
 
@@ -142,20 +148,20 @@ export class RealTimeDriver {
     if (this.#closed) return
     this.#arranged = false
     const loop = this.#loop
-    // The loop reads the clock when a turn begins.
-    let start = Number.POSITIVE_INFINITY
+    this.#turns++
+    /** For how many turns this one counts. */
+    let weight = 0
+    let start: Micros = 0
     try {
-      let more = true
-      while (more) {
-        more = loop.turn(TASKS, isRefreshed)
-        isRefreshed = false
-        start = Math.min(start, loop.now)
-        more &&= loop.clock.now() - start < SLICE
-      }
+      let more = loop.turn(TASKS, isRefreshed)
+      if (((loop.now32 - this.#began) | 0) > LONG) weight = 1
+      else if ((this.#turns & (SAMPLED - 1)) === 0) weight = SAMPLED
+      this.#began = loop.now32
+      if (more || weight > 0) start = loop.now
+      while (more && loop.clock.now() - start < SLICE) more = loop.turn(TASKS)
       loop.continueCalls()
     } finally {
-      this.#turns++
-      if (this.#turns % SAMPLED === 0) this.#spent += SAMPLED * Math.max(0, loop.clock.now() - start)
+      if (weight > 0) this.#spent += weight * (loop.clock.now() - start)
       if (!this.#closed) this.#afterTurn()
     }
   }

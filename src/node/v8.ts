@@ -8,7 +8,7 @@ import { setFlagsFromString } from 'node:v8'
  * and `netglass up` do.
  */
 export const tuneV8 = (): void => {
-  setFlagsFromString('--max-inlined-bytecode-size-cumulative=2000')
+  setFlagsFromString('--max-inlined-bytecode-size-cumulative=5000')
   setFlagsFromString('--max-inlined-bytecode-size-small=100')
   setFlagsFromString('--no-omit-default-ctors')
 }

@@ -143,11 +143,17 @@ export const acknowledgeRead = (c: TcpConnection, copied: number): void => {
     const pushed =
       (rcv.pending & AckPending.Pushed2) !== 0 || ((rcv.pending & AckPending.Pushed) !== 0 && !isInteractive(c))
     if (((rcv.nxt - rcv.wup) | 0) > rcv.mssEstimate || (copied > 0 && pushed && readAll)) {
-      sendAck(c)
+      sendReadAck(c)
       return
     }
   }
-  if (copied > 0 && (c.shutdown & Shutdown.Receive) === 0 && shouldUpdateWindow(c)) sendAck(c)
+  if (copied > 0 && (c.shutdown & Shutdown.Receive) === 0 && shouldUpdateWindow(c)) sendReadAck(c)
+}
+
+/** An ACK of a call that has not read the clock. */
+const sendReadAck = (c: TcpConnection): void => {
+  c.layer.loop.refresh()
+  sendAck(c)
 }
 
 /** The timer of the delayed or held-back ACK has fired. */

@@ -24,6 +24,7 @@ const WHERE: { readonly [Path in FastPath]: readonly string[] } = {
   'block-reuse': ['round-trip'],
   'queue-memory': ['bulk-1500', 'bulk-64k'],
   'short-copies': ['connections'],
+  'view-reuse': ['round-trip'],
   'state-reuse': ['connections'],
   'pair-hashes': ['connections'],
   'call-reuse': ['round-trip', 'connections'],
