@@ -9,10 +9,11 @@ import { CaptureFile } from '../node/capture-file.ts'
 import type { DeviceOffloads } from '../node/device.ts'
 import type { DeviceError } from '../node/device-error.ts'
 import { configureHostSide, keepAddresses, removeHostAddresses } from '../node/ifconfig.ts'
-import { threadSystemCalls, workerSystemCalls } from '../node/readiness.ts'
+import { pollSystemCalls, threadSystemCalls, workerSystemCalls } from '../node/readiness.ts'
 import { RealClock, RealTimeDriver } from '../node/realtime.ts'
 import { portsOf, type ShardPlan, ShardPort } from '../node/shard.ts'
 import { ShardCapture, type ShardCaptureRequest } from '../node/shard-capture.ts'
+import type { Syscalls } from '../node/syscalls.ts'
 import { openTunTap, type TunTapPort } from '../node/tuntap.ts'
 import { tuneV8 } from '../node/v8.ts'
 import { TcpConnection } from '../tcp/connection.ts'
@@ -91,6 +92,9 @@ const plan = (options: DeviceCommandOptions): DevicePlan => {
   }
 }
 
+const systemCallsOf = (fast: FastPaths): Syscalls =>
+  fast['stream-reads'] ? workerSystemCalls() : fast['poll-handles'] ? pollSystemCalls() : threadSystemCalls()
+
 const isSame = (a: IpAddress, b: IpAddress): boolean => a.isIpv4 === b.isIpv4 && a.equals(b)
 
 const gatewayOf = (text: string | undefined): IpAddress | null => {
@@ -168,7 +172,7 @@ export class LiveHost {
       ...(shard === null ? {} : { multiQueue: true }),
       offload: wanted.offload,
       busyPoll: wanted.busyPoll,
-      syscalls: wanted.fast['poll-handles'] ? workerSystemCalls() : threadSystemCalls(),
+      syscalls: systemCallsOf(wanted.fast),
       onError: (error: DeviceError) => this.lose(error.message),
       onCarrier: (up: boolean) => this.onCarrier?.(up),
     })

@@ -30,6 +30,7 @@ export const FAST_PATHS = {
   'event-ticks': 'in real time, events of Node programs have their turns as ticks, and not in turns of the event loop',
   ticks: 'in virtual time, programs run on without a turn of the event loop',
   spin: 'a device is looked at again before its process sleeps',
+  'stream-reads': 'packets of a device are read by the event loop, and dealt with in its callback; needs poll-handles',
   'poll-handles': "a device is waited for by the event loop's own epoll, and not in a thread",
 } as const
 
@@ -44,6 +45,7 @@ const names = Object.keys(FAST_PATHS) as FastPath[]
 const NEEDS: Partial<Record<FastPath, FastPath>> = {
   'copy-checksum': 'wasm',
   'segmentation-offload': 'checksum-offload',
+  'stream-reads': 'poll-handles',
 }
 
 /** All but those of `without`, and those that need these. @throws TypeError for a name that is none */

@@ -24,6 +24,19 @@ export interface NativeTcp {
   close(callback?: () => void): void
 }
 
+/** A stream of libuv's over any descriptor that can be read: it was made for pipes. */
+export interface NativePipe {
+  onread: (() => Uint8Array | undefined) | undefined
+  /** From now on the descriptor is its own. @returns 0 or a negated error number */
+  open(fd: number): number
+  /** Has it read there, and where `onread` says. */
+  useUserBuffer(bytes: Uint8Array): void
+  readStart(): number
+  readStop(): number
+  unref(): void
+  close(): void
+}
+
 /** The methods of a class, as they are called: by name, on an instance. */
 export type Methods = Record<string, (this: unknown, ...args: unknown[]) => unknown>
 
@@ -53,6 +66,7 @@ export interface TlsWrap {
 
 interface BindingTypes {
   tcp_wrap: { TCP: { new (type: number): NativeTcp; readonly prototype: NativeTcp }; constants: { SOCKET: number } }
+  pipe_wrap: { Pipe: { new (type: number): NativePipe }; constants: { SOCKET: number } }
   udp_wrap: { UDP: Constructor<NativeUdp>; SendWrap: new () => object }
   stream_wrap: {
     streamBaseState: Int32Array

@@ -2,10 +2,20 @@ import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import koffi from 'koffi'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { Errno } from '../core/errno.ts'
 import { PollWatch, systemCalls, ThreadWatch } from './readiness.ts'
-import { type DescriptorWatch, loadSyscalls, O_CLOEXEC, O_NONBLOCK, O_RDWR, type Syscalls } from './syscalls.ts'
+import { openStreamWatch } from './stream-watch.ts'
+import {
+  type DescriptorWatch,
+  loadSyscalls,
+  O_CLOEXEC,
+  O_NONBLOCK,
+  O_RDWR,
+  type Reader,
+  type Syscalls,
+} from './syscalls.ts'
 
 const sleep = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds))
 
@@ -140,6 +150,129 @@ describe.runIf(process.platform === 'linux')('watching a descriptor', () => {
       expect(order).toEqual(['ready', 'promise', 'immediate'])
       watches[0]!.close()
       syscalls.close(fd)
+    })
+  })
+
+  describe('by a stream that reads', () => {
+    /** Takes what was read, and has the next read go elsewhere. */
+    class Taker implements Reader {
+      readonly got: string[] = []
+      into: Uint8Array
+      onTook: (() => void) | null = null
+
+      constructor(size = 100) {
+        this.into = new Uint8Array(size)
+      }
+
+      took(length: number): void {
+        this.got.push(String(Buffer.from(this.into.subarray(0, length))))
+        this.into = new Uint8Array(this.into.length)
+        this.onTook?.()
+      }
+    }
+
+    const never = (): void => expect.unreachable()
+    const write = (syscalls: Syscalls, fd: number, text: string): void => {
+      const bytes = Buffer.from(text)
+      expect(syscalls.write(fd, syscalls.addressOf(bytes), bytes.length)).toBe(bytes.length)
+    }
+
+    test('what there is comes at once, each time where it is wanted; promises go on', async () => {
+      const syscalls = systemCalls()
+      const fd = openPipe(syscalls)
+      const taker = new Taker()
+      watches.push(syscalls.watch(fd, never, taker))
+      const order: string[] = []
+      taker.onTook = () => {
+        void Promise.resolve().then(() => order.push('promise'))
+        setImmediate(() => order.push('immediate'))
+      }
+      await sleep(10)
+      expect(taker.got).toEqual([])
+      for (const text of ['one', 'two', 'three']) {
+        write(syscalls, fd, text)
+        await until(() => taker.got.at(-1) === text)
+      }
+      await until(() => order.length === 6)
+      expect(taker.got).toEqual(['one', 'two', 'three'])
+      expect(order.slice(0, 2)).toEqual(['promise', 'immediate'])
+      watches[0]!.close()
+      syscalls.close(fd)
+    })
+
+    test('while room to write is waited for, it reads nothing', async () => {
+      const syscalls = systemCalls()
+      const fd = openPipe(syscalls)
+      const taker = new Taker()
+      let times = 0
+      const watch = syscalls.watch(fd, () => times++, taker)
+      watches.push(watch)
+      watch.setWritable(false)
+      watch.setWritable(true)
+      write(syscalls, fd, 'later')
+      await until(() => times > 1)
+      expect(taker.got).toEqual([])
+      watch.setWritable(false)
+      const before = times
+      await until(() => taker.got.length === 1)
+      await sleep(10)
+      expect([taker.got, times]).toEqual([['later'], before])
+      watch.close()
+      syscalls.close(fd)
+    })
+
+    test('after an error others learn of it by reading', async () => {
+      const syscalls = systemCalls()
+      const fd = openPipe(syscalls)
+      const taker = new Taker(4)
+      // An eventfd does not give less than eight bytes.
+      const counter = koffi.load(null).func('int eventfd(unsigned int value, int flags)')(1, O_NONBLOCK)
+      let result = 0
+      const watch = syscalls.watch(
+        counter,
+        () => {
+          result = syscalls.read(counter, syscalls.addressOf(buffer), 4)
+          watch.setWritable(true)
+          watch.setWritable(false)
+        },
+        taker,
+      )
+      watches.push(watch)
+      await until(() => result === -Errno.EINVAL)
+      watch.close()
+      result = 0
+      await sleep(10)
+      expect([result, taker.got]).toEqual([0, []])
+      for (const each of [counter, fd]) syscalls.close(each)
+    })
+
+    test('can be closed by whom it calls, and says nothing after that; the descriptor stays open', async () => {
+      const syscalls = systemCalls()
+      const fd = openPipe(syscalls)
+      const taker = new Taker()
+      const watch = syscalls.watch(fd, never, taker)
+      taker.onTook = () => watch.close()
+      write(syscalls, fd, 'one')
+      await until(() => taker.got.length === 1)
+      watch.close()
+      watch.setWritable(true)
+      write(syscalls, fd, 'two')
+      await sleep(10)
+      expect(taker.got).toEqual(['one'])
+      expect(syscalls.read(fd, syscalls.addressOf(buffer), 100)).toBe(3)
+      expect(syscalls.close(fd)).toBe(0)
+    })
+
+    test('a descriptor that no stream takes is watched otherwise', () => {
+      let watched = 0
+      const other: DescriptorWatch = { setWritable: () => {}, close: () => {} }
+      const syscalls = loadSyscalls((native, fd, ready, reader) => {
+        const byStream = openStreamWatch(native, fd, ready, reader!, () => other)
+        watched++
+        return byStream ?? other
+      })
+      expect(syscalls.watch(-1, never, new Taker())).toBe(other)
+      expect(watched).toBe(1)
     })
   })
 })

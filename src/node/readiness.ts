@@ -1,5 +1,6 @@
 import { isMainThread } from 'node:worker_threads'
 import { DeviceError } from './device-error.ts'
+import { openStreamWatch } from './stream-watch.ts'
 import {
   type DescriptorWatch,
   loadSyscalls,
@@ -7,42 +8,49 @@ import {
   O_CLOEXEC,
   O_NONBLOCK,
   type Syscalls,
+  type Watcher,
 } from './syscalls.ts'
 
 /**
- * How the event loop learns that a descriptor is ready, which Node offers for its own sockets only.
+ * How the event loop learns that a descriptor is ready, which Node offers for its own sockets only. The best way that
+ * there is of three:
  *
- * On the main thread a `uv_poll_t` of Node's own loop does it, which koffi makes (`koffi.node.poll`): epoll tells, no
- * thread waits. Five things must be kept to, or the process ends with a fatal error:
- *
- * - Its callback runs outside Node's callback scopes: an exception would be lost with it, and promises would not go on.
- *   So it only calls `setImmediate`, which the same iteration of the loop runs, a microsecond later.
- * - A worker that is terminated while the callback runs takes the process with it. So workers do not use it.
- * - When a process ends that still has a handle open, Node runs its loop a last time, and the callback with it. So all
- *   are closed on the process's 'exit'.
- * - The handle must not be touched after `close`, and not be collected before it.
- * - The descriptor must be one that epoll takes.
- *
- * In a worker, and should koffi not have poll handles any more, poll(2) waits in a thread of libuv's pool.
+ * - A stream of Node's (stream-watch.ts), where packets are read: epoll tells, libuv reads, the callback has the packet.
+ * - A `uv_poll_t` of Node's own loop, which koffi makes (`koffi.node.poll`): epoll tells, no thread waits. Five things
+ *   must be kept to, or the process ends with a fatal error:
+ *   - Its callback runs outside Node's callback scopes: an exception would be lost with it, and promises would not go
+ *     on. So it only calls `setImmediate`, which the same iteration of the loop runs, a microsecond later.
+ *   - A worker that is terminated while the callback runs takes the process with it. So workers do not use it.
+ *   - When a process ends that still has a handle open, Node runs its loop a last time, and the callback with it. So
+ *     all are closed on the process's 'exit'.
+ *   - The handle must not be touched after `close`, and not be collected before it.
+ *   - The descriptor must be one that epoll takes.
+ * - In a worker, and should koffi not have poll handles any more, poll(2) waits in a thread of libuv's pool.
  */
-const watchDescriptor = (native: NativeCalls, fd: number, ready: () => void): DescriptorWatch =>
-  isMainThread && typeof native.koffi.node?.poll === 'function'
-    ? new PollWatch(native, fd, ready)
-    : new ThreadWatch(native, fd, ready)
+const byPollHandle: Watcher = (native, fd, ready) =>
+  typeof native.koffi.node?.poll === 'function' ? new PollWatch(native, fd, ready) : new ThreadWatch(native, fd, ready)
+
+const byThread: Watcher = (native, fd, ready) => new ThreadWatch(native, fd, ready)
+
+const byStream =
+  (otherwise: Watcher): Watcher =>
+  (native, fd, ready, reader) =>
+    reader === undefined
+      ? otherwise(native, fd, ready)
+      : (openStreamWatch(native, fd, ready, reader, otherwise) ?? otherwise(native, fd, ready))
 
 /** The system calls of this machine. @throws DeviceError ENOTSUP where there are none */
-export const systemCalls = (platform?: string): Syscalls => loadSyscalls(watchDescriptor, platform)
+export const systemCalls = (platform?: string): Syscalls =>
+  loadSyscalls(byStream(isMainThread ? byPollHandle : byThread), platform)
 
 /** The same for a worker that nobody terminates: one that ends by itself may have poll handles, as the main thread has. */
-export const workerSystemCalls = (): Syscalls =>
-  loadSyscalls((native, fd, ready) =>
-    typeof native.koffi.node?.poll === 'function'
-      ? new PollWatch(native, fd, ready)
-      : new ThreadWatch(native, fd, ready),
-  )
+export const workerSystemCalls = (): Syscalls => loadSyscalls(byStream(byPollHandle))
+
+/** The same, and nothing is read by a stream: to compare. */
+export const pollSystemCalls = (): Syscalls => loadSyscalls(byPollHandle)
 
 /** The same, and a thread waits for each descriptor: to compare. */
-export const threadSystemCalls = (): Syscalls => loadSyscalls((native, fd, ready) => new ThreadWatch(native, fd, ready))
+export const threadSystemCalls = (): Syscalls => loadSyscalls(byThread)
 
 type PollHandle = ReturnType<NativeCalls['koffi']['node']['poll']>
 

@@ -29,8 +29,19 @@ export interface Syscalls {
    * WebAssembly memory that grows detaches.
    */
   addressOf(bytes: Uint8Array): number
-  /** Calls `ready` in the event loop whenever `fd` has something to read, or an error. See readiness.ts. */
-  watch(fd: number, ready: () => void): DescriptorWatch
+  /**
+   * Calls `ready` in the event loop whenever `fd` has something to read, or an error. Where the event loop reads by
+   * itself, `reader` is given what there is instead. See readiness.ts.
+   */
+  watch(fd: number, ready: () => void, reader?: Reader): DescriptorWatch
+}
+
+/** Who takes what the event loop has read of a descriptor. */
+export interface Reader {
+  /** Where the next read goes: another array when it is another place. It is never full. */
+  readonly into: Uint8Array
+  /** So many bytes were read, more than none. */
+  took(length: number): void
 }
 
 /** A descriptor that the event loop watches; it does not keep the process alive. */
@@ -66,17 +77,17 @@ export interface NativeCalls {
   readonly read: (fd: number, address: number, length: number) => number
   readonly write: (fd: number, address: number, length: number) => number
   readonly close: (fd: number) => number
+  readonly fcntl: (fd: number, command: number, argument: number) => number
 }
+
+/** What `Syscalls.watch` does, given the means. */
+export type Watcher = (native: NativeCalls, fd: number, ready: () => void, reader?: Reader) => DescriptorWatch
 
 /**
  * Loads the C library's calls.
- * @param watch what `Syscalls.watch` does, given the means
  * @throws DeviceError ENOTSUP on another system than Linux, or where koffi cannot be loaded
  */
-export const loadSyscalls = (
-  watch: (native: NativeCalls, fd: number, ready: () => void) => DescriptorWatch,
-  platform: string = process.platform,
-): Syscalls => {
+export const loadSyscalls = (watch: Watcher, platform: string = process.platform): Syscalls => {
   if (platform !== 'linux') throw notLinux(platform)
   const koffi = loadKoffi()
   // The symbols of this process: the C library that Node itself runs on, glibc or musl.
@@ -98,6 +109,7 @@ export const loadSyscalls = (
     read,
     write,
     close,
+    fcntl: libc.func('int fcntl(int fd, int command, int argument)'),
   }
   /** Descriptors that Node has opened. */
   const files = new Set<number>()
@@ -128,7 +140,7 @@ export const loadSyscalls = (
     send: (fd, bytes, length, flags) => result(send(fd, bytes, length, flags)),
     recv: (fd, into, flags) => result(recv(fd, into, into.length, flags)),
     addressOf: (bytes) => Number(koffi.address(bytes)),
-    watch: (fd, ready) => watch(native, fd, ready),
+    watch: (fd, ready, reader) => watch(native, fd, ready, reader),
   }
 }
 

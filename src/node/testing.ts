@@ -2,7 +2,7 @@ import { Errno } from '../core/errno.ts'
 import type { Memory } from '../core/memory.ts'
 import type { Surroundings } from './device-error.ts'
 import { LITTLE_ENDIAN, NetlinkType } from './netlink.ts'
-import type { DescriptorWatch, Syscalls } from './syscalls.ts'
+import type { DescriptorWatch, Reader, Syscalls } from './syscalls.ts'
 
 /** The machine that errors speak of in tests: Linux, and an ordinary user. */
 export const ORDINARY: Surroundings = { platform: 'linux', uid: 1000, user: 'alice', holder: () => undefined }
@@ -17,12 +17,14 @@ const TUNGETIFF = 0x8004_54d2
 export class FakeWatch implements DescriptorWatch {
   readonly fd: number
   readonly ready: () => void
+  readonly reader: Reader | undefined
   writable = false
   closed = false
 
-  constructor(fd: number, ready: () => void) {
+  constructor(fd: number, ready: () => void, reader?: Reader) {
     this.fd = fd
     this.ready = ready
+    this.reader = reader
   }
 
   setWritable(on: boolean): void {
@@ -78,6 +80,13 @@ export class FakeKernel implements Syscalls {
   /** Says that there is something to read. */
   wake(): void {
     this.watchOf('tun').ready()
+  }
+
+  /** Has the event loop read a frame of the device by itself. */
+  give(frame: Uint8Array): void {
+    const { reader } = this.watchOf('tun')
+    reader!.into.set(frame)
+    reader!.took(frame.length)
   }
 
   /** Announces the interface as it is now. */
@@ -173,8 +182,8 @@ export class FakeKernel implements Syscalls {
     return this.base
   }
 
-  watch(fd: number, ready: () => void): DescriptorWatch {
-    const watch = new FakeWatch(fd, ready)
+  watch(fd: number, ready: () => void, reader?: Reader): DescriptorWatch {
+    const watch = new FakeWatch(fd, ready, reader)
     this.watches.push(watch)
     return watch
   }

@@ -290,6 +290,84 @@ describe('receiving', () => {
   })
 })
 
+describe('a frame that the event loop has read', () => {
+  /** As a driver in real time does it. */
+  const drive = (): void => {
+    world.loop.onCall = () => void world.loop.turn(Number.POSITIVE_INFINITY, true)
+  }
+
+  test.each([
+    ['tun', false, 0],
+    ['tun', true, 0],
+    ['tap', true, 14],
+  ] as const)('%s, offload %s: is received before its callback is over, and what follows it', (kind, offload, link) => {
+    const port = open({ kind, offload })
+    drive()
+    const header = new Uint8Array(offload ? 10 : 0)
+    const frames = [packet(100 + link, 1), packet(20_000 + link, 2), packet(101 + link, 3), packet(102 + link, 4)]
+    kernel.toRead.push(concat(header, frames[1]!))
+    kernel.give(concat(header, frames[0]!))
+    expect(keeper.frames.map(bytesOf)).toEqual(frames.slice(0, 2))
+    // What is read into was handed up, and is another.
+    kernel.give(concat(header, frames[2]!))
+    kernel.give(concat(header, frames[3]!))
+    expect(keeper.frames.map(bytesOf)).toEqual(frames)
+    expect(keeper.frames.map((frame) => (frame.start + link) % 4)).toEqual([0, 0, 0, 0])
+    expect(port.statistics).toMatchObject({ received: 4, wakes: 3 })
+    closeAll(port)
+  })
+
+  test('what answers it is written before more is read, and once', () => {
+    const port = open()
+    drive()
+    keeper.onReceive = () => {
+      port.send(frameOf(packet(50, kernel.toRead.length)))
+      expect(kernel.written.length).toBe(keeper.frames.length === 3 ? 1 : keeper.frames.length - 1)
+    }
+    kernel.toRead.push(packet(40), packet(40))
+    kernel.give(packet(40))
+    expect(kernel.written.map((bytes) => bytes[49])).toEqual([2, 1, 0])
+    expect(world.loop.hasWork).toBe(false)
+    closeAll(port)
+  })
+
+  test('memory that grows is read into at its new place', () => {
+    const port = open()
+    drive()
+    kernel.give(packet(40, 1))
+    const { into } = port
+    expect(port.into).toBe(into)
+    const block = world.memory.allocate(0x40_0000)
+    expect(into.length).toBe(0)
+    kernel.give(packet(40, 2))
+    expect(keeper.frames.map((frame) => world.memory.u8[frame.end - 1])).toEqual([1, 2])
+    world.memory.release(block, 0x40_0000)
+    closeAll(port)
+  })
+
+  test('without a driver it waits for a turn; one more takes its place', () => {
+    const port = open()
+    kernel.give(packet(40, 1))
+    kernel.give(packet(41, 2))
+    expect(keeper.frames.length).toBe(0)
+    world.loop.turn()
+    expect(keeper.frames.map(bytesOf)).toEqual([packet(41, 2)])
+    expect(namedDrops(port.statistics.drops)).toEqual({ 'link-queue-full': 1 })
+    closeAll(port)
+  })
+
+  test('the port may be closed by who receives, or be closed already', () => {
+    const port = open()
+    drive()
+    keeper.onReceive = () => port.close()
+    kernel.toRead.push(packet(40))
+    kernel.give(packet(40))
+    port.took(40)
+    expect([keeper.frames.length, kernel.toRead.length]).toEqual([1, 1])
+    closeAll(port)
+  })
+})
+
 describe('sending', () => {
   test('frames are written in the next turn, in order', () => {
     const port = open()

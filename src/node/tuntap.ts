@@ -10,7 +10,7 @@ import { ETHERNET_HEADER } from '../wire/ethernet.ts'
 import { type Device, type DeviceOffloads, type DeviceOptions, deviceOffloads, openDevice } from './device.ts'
 import { DeviceError, describe } from './device-error.ts'
 import type { LinkState } from './link-watch.ts'
-import { type DescriptorWatch, EBADFD, type Syscalls } from './syscalls.ts'
+import { type DescriptorWatch, EBADFD, type Reader, type Syscalls } from './syscalls.ts'
 import { readVnetHeader, VNET_HEADER, writeVnetHeader } from './vnet.ts'
 
 /** Which device, and what it tells of itself. */
@@ -51,6 +51,9 @@ const LARGEST = 65_535 + ETHERNET_HEADER + 8
 /** Up to this many bytes, a frame is copied out of the block it was read into, which is made for the largest. */
 const COPY_LIMIT = 10_000
 
+/** A frame of at most so many bytes may be a request that somebody waits for, or an ACK: no bulk. */
+const SHORT = 2048
+
 /** How often the loop looks again before it sleeps, and the traffic since it woke that makes that worth while, bytes. */
 const SPINS = 32
 const SPIN_BYTES = 4096
@@ -63,13 +66,13 @@ const SPIN_SCORE = 32
  * interface, and the other way round. With `offload`, large segments and unfinished checksums pass as they are.
  *
  * Reading goes straight into frames: one that was made for the largest, from which small ones are copied. It happens in
- * the run loop, in batches, from when the event loop says that there is something until the kernel says that there is
- * nothing more. Before sleeping again, the port looks a few times whether the answer to what it sent is there already,
+ * the run loop, in batches, from when the event loop says that there is something, or has read the first by itself,
+ * until the kernel says that there is nothing more. Before sleeping again, the port looks a few times whether the answer to what it sent is there already,
  * as long as that is often the case and the traffic is light: that saves the 30 microseconds that waking up takes.
  *
  * The carrier is there while the kernel's interface is up. When the device is removed, the port closes itself.
  */
-export class TunTapPort extends Task implements LinkPort {
+export class TunTapPort extends Task implements LinkPort, Reader {
   readonly taps: FrameTap[] = []
   readonly statistics = new TunTapStatistics()
   readonly name: string
@@ -98,12 +101,20 @@ export class TunTapPort extends Task implements LinkPort {
   private current: LinkFeatures
   private up: boolean
   private closed = false
+  /** Is `run` under way, which writes what is sent meanwhile? */
+  private running = false
   /** May there be something to read? */
   private readable = false
   /** Has the kernel refused a frame for want of room? */
   private blocked = false
   /** The frame that is read into next. */
   private landing: Frame
+  /** Bytes of the frame that the event loop has read into `landing`; 0 when there is none. */
+  private landed = 0
+  /** What `into` gave last: this part of these bytes of the memory. */
+  private landingBytes: Uint8Array | null = null
+  private landingAt = 0
+  private landingOf: Uint8Array | null = null
   /** The memory's bytes when their address was last asked for, and that address. */
   private seen: Uint8Array | null = null
   private base = 0
@@ -143,10 +154,11 @@ export class TunTapPort extends Task implements LinkPort {
       this.wake()
     }
     device.links.listen(device.state.index, (state) => this.linkChanged(state))
-    this.watch = device.syscalls.watch(device.fd, () => {
+    const ready = (): void => {
       this.statistics.wakes++
       this.wake()
-    })
+    }
+    this.watch = device.syscalls.watch(device.fd, ready, this)
   }
 
   get features(): LinkFeatures {
@@ -167,6 +179,32 @@ export class TunTapPort extends Task implements LinkPort {
     return this.queue.length
   }
 
+  /** Where the event loop reads: the frame that is read into next. */
+  get into(): Uint8Array {
+    const { u8 } = this.world.memory
+    const at = this.landingStart - this.header
+    if (this.landingBytes === null || this.landingAt !== at || this.landingOf !== u8) {
+      this.landingBytes = u8.subarray(at, at + LARGEST + this.header)
+      this.landingAt = at
+      this.landingOf = u8
+    }
+    return this.landingBytes
+  }
+
+  /** The event loop has read a frame: it is dealt with at once, and so is what comes of that. */
+  took(length: number): void {
+    if (this.closed) return
+    // Only in a world that nobody drives does one lie there still.
+    if (this.landed > 0) this.statistics.drops[Drop['link-queue-full']]!++
+    this.statistics.wakes++
+    this.landed = length
+    const { loop } = this.world
+    loop.refresh()
+    loop.hold()
+    this.wake()
+    loop.release()
+  }
+
   send(frame: Frame): void {
     const { taps, queue, current } = this
     for (let i = 0; i < taps.length; i++) taps[i]!.frame(frame, true)
@@ -181,7 +219,7 @@ export class TunTapPort extends Task implements LinkPort {
       frame.time = this.world.loop.now
       queue.push(frame)
       if (queue.length >= FLUSH_AT && !this.blocked) this.flush()
-      else if (!this.posted) this.world.loop.post(this)
+      else if (!this.running) this.world.loop.post(this)
     }
   }
 
@@ -200,9 +238,14 @@ export class TunTapPort extends Task implements LinkPort {
 
   override run(): void {
     if (this.closed) return
-    this.flush()
-    if (this.readable) this.receiveBatch()
-    this.flush()
+    this.running = true
+    try {
+      this.flush()
+      if (this.readable) this.receiveBatch()
+      this.flush()
+    } finally {
+      this.running = false
+    }
     if (this.closed) return
     if (this.readable) this.world.loop.post(this)
     else if (this.spinsLeft > 0 && !this.spinArranged) {
@@ -229,14 +272,16 @@ export class TunTapPort extends Task implements LinkPort {
         return
       }
       bytes += length
+      // What answers a short one that came by itself does not wait until it was looked for more.
+      if (i === 0 && length <= SHORT) this.flush()
     }
   }
 
   /** Reads a frame and hands it up. @returns its length in bytes; 0 when there is none, -1 when the port is closed */
   private receiveOne(): number {
-    const { landing, header } = this
-    const start = landing.base + NETWORK_OFFSET - (this.current.medium === 'ethernet' ? ETHERNET_HEADER : 0)
-    const result = this.syscalls.read(this.fd, this.address(start - header), LARGEST + header)
+    const { landing, landed, header, landingStart: start } = this
+    this.landed = 0
+    const result = landed > 0 ? landed : this.syscalls.read(this.fd, this.address(start - header), LARGEST + header)
     if (result <= header) return this.readFailed(result)
     const length = result - header
     this.moved += length
@@ -250,6 +295,11 @@ export class TunTapPort extends Task implements LinkPort {
     landing.segmentSize = 0
     this.accept(landing, length)
     return this.closed ? -1 : length
+  }
+
+  /** Where in the memory the next frame begins, behind its virtio header. */
+  private get landingStart(): number {
+    return this.landing.base + NETWORK_OFFSET - (this.current.medium === 'ethernet' ? ETHERNET_HEADER : 0)
   }
 
   /** Takes in a frame that was read. A frame that is dropped here leaves its block for the next. */

@@ -35,6 +35,7 @@ const WHERE: { readonly [Path in FastPath]: readonly string[] } = {
   'event-ticks': ['net-round-trip', 'net-connections'],
   ticks: ['simulated'],
   spin: [],
+  'stream-reads': [],
   'poll-handles': [],
 }
 
