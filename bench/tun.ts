@@ -171,6 +171,8 @@ try {
     await netglass(command, 65_520, [], {}),
     await netglass(command, 1500, ['--without', 'segmentation-offload'], { pings: false }),
     await netglass(command, 1500, ['--without', 'spin'], { transfers: false }),
+    await netglass(command, 1500, ['--without', 'stream-reads'], { transfers: false }),
+    await netglass(command, 1500, ['--without', 'early-code'], { transfers: false }),
     await netglass(command, 1500, ['--without', 'poll-handles'], { transfers: false }),
     await netglass(command, 1500, ['--busy-poll', '20000'], { transfers: false }),
     ...(await others(await outside())),

@@ -15,7 +15,7 @@ import { portsOf, type ShardPlan, ShardPort } from '../node/shard.ts'
 import { ShardCapture, type ShardCaptureRequest } from '../node/shard-capture.ts'
 import type { Syscalls } from '../node/syscalls.ts'
 import { openTunTap, type TunTapPort } from '../node/tuntap.ts'
-import { tuneV8 } from '../node/v8.ts'
+import { compileEarly, tuneV8 } from '../node/v8.ts'
 import { TcpConnection } from '../tcp/connection.ts'
 import { stateIn, stateSet, TcpState } from '../tcp/state.ts'
 import { type IpAddress, type IpPrefix, type MacAddress, parseIpAddress, parseIpPrefix } from '../wire/address.ts'
@@ -153,6 +153,7 @@ export class LiveHost {
   ) {
     const wanted = plan(options)
     if (wanted.fast.inlining) tuneV8()
+    if (wanted.fast['early-code']) compileEarly()
     const world = new World(new RealClock(shard?.clock), new CryptoRandom(), undefined, wanted.fast)
     this.world = world
     this.host = new Host(world, hostName)

@@ -27,6 +27,7 @@ export const FAST_PATHS = {
   'call-turns': 'in real time, what a call sends is delivered before it returns, in a turn that it takes itself',
   microturns: 'in real time, turns follow each other without the event loop in between',
   inlining: 'V8 puts more functions of a path into one another: of the whole process, in netglass bench and up',
+  'early-code': 'V8 compiles what has run an eighth as often as it would ask for: of the whole process, in netglass up',
   'event-ticks': 'in real time, events of Node programs have their turns as ticks, and not in turns of the event loop',
   ticks: 'in virtual time, programs run on without a turn of the event loop',
   spin: 'a device is looked at again before its process sleeps',

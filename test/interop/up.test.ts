@@ -242,6 +242,7 @@ test.each(['tun', 'tap'] as const)('a capture of two workers, %s: every packet, 
 describe('files arrive both ways, and pings are answered', () => {
   test.each([
     '--tun ng0 --without poll-handles,spin,batches',
+    '--tun ng0 --without stream-reads,early-code',
     '--tun ng0 --without segmentation-offload,inlining,call-turns,microturns',
     '--tap ng0 --without checksum-offload',
     '--tun ng0 -K rx off',

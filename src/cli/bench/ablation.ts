@@ -32,6 +32,7 @@ const WHERE: { readonly [Path in FastPath]: readonly string[] } = {
   'call-turns': ['round-trip', 'connections'],
   microturns: ['round-trip', 'connections'],
   inlining: ['bulk-1500', 'round-trip', 'connections'],
+  'early-code': [],
   'event-ticks': ['net-round-trip', 'net-connections'],
   ticks: ['simulated'],
   spin: [],
