@@ -116,10 +116,10 @@ abstract class RemoteHandle extends Handle {
     return answer.result
   }
 
-  close(): void {
+  close(how: 'close' | 'reset' = 'close'): void {
     if (this.isClosing) return
     this.beginClosing()
-    this.post('close')
+    this.post(how)
   }
 
   /** The thread stays alive until the last word has come. */
@@ -155,12 +155,13 @@ export class RemoteStream extends RemoteHandle implements StreamTransport {
   private reading = false
   private listening = false
   private ended = false
+  private shut = false
   private failure = 0
   private ahead = 0
   private requests = 0
   private readonly writes = new Map<number, unknown>()
   private shutdownRequest: unknown = null
-  private readonly unread: (readonly [count: number, data: ArrayBuffer | null])[] = []
+  private readonly unread: (readonly [count: number, data: Uint8Array | null])[] = []
   private into: Uint8Array | null = null
 
   constructor(link: HostLink, events: EventQueue, owner: StreamOwner) {
@@ -262,7 +263,8 @@ export class RemoteStream extends RemoteHandle implements StreamTransport {
   }
 
   shutdown(request: unknown): number {
-    if (this.isClosing || !this.opened || this.connecting || this.shutdownRequest !== null) return -Errno.ENOTCONN
+    if (this.isClosing || !this.opened || this.connecting || this.shut) return -Errno.ENOTCONN
+    this.shut = true
     this.shutdownRequest = request ?? true
     this.follow()
     this.post('shutdown', 0)
@@ -295,20 +297,20 @@ export class RemoteStream extends RemoteHandle implements StreamTransport {
   }
 
   reset(): number {
-    if (this.isClosing) return 0
-    this.beginClosing()
-    this.post('reset')
+    if (this.shutdownRequest !== null) return -Errno.EINVAL
+    this.close('reset')
     return 0
   }
 
-  override close(): void {
+  override close(how: 'close' | 'reset' = 'close'): void {
     if (this.isClosing) return
     this.reading = false
-    if (this.id === 0) {
-      // Nobody knows of it.
+    // Nobody knows of one without a number.
+    if (this.id !== 0) super.close(how)
+    else {
       this.beginClosing()
       this.happened('closed', [])
-    } else super.close()
+    }
   }
 
   override handleEvents(): void {
@@ -326,23 +328,23 @@ export class RemoteStream extends RemoteHandle implements StreamTransport {
       this.events.afterCallback()
       return
     }
-    let given = data
     const { into } = this
+    const given = into === null ? count : Math.min(count, into.length)
     if (into !== null) {
-      const part = Math.min(count, into.length)
-      into.set(new Uint8Array(data, 0, part))
-      if (part < count) this.unread.unshift([count - part, data.slice(part)])
-      given = data.slice(0, part)
+      into.set(data.subarray(0, given))
+      if (given < count) this.unread.unshift([count - given, data.subarray(given)])
     }
-    this.bytesRead += given.byteLength
-    this.post('taken', given.byteLength)
-    this.owner.onRead(given.byteLength, into === null ? new Uint8Array(given) : null)
+    this.bytesRead += given
+    this.post('taken', given)
+    this.owner.onRead(given, into === null ? data : null)
     this.events.afterCallback()
   }
 
   protected tell(event: EventMessage['event'], args: readonly unknown[]): void {
-    if (event === 'read') this.unread.push(args as unknown as [number, ArrayBuffer | null])
-    else if (event === 'connect') {
+    if (event === 'read') {
+      const [count, data] = args as [number, ArrayBuffer | null]
+      this.unread.push([count, data === null ? null : new Uint8Array(data)])
+    } else if (event === 'connect') {
       this.connecting = false
       this.follow()
       this.owner.onConnect(args[0] as number)

@@ -53,13 +53,13 @@ class ServedStream {
   }
 
   readStart(): number {
-    return this.ahead < READ_AHEAD ? this.handle.readStart() : 0
+    return this.ahead < READ_AHEAD && !this.handle.isReading ? this.handle.readStart() : 0
   }
 
   /** The worker has told its program of so many bytes. */
   taken(bytes: number): void {
     this.ahead -= bytes
-    if (this.ahead < READ_AHEAD && !this.handle.isClosing) this.handle.readStart()
+    if (!this.handle.isClosing) this.readStart()
   }
 
   write(request: number, chunks: Uint8Array[], bytes: number): void {
