@@ -13,7 +13,7 @@ export const FAST_PATHS = {
   batches: 'links and devices pass up to 64 frames on in one run',
   'header-prediction':
     'TCP: the segment that is expected, the message that leaves at once and the header without rare options go straight',
-  'lazy-timers': 'a timer that moves to a later time stays in its slot until that comes up',
+  'lazy-timers': 'a timer that moves to a later time, or stops for a while, stays in its slot until that comes up',
   'record-reuse': 'records of the send queue are used again',
   'block-reuse': 'the block of memory last given back is handed out again, neither merged nor split',
   'queue-memory': 'a queue takes a block as large as it was before at once, and does not grow into it anew',

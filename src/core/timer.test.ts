@@ -37,6 +37,12 @@ class Bench {
     this.check()
   }
 
+  pause(index: number): void {
+    this.wheel.pause(this.timers[index]!)
+    this.model.delete(index)
+    this.check()
+  }
+
   /** Lets time pass up to `to`, firing whenever the wheel asks for it. @returns how often it did */
   advance(to: number): number {
     const expected = [...this.model]
@@ -82,9 +88,10 @@ const steps = fc.array(
   fc.oneof(
     { weight: 4, arbitrary: fc.record({ set: fc.nat(7), delay }) },
     { weight: 1, arbitrary: fc.record({ cancel: fc.nat(7) }) },
+    { weight: 1, arbitrary: fc.record({ pause: fc.nat(7) }) },
     { weight: 1, arbitrary: fc.record({ set: fc.nat(7), delay: fc.nat(3 * TICK) }) },
     { weight: 2, arbitrary: fc.record({ pass: delay }) },
-  ) as fc.Arbitrary<{ set: number; delay: number } | { cancel: number } | { pass: number }>,
+  ) as fc.Arbitrary<{ set: number; delay: number } | { cancel: number } | { pause: number } | { pass: number }>,
   { maxLength: 60 },
 )
 const start = fc.constantFrom(0, 5, 64 * TICK - 1, ROUND - 1, ROUND - 3 * TICK, 5 * ROUND - 64 * TICK, 400 * DAY)
@@ -96,6 +103,7 @@ test('timers fire at their deadlines, in order of deadline and setting; none is 
       for (const step of list) {
         if ('set' in step) bench.set(step.set, step.delay)
         else if ('cancel' in step) bench.cancel(step.cancel)
+        else if ('pause' in step) bench.pause(step.pause)
         else bench.advance(bench.now + Math.max(0, step.pass))
       }
       bench.advance(bench.now + 20 * ROUND)
@@ -136,6 +144,29 @@ test('moving a timer later does nothing but write; it does not fire early', () =
   expect(bench.fired).toEqual([])
   bench.advance(1_000_000)
   expect(bench.fired).toEqual([[0, 109_000]])
+})
+
+test('a paused timer stays in its slot, wakes nobody by itself, and leaves when the slot comes up or it is cancelled', () => {
+  const bench = new Bench(3)
+  const [first, second] = bench.timers as [Timer, Timer, Timer]
+  bench.set(0, 10_000)
+  bench.set(1, 10_000)
+  const { slot } = first
+  bench.pause(0)
+  bench.pause(1)
+  expect([bench.wheel.size, first.slot, second.slot, first.isSet]).toEqual([0, slot, slot, false])
+  bench.set(0, 12_000)
+  expect(first.slot).toBe(slot)
+  bench.cancel(1)
+  expect(second.slot).toBe(-1)
+  bench.pause(0)
+  bench.set(2, 50_000)
+  bench.advance(60_000)
+  expect([bench.fired, first.slot]).toEqual([[[2, 50_000]], -1])
+  bench.set(0, 100)
+  bench.pause(0)
+  expect(bench.advance(DAY)).toBeLessThan(2)
+  expect(bench.wheel.nextWake()).toBe(Number.POSITIVE_INFINITY)
 })
 
 test('moving a timer earlier within its tick is not missed', () => {

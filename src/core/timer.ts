@@ -46,6 +46,7 @@ const LEVELS = 5
  *
  * Setting and cancelling take the same time however many timers there are. Moving a timer to a later deadline, which
  * TCP does at every acknowledgment, only writes the deadline: the timer is put in its new place when its old one comes up.
+ * A timer that is paused stays where it is as well.
  */
 export class TimerWheel {
   /** The tick up to which slots have been emptied into the heap. */
@@ -63,7 +64,7 @@ export class TimerWheel {
   onEarlier: (() => void) | null = null
   private readonly isLazy: boolean
 
-  /** @param isLazy does a timer that moves to a later time stay where it is until that place comes up? */
+  /** @param isLazy does a timer that moves to a later time, or is paused, stay where it is until that place comes up? */
   constructor(isLazy = true) {
     this.isLazy = isLazy
   }
@@ -99,10 +100,19 @@ export class TimerWheel {
 
   /** Takes `timer` off the wheel, set or not. */
   cancel(timer: Timer): void {
+    if (timer.deadline !== Number.POSITIVE_INFINITY) {
+      this.set--
+      timer.deadline = Number.POSITIVE_INFINITY
+    }
+    this.remove(timer)
+  }
+
+  /** Stops `timer`, which is soon to be set again: it stays in its slot until that comes up. Before it is let go, `cancel` it. */
+  pause(timer: Timer): void {
     if (timer.deadline === Number.POSITIVE_INFINITY) return
     this.set--
     timer.deadline = Number.POSITIVE_INFINITY
-    this.remove(timer)
+    if (timer.slot === DUE || !this.isLazy) this.remove(timer)
   }
 
   /**
@@ -205,7 +215,7 @@ export class TimerWheel {
       timer.previous = null
       timer.next = null
       timer.slot = OUT
-      this.insert(timer, Math.floor(timer.deadline / TICK))
+      if (timer.deadline < Number.POSITIVE_INFINITY) this.insert(timer, Math.floor(timer.deadline / TICK))
       timer = next
     }
   }
@@ -238,6 +248,8 @@ export class TimerWheel {
   }
 
   private findWake(): Micros {
+    // The slots may hold what is paused.
+    if (this.set === 0) return Number.POSITIVE_INFINITY
     if (this.due.length > 0) return this.due[0]!.deadline
     return this.nextSlotTick() * TICK
   }

@@ -371,7 +371,9 @@ export class TcpConnection extends ConnectionFields implements TimerOwner {
     const { cc, queue } = this
     if (queue === null || queue.length > 0 || cc.totalRetransmitted > 0 || cc.ecn !== 0) return
     this.giveBack()
-    if (this.retransmitTimer?.isSet === false) this.retransmitTimer = null
+    if (this.retransmitTimer?.isSet !== false) return
+    this.layer.loop.timers.cancel(this.retransmitTimer)
+    this.retransmitTimer = null
   }
 
   /** Gives back the send queue, which is empty, and the congestion state. */

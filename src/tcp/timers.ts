@@ -25,10 +25,10 @@ export const armRetransmit = (c: TcpConnection, pending: number, delay: number):
   loop.timers.schedule(c.retransmitTimer, loop.now + Math.min(Math.max(delay, 1), mostRto(c)))
 }
 
-/** Stops it, and takes it off the wheel. */
+/** Stops it: the next data sets it again. */
 export const stopRetransmit = (c: TcpConnection): void => {
   c.pending = Pending.None
-  if (c.retransmitTimer !== null) c.layer.loop.timers.cancel(c.retransmitTimer)
+  if (c.retransmitTimer !== null) c.layer.loop.timers.pause(c.retransmitTimer)
 }
 
 /** How long it is until the oldest segment in flight times out, microseconds; negative when that is past. */
@@ -115,7 +115,8 @@ export const stopKeepalive = (c: TcpConnection): void => {
 
 /** Takes every timer off the wheel, when the connection ends. */
 export const stopTimers = (c: TcpConnection): void => {
-  stopRetransmit(c)
+  c.pending = Pending.None
+  if (c.retransmitTimer !== null) c.layer.loop.timers.cancel(c.retransmitTimer)
   stopKeepalive(c)
   if (c.ackTimer !== null) c.layer.loop.timers.cancel(c.ackTimer)
   if (c.pacingTimer !== null) c.layer.loop.timers.cancel(c.pacingTimer)

@@ -389,5 +389,5 @@ const ackSent = (c: TcpConnection): void => {
     sacks.compressed = 0
   }
   rcv.pending = 0
-  if (c.ackTimer !== null) c.layer.loop.timers.cancel(c.ackTimer)
+  if (c.ackTimer !== null) c.layer.loop.timers.pause(c.ackTimer)
 }
