@@ -26,7 +26,7 @@ export const ethernetInput = (iface: NetworkInterface, frame: Frame): void => {
     } else kind = LinkKind.OtherHost
   }
   const type = memory.view.getUint16(at + 12)
-  if (type === EtherType.Vlan || type === EtherType.ServiceVlan) {
+  if (isTag(type)) {
     vlanInput(iface, frame, type)
     return
   }
@@ -75,18 +75,27 @@ export const ownPacketInput = (iface: NetworkInterface, frame: Frame): void => {
   else ipv6Input(iface, frame, LinkKind.Own)
 }
 
-/** Hands a tagged frame, without its outermost tag, to the subinterface of its VLAN. A priority tag is only taken off. */
-const vlanInput = (iface: NetworkInterface, frame: Frame, protocol: number): void => {
+/** Hands a tagged frame, without its outermost tag, to the subinterface of its VLAN. Priority tags are only taken off. */
+const vlanInput = (iface: NetworkInterface, frame: Frame, outermost: number): void => {
   const { stack } = iface
   const { u8, view } = stack.world.memory
-  const at = frame.start
-  if (frame.end - at < ETHERNET_HEADER + VLAN_TAG) {
-    refuse(iface, frame, Drop['eth-truncated'])
-    return
+  let protocol = outermost
+  let next = outermost
+  let at = frame.start
+  let id = 0
+  // Anybody can put one priority tag behind another: a frame full of them must not be as many calls.
+  while (id === 0 && isTag(next)) {
+    if (frame.end - at < ETHERNET_HEADER + VLAN_TAG) {
+      refuse(iface, frame, Drop['eth-truncated'])
+      return
+    }
+    protocol = next
+    id = view.getUint16(at + ETHERNET_HEADER) & 0xfff
+    next = view.getUint16(at + ETHERNET_HEADER + 2)
+    at += VLAN_TAG
   }
-  const id = view.getUint16(at + ETHERNET_HEADER) & 0xfff
-  u8.copyWithin(at + VLAN_TAG, at, at + 12)
-  frame.start = at + VLAN_TAG
+  u8.copyWithin(at, frame.start, frame.start + 12)
+  frame.start = at
   if (id === 0) {
     ethernetInput(iface, frame)
     return
@@ -97,6 +106,8 @@ const vlanInput = (iface: NetworkInterface, frame: Frame, protocol: number): voi
     stack.drop(frame, Drop['vlan-unknown'])
   } else vlan.receive(frame)
 }
+
+const isTag = (etherType: number): boolean => etherType === EtherType.Vlan || etherType === EtherType.ServiceVlan
 
 const refuse = (iface: NetworkInterface, frame: Frame, reason: number): void => {
   iface.statistics.rxErrors++

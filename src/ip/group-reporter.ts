@@ -35,6 +35,9 @@ const QUERY_INTERVAL = 125e6
 const UNSOLICITED_V3 = 1e6
 const UNSOLICITED_V2 = 10e6
 
+/** Sources of one group that queries have named, beyond which all of them are taken to be meant. */
+const MOST_QUERIED = 1024
+
 const GENERAL = 0
 const CHANGES = 1
 
@@ -142,7 +145,7 @@ export class GroupReporter implements TimerOwner {
     const joined = this.iface.groups.find(group)
     if (joined === null || !this.protocol.isReported(group)) return
     if (!joined.timer.isSet) {
-      joined.queriedSources = sources.length === 0 ? null : [...sources]
+      joined.queriedSources = sources.length === 0 || sources.length > MOST_QUERIED ? null : [...sources]
       schedule(this.iface, joined.timer, at)
       return
     }
@@ -150,6 +153,8 @@ export class GroupReporter implements TimerOwner {
     if (sources.length === 0) joined.queriedSources = null
     else if (joined.queriedSources !== null) {
       for (const source of sources) if (!contains(joined.queriedSources, source)) joined.queriedSources.push(source)
+      // Queries without end must not cost more and more: the whole state answers them all.
+      if (joined.queriedSources.length > MOST_QUERIED) joined.queriedSources = null
     }
     if (joined.timer.deadline > at) schedule(this.iface, joined.timer, at)
   }

@@ -199,6 +199,26 @@ describe('towards old routers', () => {
     expect(eth0.groups.reporter(ip('239.1.2.3')).version).toBe(3)
   })
 
+  test('queries about ever more sources: from a thousand on they are about all', () => {
+    const { lab, a, eth0, wire } = host()
+    const member = eth0.joinGroup(ip('239.1.2.3'))
+    lab.run(5000)
+    igmp(wire)
+    const ask = (first: number): void => {
+      const sources = Array.from({ length: 300 }, (_, i) => (0x0a63_0000 + first + i).toString(16).padStart(8, '0'))
+      a.receive('eth0', query(`11640000 ef010203 0202 012c ${sources.join('')}`, '239.1.2.3'), 0x0100_5e01_0203)
+    }
+    for (let i = 0; i < 3; i++) ask(i * 300)
+    expect(member.group.queriedSources).toHaveLength(900)
+    ask(900)
+    expect(member.group.queriedSources).toBe(null)
+    ask(1200)
+    expect(member.group.queriedSources).toBe(null)
+    lab.run(11_000)
+    // One record: what the host hears of the group is all.
+    expect(igmp(wire).map((report) => report.slice(8))).toEqual(['00000001' + '02000000' + 'ef010203'])
+  })
+
   test('IGMPv1: no maximum response means ten seconds, and there is no leave', () => {
     const { lab, a, eth0, wire } = host()
     a.receive('eth0', query('1100 0000 00000000'), ALL_HOSTS_MAC)

@@ -290,3 +290,52 @@ test('a flood of fragments, solicitations and echoes leaves tables within their 
   lab.run(60_000)
   expect(lab.close()).toEqual({ frames: 0, timers: 0 })
 })
+
+test('a flood of router advertisements is remembered within bounds', () => {
+  const lab = new TestNet()
+  const host = lab.host6('host', { dad_transmits: 0, accept_ra_rt_info_max_plen: 64 })
+  lab.connect(host, 'eth0', lab.host('other'), 'eth0')
+  lab.run(5000)
+  const word = (value: number): string => value.toString(16).padStart(8, '0')
+  for (let i = 0; i < 200; i++) {
+    const prefix = `030440c0 ffffffff ffffffff 00000000 20010db8 ${word(i)} 0000000000000000`
+    const route = `18024000 ffffffff 20010db8 ${word(0x8000_0000 + i)}`
+    const server = `19030000 ffffffff 20010db8 0000000000000000 ${word(i)}`
+    const payload = fromHex(`8600 0000 40000708 00000000 00000000 ${prefix}${route}${server}`)
+    const from = `fe80::${(0x100 + i).toString(16)}`
+    host.receive('eth0', ipv6Packet({ from, to: 'ff02::1', nextHeader: 58, hopLimit: 255, payload }), 0x3333_0000_0001)
+  }
+  const { ndp } = host.iface('eth0')
+  const learnt = host.routes.list(6).filter(({ protocol }) => protocol === 'ra')
+  const onLink = host.routes
+    .list(6)
+    .filter(({ destination }) => destination.startsWith('2001:') && destination.endsWith('/64'))
+  expect([
+    ndp.dnsServers.length,
+    learnt.length,
+    onLink.length - learnt.filter(({ destination }) => destination !== 'default').length,
+  ]).toEqual([16, 64, 64])
+  // Who is known is still heard.
+  const bye = fromHex('8600 0000 40000000 00000000 00000000')
+  host.receive(
+    'eth0',
+    ipv6Packet({ from: 'fe80::100', to: 'ff02::1', nextHeader: 58, hopLimit: 255, payload: bye }),
+    0x3333_0000_0001,
+  )
+  expect(
+    host.routes.list(6).filter(({ gateway, destination }) => gateway === 'fe80::100' && destination === 'default'),
+  ).toEqual([])
+  expect(lab.close()).toEqual({ frames: 0, timers: 0 })
+})
+
+test('a frame of nothing but priority tags is no stack of calls', () => {
+  const lab = new TestNet()
+  const host = lab.host('host')
+  lab.connect(host, 'eth0', lab.host('other'), 'eth0', { mtu: 65_535 })
+  const bytes = new Uint8Array(65_535).fill(0)
+  bytes.set([2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2])
+  for (let at = 12; at + 4 <= bytes.length; at += 4) bytes[at] = 0x81
+  host.iface('eth0').receive(lab.world.frame(bytes))
+  expect(host.drops).toEqual({ 'eth-unknown-type': 1 })
+  expect(lab.close()).toEqual({ frames: 0, timers: 0 })
+})

@@ -245,6 +245,13 @@ export class NdpHost implements TimerOwner {
     )
   }
 
+  /** Is there room for one more route through a router, of which anybody on the link can name any number? */
+  private get hasRoom(): boolean {
+    const { iface } = this
+    const learnt = iface.stack.routes.all().filter(({ protocol, interface: out }) => protocol === 'ra' && out === iface)
+    return learnt.length < MOST_ROUTES
+  }
+
   private setDefaultRoute(router: IpAddress, message: NdpMessage): void {
     const { routes, world } = this.iface.stack
     const old = this.defaultRoute(router)
@@ -255,6 +262,7 @@ export class NdpHost implements TimerOwner {
       routes.setExpiry(old, world.loop.now + message.routerLifetime * 1e6)
       return
     }
+    if (!this.hasRoom) return
     routes.install({
       prefix: { address: IPV6_ANY, length: 0 },
       gateway: router,
@@ -294,13 +302,15 @@ export class NdpHost implements TimerOwner {
       const prefix = { address: networkOf(told.prefix, told.length), length: told.length }
       const spec = { prefix, gateway: router, interface: iface, protocol: 'ra', metric: ROUTER_METRIC } as const
       routes.remove(spec)
-      if (told.lifetime === 0) continue
+      if (told.lifetime === 0 || !this.hasRoom) continue
       const expires = world.loop.now + lifetimeOf(told.lifetime) * 1e6
       routes.install({ ...spec, preference: told.preference, expires })
     }
   }
 }
 
+/** Routes through routers, on one interface. */
+const MOST_ROUTES = 64
 /** The longest reachable time that a router may set: an hour, in milliseconds. */
 const MOST_REACHABLE = 3_600_000
 

@@ -17,6 +17,9 @@ const LINK_LOCAL = ip('fe80::')
 
 /** A remaining lifetime of so many seconds cannot be cut further by an advertisement (RFC 4862 section 5.5.3 (e)). */
 const TWO_HOURS = 7200
+/** What is remembered of advertisements at the most: anybody on the link can send them without end. */
+const MOST_PREFIXES = 64
+const MOST_SERVERS = 16
 /** How often a stable address that is taken is replaced by another one (RFC 7217 section 6). */
 const RETRIES = 3
 
@@ -58,7 +61,8 @@ export class PrefixList {
     for (let i = 0; i < message.dnsServerCount; i++) {
       const { address, lifetime } = message.dnsServers[i]!
       this.dnsServers = this.dnsServers.filter((server) => server.expires > now && !server.address.equals(address))
-      if (lifetime > 0) this.dnsServers.push({ address, expires: now + secondsOf(lifetime) * 1e6 })
+      if (lifetime > 0 && this.dnsServers.length < MOST_SERVERS)
+        this.dnsServers.push({ address, expires: now + secondsOf(lifetime) * 1e6 })
     }
   }
 
@@ -113,6 +117,7 @@ export class PrefixList {
       routes.setExpiry(this.routes[at]!, expires)
       return
     }
+    if (this.routes.length >= MOST_PREFIXES) return
     const prefix = { address: network, length: told.length }
     const route = { prefix, interface: iface, protocol: 'kernel', metric: KERNEL_METRIC6 } as const
     this.routes.push(routes.install({ ...route, expires }))
