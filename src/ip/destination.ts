@@ -93,6 +93,11 @@ export class Destination {
     else this.linkAddress = parts.kind === 'local' || !parts.interface.hasNeighbours ? 0 : -1
   }
 
+  /** The same way for packets of at most `mtu` bytes, whatever the path and the interface take. */
+  narrowedTo(mtu: number): Destination {
+    return new Destination({ ...this, mtu }, this.requestedSource, this.requestedInterface)
+  }
+
   /** The protocol above has heard from the other side: its neighbour is there (RFC 4861 section 7.3.1). */
   confirm(): void {
     if (this.neighbour !== null) this.neighbour.confirmed = this.stack.world.loop.now

@@ -17,6 +17,7 @@ export interface Special {
   interface?: NetworkInterface
   hopLimit?: number
   trafficClass?: number
+  dontFragment?: boolean
 }
 
 /**
@@ -87,7 +88,9 @@ const readAtIpv6 = (socket: DatagramSocket, special: Special, message: ControlMe
       if (value >= 0) special.trafficClass = value
       return 0
     case C.IPV6_DONTFRAG:
-      return value === 0 || value === 1 ? 0 : -Errno.EINVAL
+      if (value !== 0 && value !== 1) return -Errno.EINVAL
+      special.dontFragment = value === 1
+      return 0
     case C.IPV6_PKTINFO:
       return readPacketInfo6(socket, special, message)
     default:

@@ -44,6 +44,8 @@ export class IpOptions {
   receiveHops = false
   receiveTrafficClass = false
   dontFragment = false
+  /** IPV6_MTU; 0 for none. */
+  fragmentSize = 0
   multicastHops = 1
   multicastLoop6 = true
   multicastAll6 = true
@@ -210,7 +212,9 @@ export const setIpv6Option = (socket: InetSocket, name: number, value: OptionVal
       options.pathMtuDiscovery6 = value
       break
     case C.IPV6_MTU:
-      return value !== 0 && value < MIN_IPV6_MTU ? -Errno.EINVAL : 0
+      if (value !== 0 && value < MIN_IPV6_MTU) return -Errno.EINVAL
+      options.fragmentSize = value
+      break
     case C.IPV6_MULTICAST_LOOP:
       if (value !== 0 && value !== 1) return -Errno.EINVAL
       options.multicastLoop6 = value === 1

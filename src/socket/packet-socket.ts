@@ -3,12 +3,12 @@ import { type Frame, FrameQueue } from '../core/frame.ts'
 import { Readiness } from '../core/readiness.ts'
 import type { Destination } from '../ip/destination.ts'
 import type { NetworkInterface } from '../ip/interface.ts'
-import { SendFlag } from '../ip/output.ts'
 import type { IcmpError } from '../ip/protocol.ts'
 import { frameTruesize } from '../ip/truesize.ts'
 import { noteInterface, readDatagram, SourceAddress } from '../udp/datagram.ts'
 import { ErrorQueue, type QueuedError, queuedIcmpError } from '../udp/error-queue.ts'
 import { Memberships } from '../udp/membership.ts'
+import { narrowed, sendFlags } from '../udp/path-mtu.ts'
 import type { IpAddress } from '../wire/address.ts'
 import { Drop } from '../wire/drop.ts'
 import { anyAddress, type Sockaddr } from './address.ts'
@@ -133,25 +133,16 @@ export abstract class PacketSocket extends DatagramSocket {
     const trafficClass = special?.trafficClass ?? (is4 ? ipOptions.tos : ipOptions.trafficClass)
     const loops = is4 ? ipOptions.multicastLoop : ipOptions.multicastLoop6
     const packet = frame.end - frame.start + (is4 ? 20 : 40)
-    const flags = (isGroup && !loops ? SendFlag.NoLoop : 0) | this.fragmentFlags(packet, way)
-    const { ip } = this.layer
-    return this.sent(ip.send(frame, way, way.source, this.protocol, hopLimit, trafficClass, flags), length)
-  }
-
-  private fragmentFlags(packet: number, way: Destination): number {
-    const { ipOptions, family } = this
-    switch (family === 4 ? ipOptions.pathMtuDiscovery : ipOptions.pathMtuDiscovery6) {
-      case C.IP_PMTUDISC_WANT:
-        return packet <= way.mtu ? SendFlag.DontFragment : 0
-      case C.IP_PMTUDISC_DO:
-        return SendFlag.DontFragment
-      case C.IP_PMTUDISC_PROBE:
-        return SendFlag.DontFragment | SendFlag.InterfaceMtu
-      case C.IP_PMTUDISC_DONT:
-        return 0
-      default:
-        return SendFlag.InterfaceMtu
+    const dontFragment = special?.dontFragment ?? (!is4 && ipOptions.dontFragment)
+    const sizes = {
+      pathMtuDiscovery: is4 ? ipOptions.pathMtuDiscovery : ipOptions.pathMtuDiscovery6,
+      fragmentSize: is4 ? 0 : ipOptions.fragmentSize,
+      multicastLoop: loops,
     }
+    const path = sizes.fragmentSize === 0 ? way : narrowed(sizes, way, packet, dontFragment)
+    const flags = sendFlags(sizes, path, packet, dontFragment)
+    const { ip } = this.layer
+    return this.sent(ip.send(frame, path, path.source, this.protocol, hopLimit, trafficClass, flags), length)
   }
 
   /** A full queue on the way is as good as a loss in the network, unless errors are asked for. */

@@ -32,6 +32,8 @@ export const isFailure = (value: OptionValue | OptionFailure): value is OptionFa
   typeof value === 'object' && 'errno' in value
 
 const INT_MAX = 0x7fff_ffff
+/** Sizes of queues are doubled, and have to fit into an int then. */
+const MOST_BUFFER = INT_MAX >> 1
 /** The greatest priority that is not the superuser's alone. */
 const MAX_PRIORITY = 6
 
@@ -115,13 +117,13 @@ const setNumber = (socket: Socket, name: number, value: number): number => {
       const which = name === C.SO_SNDBUF ? 'send' : 'receive'
       const most = which === 'send' ? layer.settings.wmem_max : layer.settings.rmem_max
       // A negative size is a very large one, as the kernel sees it.
-      socket.setBuffer(which, value < 0 ? most : Math.min(value, most))
+      socket.setBuffer(which, Math.min(value < 0 ? most : Math.min(value, most), MOST_BUFFER))
       return 0
     }
     case C.SO_SNDBUFFORCE:
     case C.SO_RCVBUFFORCE:
       if (uid !== 0) return -Errno.EPERM
-      socket.setBuffer(name === C.SO_SNDBUFFORCE ? 'send' : 'receive', Math.max(0, value))
+      socket.setBuffer(name === C.SO_SNDBUFFORCE ? 'send' : 'receive', Math.min(Math.max(0, value), MOST_BUFFER))
       return 0
     case C.SO_PASSCRED:
       return -Errno.EOPNOTSUPP

@@ -8,7 +8,7 @@ import type { Inherited } from '../tcp/listener.ts'
 import { MD5_LONGEST_KEY, withMd5Key } from '../tcp/md5.ts'
 import { pushPending } from '../tcp/output.ts'
 import { TcpState } from '../tcp/state.ts'
-import { armKeepalive, keepIdle, stopKeepalive } from '../tcp/timers.ts'
+import { armKeepalive, keepIdle, silence, stopKeepalive } from '../tcp/timers.ts'
 import { readSockaddr, type Sockaddr } from './address.ts'
 import * as C from './constants.ts'
 import type { OptionFailure, OptionValue } from './socket-options.ts'
@@ -110,10 +110,11 @@ export const tcpIpOptionsChanged = (socket: TcpSocket): void => {
 export const tcpOptionChanged = (c: TcpConnection, name: number, on: boolean): void => {
   if (name === C.SO_OOBINLINE) c.ownOptions().oobInline = on
   if (name !== C.SO_KEEPALIVE) return
+  const wasOn = c.options.keepalive
   c.ownOptions().keepalive = on
   if (c.state === TcpState.Closed || c.state === TcpState.SynSent) return
-  if (on) armKeepalive(c, keepIdle(c))
-  else stopKeepalive(c)
+  if (!on) stopKeepalive(c)
+  else if (!wasOn) armKeepalive(c, keepIdle(c))
 }
 
 const setAtTcp = (socket: TcpSocket, name: number, value: number): number => {
@@ -142,7 +143,7 @@ const setAtTcp = (socket: TcpSocket, name: number, value: number): number => {
       if (!inRange(1, MAX_KEEP)) return -Errno.EINVAL
       c.ownOptions().keepIdle = value
       if (c.options.keepalive && c.state !== TcpState.Closed && c.state !== TcpState.SynSent)
-        armKeepalive(c, keepIdle(c))
+        armKeepalive(c, Math.max(0, keepIdle(c) - silence(c)))
       return 0
     case C.TCP_KEEPINTVL:
       if (!inRange(1, MAX_KEEP)) return -Errno.EINVAL

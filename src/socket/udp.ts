@@ -4,7 +4,6 @@ import { SourceAddress } from '../udp/datagram.ts'
 import { UdpEndpoint } from '../udp/endpoint.ts'
 import type { QueuedError } from '../udp/error-queue.ts'
 import type { Memberships } from '../udp/membership.ts'
-import { PathMtuDiscovery } from '../udp/options.ts'
 import type { IpAddress } from '../wire/address.ts'
 import type { Sockaddr } from './address.ts'
 import * as C from './constants.ts'
@@ -300,11 +299,15 @@ export class UdpSocket extends DatagramSocket implements UdpClaim, ReadinessObse
       options.multicastLoop = ipOptions.multicastLoop
       options.multicastInterface = ipOptions.multicastInterface
       options.unicastInterface = ipOptions.unicastInterface
+      options.dontFragment = false
+      options.fragmentSize = 0
       return
     }
     options.hopLimit = Math.max(0, ipOptions.hops)
     options.trafficClass = ipOptions.trafficClass
-    options.pathMtuDiscovery = ipOptions.dontFragment ? PathMtuDiscovery.Do : ipOptions.pathMtuDiscovery6
+    options.pathMtuDiscovery = ipOptions.pathMtuDiscovery6
+    options.dontFragment = ipOptions.dontFragment
+    options.fragmentSize = ipOptions.fragmentSize
     options.receiveErrors = ipOptions.receiveErrors6
     options.multicastHopLimit = ipOptions.multicastHops
     options.multicastLoop = ipOptions.multicastLoop6

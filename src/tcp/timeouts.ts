@@ -26,6 +26,7 @@ import {
   persistDelay,
   RESOURCE_INTERVAL,
   rearmRetransmit,
+  silence,
   withinProbeTimeout,
 } from './timers.ts'
 import { sendByteBeyondWindow, sendOldSequence } from './transmit.ts'
@@ -352,8 +353,7 @@ const onKeepalive = (c: TcpConnection): void => {
     armKeepalive(c, idleLimit)
     return
   }
-  const now = c.layer.loop.nowMs32
-  const idle = Math.min((now - c.rcv.lastDataMs) | 0, (now - c.lastAckMs) | 0) * MILLISECOND
+  const idle = silence(c)
   if (idle < idleLimit) {
     armKeepalive(c, idleLimit - idle)
     return

@@ -3,7 +3,6 @@ import { type Frame, FrameChecksum, FrameQueue } from '../core/frame.ts'
 import { Readiness, type ReadinessObserver } from '../core/readiness.ts'
 import type { Destination } from '../ip/destination.ts'
 import type { NetworkInterface } from '../ip/interface.ts'
-import { SendFlag } from '../ip/output.ts'
 import type { IcmpError } from '../ip/protocol.ts'
 import type { IpStack } from '../ip/stack.ts'
 import { frameTruesize } from '../ip/truesize.ts'
@@ -18,6 +17,7 @@ import { noteInterface, readDatagram, type SourceAddress } from './datagram.ts'
 import { ErrorOrigin, ErrorQueue, type QueuedError, queuedIcmpError } from './error-queue.ts'
 import { Memberships } from './membership.ts'
 import { MessageFlag, PathMtuDiscovery, UdpOptions } from './options.ts'
+import { narrowed, sendFlags } from './path-mtu.ts'
 
 /** Where a datagram is to go. */
 export interface UdpAddress {
@@ -27,12 +27,13 @@ export interface UdpAddress {
   readonly interface?: NetworkInterface | null
 }
 
-/** What a single datagram may have otherwise than its endpoint's options say (IP_PKTINFO, IP_TTL, IP_TOS). */
+/** What a single datagram may have otherwise than its endpoint's options say (IP_PKTINFO, IP_TTL, IP_TOS, IPV6_DONTFRAG). */
 export interface DatagramOptions {
   readonly source?: IpAddress | null
   readonly interface?: NetworkInterface | null
   readonly hopLimit?: number
   readonly trafficClass?: number
+  readonly dontFragment?: boolean
 }
 
 /** The most data that a datagram can hold: an IPv4 packet's 65,535 bytes without its headers. */
@@ -403,21 +404,23 @@ export class UdpEndpoint {
   }
 
   /** Writes the header of the datagram in `frame` and sends it. Owns the frame. @returns 0 or a negative errno */
-  private transmit(frame: Frame, way: Destination, port: number, special: DatagramOptions | null): number {
+  private transmit(frame: Frame, known: Destination, port: number, special: DatagramOptions | null): number {
     const { stack, options } = this
     const { memory } = stack.world
     const { view } = memory
     const { start, end } = frame
-    const v4 = way.address.isIpv4
+    const v4 = known.address.isIpv4
     view.setUint16(start, this.localPort)
     view.setUint16(start + 2, port)
     view.setUint16(start + 4, end - start)
     const packet = end - start + (v4 ? IPV4_MIN_HEADER : IPV6_HEADER)
-    if (options.pathMtuDiscovery === PathMtuDiscovery.Interface && packet > way.interface.mtu) {
+    if (options.pathMtuDiscovery === PathMtuDiscovery.Interface && packet > known.interface.mtu) {
       stack.drop(frame, Drop['ip-too-big'])
-      return this.sent(-Errno.EMSGSIZE, way, port, v4, way.interface.mtu)
+      return this.sent(-Errno.EMSGSIZE, known, port, v4, known.interface.mtu)
     }
-    const flags = this.sendFlags(way, packet)
+    const dontFragment = special?.dontFragment ?? options.dontFragment
+    const way = options.fragmentSize === 0 ? known : narrowed(options, known, packet, dontFragment)
+    const flags = sendFlags(options, way, packet, dontFragment)
     const { tx } = stack
     tx.version = v4 ? 4 : 6
     tx.source = way.source
@@ -433,28 +436,6 @@ export class UdpEndpoint {
     const mtuBefore = way.mtu
     const result = stack.send(frame, way, way.source, IpProtocol.Udp, hopLimit, trafficClass, flags)
     return this.sent(result, way, port, v4, mtuBefore)
-  }
-
-  private sendFlags(way: Destination, packet: number): number {
-    const { options } = this
-    let flags = way.kind === 'multicast' && !options.multicastLoop ? SendFlag.NoLoop : 0
-    switch (options.pathMtuDiscovery) {
-      case PathMtuDiscovery.Want:
-        if (packet <= way.mtu) flags |= SendFlag.DontFragment
-        break
-      case PathMtuDiscovery.Do:
-        flags |= SendFlag.DontFragment
-        break
-      case PathMtuDiscovery.Probe:
-        flags |= SendFlag.DontFragment | SendFlag.InterfaceMtu
-        break
-      case PathMtuDiscovery.Interface:
-      case PathMtuDiscovery.Omit:
-        flags |= SendFlag.InterfaceMtu
-        break
-      default:
-    }
-    return flags
   }
 
   /** Counts what became of a datagram, and queues an error of our own where that is asked for. */

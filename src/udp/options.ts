@@ -52,6 +52,10 @@ export class UdpOptions {
   multicastAll6 = true
   /** One of `PathMtuDiscovery`. */
   pathMtuDiscovery: number = PathMtuDiscovery.Want
+  /** IPV6_DONTFRAG: what does not fit gives EMSGSIZE, whatever `pathMtuDiscovery` says. */
+  dontFragment = false
+  /** IPV6_MTU: no packet that must be whole, and no fragment, is to be larger, bytes; 0 for the path's MTU. */
+  fragmentSize = 0
   /** IP_RECVERR: queue all errors, and report them also when not connected. */
   receiveErrors = false
   /** UDP_CORK: gather what is sent until it is taken off. See `UdpEndpoint.setCork`. */
