@@ -74,7 +74,7 @@ describe('time to the millisecond', () => {
   const timer = (name: string): Timer => new Timer({ onTimer: () => fired.push([name, loop.now]) }, 0)
 
   beforeEach(() => {
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance', 'Date'] })
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'hrtime', 'Date'] })
     loop = new Loop(new RealClock())
     driver = new RealTimeDriver(loop)
     fired.length = 0

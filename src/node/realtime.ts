@@ -14,9 +14,9 @@ export const clockOrigin = (): ClockOrigin => ({ epoch: Date.now() * 1000, at: p
 /** The machine's clock. World time 0 is when it was made. */
 export class RealClock implements Clock {
   readonly epoch: Micros
-  /** The global's getter is not asked each time. */
-  readonly #performance = performance
-  readonly #start = performance.now()
+  /** Asked in place of `performance`, which makes sure each time that it is what it is. */
+  readonly #hrtime = process.hrtime
+  readonly #start = process.hrtime()
 
   /** @param origin what clocks of other threads were given, if they are to agree on the time of day to the microsecond */
   constructor(origin?: ClockOrigin) {
@@ -26,7 +26,9 @@ export class RealClock implements Clock {
 
   /** Microseconds, with fractions; steps of the wall clock do not move it. */
   now(): Micros {
-    return (this.#performance.now() - this.#start) * 1000
+    const time = this.#hrtime()
+    const start = this.#start
+    return (time[0] - start[0]) * 1e6 + (time[1] - start[1]) / 1000
   }
 }
 
