@@ -65,6 +65,9 @@ export class Destination {
   readonly linkAddress: MacAddress
   /** Which counter of identifications packets to it draw from. */
   readonly identSlot: number
+  /** What is added to that counter for packets of a protocol: of the one that was sent last. */
+  identProtocol = -1
+  identBase = 0
   /** The next hop's entry, once a packet was sent. */
   neighbour: Neighbour | null = null
   /** What was asked for, by which the stack's cache knows it. */

@@ -1,7 +1,7 @@
 import type { Frame } from '../core/frame.ts'
 import { isGroupMac, MAC_BROADCAST } from '../wire/address.ts'
 import { Drop } from '../wire/drop.ts'
-import { ETHERNET_HEADER, EtherType, readMac, VLAN_TAG } from '../wire/ethernet.ts'
+import { ETHERNET_HEADER, EtherType, isMac, readMac, VLAN_TAG } from '../wire/ethernet.ts'
 import { arpInput } from './arp.ts'
 import { ipv4Input, ipv6Input } from './input.ts'
 import type { NetworkInterface } from './interface.ts'
@@ -16,9 +16,9 @@ export const ethernetInput = (iface: NetworkInterface, frame: Frame): void => {
     refuse(iface, frame, Drop['eth-truncated'])
     return
   }
-  const destination = readMac(memory, at)
   let kind: number = LinkKind.Host
-  if (destination !== iface.mac) {
+  if (!isMac(memory, at, iface.macHigh, iface.macLow)) {
+    const destination = readMac(memory, at)
     if (destination === MAC_BROADCAST) kind = LinkKind.Broadcast
     else if (isGroupMac(destination)) {
       kind = LinkKind.Multicast
@@ -35,7 +35,7 @@ export const ethernetInput = (iface: NetworkInterface, frame: Frame): void => {
     stack.drop(frame, Drop['eth-not-for-us'])
     return
   }
-  if (readMac(memory, at + 6) === iface.mac && !iface.isLoopback) {
+  if (isMac(memory, at + 6, iface.macHigh, iface.macLow) && !iface.isLoopback) {
     iface.statistics.rxDropped++
     stack.drop(frame, Drop['eth-own-source'])
     return

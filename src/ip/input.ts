@@ -26,6 +26,7 @@ export class InputCache {
   destination2 = 0
   destination3 = 0
   forward = false
+  private version = 0
   private readonly isOn: boolean
 
   /** @param isOn false for one that never keeps anything */
@@ -43,14 +44,17 @@ export class InputCache {
     return (
       this.generation === iface.stack.generation &&
       settings.rp_filter === 0 &&
+      this.version === header.version &&
       this.destination3 === header.destination3 &&
       this.source3 === header.source3 &&
-      this.destination2 === header.destination2 &&
-      this.source2 === header.source2 &&
-      this.destination1 === header.destination1 &&
-      this.source1 === header.source1 &&
-      this.destination0 === header.destination0 &&
-      this.source0 === header.source0
+      // The rest of an IPv4 address is always the same.
+      (header.version === 4 ||
+        (this.destination2 === header.destination2 &&
+          this.source2 === header.source2 &&
+          this.destination1 === header.destination1 &&
+          this.source1 === header.source1 &&
+          this.destination0 === header.destination0 &&
+          this.source0 === header.source0))
     )
   }
 
@@ -58,6 +62,7 @@ export class InputCache {
     // What is let in by way of exception is looked at each time.
     if (!this.isOn || iface.settings.accept_local !== 0 || iface.settings.route_localnet !== 0) return
     this.generation = iface.stack.generation
+    this.version = header.version
     this.source0 = header.source0
     this.source1 = header.source1
     this.source2 = header.source2

@@ -3,7 +3,7 @@ import type { LinkPort, LinkUser } from '../link/port.ts'
 import { fitFrame } from '../link/segmentation.ts'
 import { type IpAddress, type IpPrefix, isGroupMac, MAC_BROADCAST, type MacAddress } from '../wire/address.ts'
 import { Drop } from '../wire/drop.ts'
-import { ETHERNET_HEADER, readMac, writeMac } from '../wire/ethernet.ts'
+import { ETHERNET_HEADER, isMac, macHigh, macLow, readMac, writeMac, writeMacParts } from '../wire/ethernet.ts'
 import type { AddressOptions, InterfaceAddress } from './address.ts'
 import { activateAddress, addAddress, deactivateAddress, installSubnet, removeAddress } from './addresses.ts'
 import { defendAddress, duplicateFound, restartDetection, stopDetection } from './duplicate.ts'
@@ -36,6 +36,9 @@ export class NetworkInterface implements LinkUser {
   readonly index: number
   readonly port: LinkPort
   readonly mac: MacAddress
+  /** Its upper 16 and its lower 32 bits. */
+  readonly macHigh: number
+  readonly macLow: number
   readonly isEthernet: boolean
   readonly isLoopback: boolean
   /** The host's settings, and what was set for this interface alone: writes here concern no other. */
@@ -83,6 +86,8 @@ export class NetworkInterface implements LinkUser {
     this.isEthernet = port.features.medium === 'ethernet'
     this.settings = interfaceSettings(stack.settings)
     this.mac = !this.isEthernet || loopback ? 0 : (options.mac ?? randomMac(stack))
+    this.macHigh = macHigh(this.mac)
+    this.macLow = macLow(this.mac)
     this.linkMtu = Math.min(options.mtu ?? port.features.mtu, port.features.mtu)
     this.ringSize = options.ringSize ?? DEFAULT_RING
     this.hasCarrier = port.carrier
@@ -274,8 +279,8 @@ export class NetworkInterface implements LinkUser {
     }
     // Whatever the hardware does not let through is not counted as received.
     if (this.isEthernet && frame.end - frame.start >= ETHERNET_HEADER) {
-      const destination = readMac(this.stack.world.memory, frame.start)
-      if (destination !== this.mac && !this.accepts(destination)) {
+      const { memory } = this.stack.world
+      if (!isMac(memory, frame.start, this.macHigh, this.macLow) && !this.accepts(readMac(memory, frame.start))) {
         this.stack.drop(frame, Drop['eth-not-for-us'])
         return
       }
@@ -312,11 +317,11 @@ export class NetworkInterface implements LinkUser {
     this.transmitFrame(frame)
   }
 
-  /** The same, to the address of `neighbour`: V8 makes an object of a number of 48 bits that is handed over as an argument. */
-  transmitTo(frame: Frame, neighbour: { readonly mac: MacAddress }): void {
+  /** The same, to the address of these upper and lower bits: V8 makes an object of a number of 48 that is handed over. */
+  transmitTo(frame: Frame, high: number, low: number): void {
     if (this.isEthernet) {
       this.addHeader(frame)
-      writeMac(this.stack.world.memory, frame.start, neighbour.mac)
+      writeMacParts(this.stack.world.memory, frame.start, high, low)
     }
     this.transmitFrame(frame)
   }
@@ -325,7 +330,7 @@ export class NetworkInterface implements LinkUser {
   private addHeader(frame: Frame): void {
     const at = frame.start - ETHERNET_HEADER
     const { memory } = this.stack.world
-    writeMac(memory, at + 6, this.mac)
+    writeMacParts(memory, at + 6, this.macHigh, this.macLow)
     memory.view.setUint16(at + 12, frame.etherType)
     frame.start = at
   }

@@ -3,6 +3,7 @@ import { type Frame, FrameQueue } from '../core/frame.ts'
 import { Timer, type TimerOwner } from '../core/timer.ts'
 import { formatMac, type IpAddress, type MacAddress } from '../wire/address.ts'
 import { Drop } from '../wire/drop.ts'
+import { macHigh, macLow } from '../wire/ethernet.ts'
 import { AddressMap } from './address-map.ts'
 import type { NetworkInterface } from './interface.ts'
 import type { IpStack } from './stack.ts'
@@ -103,6 +104,9 @@ export class Neighbour implements TimerOwner {
   readonly interface: NetworkInterface
   readonly address: IpAddress
   mac: MacAddress = 0
+  /** Its upper 16 and its lower 32 bits. */
+  private macHigh = 0
+  private macLow = 0
   /** One of `Nud`. */
   state: number = Nud.None
   isRouter = false
@@ -142,7 +146,7 @@ export class Neighbour implements TimerOwner {
   send(frame: Frame): void {
     this.used = this.table.stack.world.loop.now
     if ((this.state & CONNECTED) !== 0) {
-      this.interface.transmitTo(frame, this)
+      this.interface.transmitTo(frame, this.macHigh, this.macLow)
       return
     }
     if ((this.state & VALID) !== 0) {
@@ -150,7 +154,7 @@ export class Neighbour implements TimerOwner {
         this.become(Nud.Delay)
         this.schedule(this.used + this.table.settings(this).delay_first_probe_time * 1e6)
       }
-      this.interface.transmitTo(frame, this)
+      this.interface.transmitTo(frame, this.macHigh, this.macLow)
       return
     }
     this.enqueue(frame)
@@ -198,6 +202,8 @@ export class Neighbour implements TimerOwner {
       return
     }
     this.mac = address
+    this.macHigh = macHigh(address)
+    this.macLow = macLow(address)
     this.updated = loop.now
     if (changes && (next & CONNECTED) === 0) this.confirmed = loop.now - 2 * this.timing().baseReachable
     if (next !== before) {
@@ -295,7 +301,7 @@ export class Neighbour implements TimerOwner {
   private flush(): void {
     this.queuedBytes = 0
     for (let frame = this.queue.shift(); frame !== null; frame = this.queue.shift()) {
-      this.interface.transmitTo(frame, this)
+      this.interface.transmitTo(frame, this.macHigh, this.macLow)
     }
   }
 

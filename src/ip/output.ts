@@ -5,7 +5,7 @@ import type { IpAddress } from '../wire/address.ts'
 import { Drop } from '../wire/drop.ts'
 import { EtherType } from '../wire/ethernet.ts'
 import { type IpHeader, IpProtocol } from '../wire/ip.ts'
-import { emitIpv4, IPV4_MIN_HEADER, parseIpv4, setIpv4Checksum } from '../wire/ipv4.ts'
+import { emitWholeIpv4, IPV4_MIN_HEADER, parseIpv4, setIpv4Checksum } from '../wire/ipv4.ts'
 import { Ipv4OptionType } from '../wire/ipv4-options.ts'
 import {
   emitIpv6,
@@ -64,7 +64,6 @@ const ipv4Send = (
   flags: number,
 ): number => {
   const { mib } = stack
-  const header = stack.tx
   const headerLength = (flags & SendFlag.RouterAlert) !== 0 ? IPV4_MIN_HEADER + 4 : IPV4_MIN_HEADER
   const payload = frame.end - frame.start
   const total = headerLength + payload
@@ -77,32 +76,33 @@ const ipv4Send = (
     return -Errno.EMSGSIZE
   }
   mib.ip.OutRequests++
-  header.version = 4
-  header.headerLength = headerLength
-  header.trafficClass = trafficClass
-  header.identification = stack.nextIdent(
-    destination,
-    protocol,
-    frame.segmentSize > 0 ? Math.ceil(payload / frame.segmentSize) : 1,
-  )
-  header.dontFragment = (flags & SendFlag.DontFragment) !== 0 && !destination.mtuLocked
-  header.moreFragments = false
-  header.fragmentOffset = 0
-  header.hopLimit =
+  const packets = frame.segmentSize > 0 ? Math.ceil(payload / frame.segmentSize) : 1
+  const identification = stack.nextIdent(destination, protocol, packets)
+  const dontFragment = (flags & SendFlag.DontFragment) !== 0 && !destination.mtuLocked
+  const hops =
     hopLimit !== 0 || destination.kind === 'multicast'
       ? hopLimit
       : destination.hopLimit || stack.settings.ip_default_ttl
-  header.protocol = protocol
-  header.source3 = source.w3
-  header.destination3 = destination.address.w3
   frame.transport = frame.start
   frame.start -= headerLength
   frame.network = frame.start
   frame.etherType = EtherType.Ipv4
   const { memory } = stack.world
   if (headerLength > IPV4_MIN_HEADER) memory.view.setInt32(frame.start + IPV4_MIN_HEADER, ROUTER_ALERT)
-  emitIpv4(header, memory, frame.start, payload)
-  return ipv4Output(stack, frame, destination, header, fits ? 0 : mtu, flags)
+  emitWholeIpv4(
+    memory,
+    frame.start,
+    headerLength,
+    total,
+    trafficClass,
+    identification,
+    dontFragment,
+    hops,
+    protocol,
+    source.w3,
+    destination.address.w3,
+  )
+  return ipv4Output(stack, frame, destination, hops, fits ? 0 : mtu, flags)
 }
 
 const ipv6Send = (
@@ -187,7 +187,7 @@ export const ipSendRaw = (stack: IpStack, frame: Frame, destination: Destination
   frame.transport = header.payloadStart
   frame.etherType = EtherType.Ipv4
   stack.mib.ip.OutRequests++
-  return ipv4Output(stack, frame, destination, header, 0, 0)
+  return ipv4Output(stack, frame, destination, header.hopLimit, 0, 0)
 }
 
 const refuse = (stack: IpStack, frame: Frame, errno: number): number => {
@@ -195,15 +195,12 @@ const refuse = (stack: IpStack, frame: Frame, errno: number): number => {
   return -errno
 }
 
-/**
- * Passes a finished IPv4 packet to the link, in fragments when `mtu` is not 0. Of `header`, what concerns the whole
- * packet is read.
- */
+/** Passes a finished IPv4 packet to the link, in fragments when `mtu` is not 0. @param hopLimit as its header has it */
 const ipv4Output = (
   stack: IpStack,
   frame: Frame,
   destination: Destination,
-  header: IpHeader,
+  hopLimit: number,
   mtu: number,
   flags: number,
 ): number => {
@@ -221,7 +218,7 @@ const ipv4Output = (
       ipExt.OutBcastOctets += length
     }
     if ((flags & SendFlag.NoLoop) === 0) loopCopy(stack, frame, destination)
-    if (header.hopLimit === 0) {
+    if (hopLimit === 0) {
       stack.world.frames.release(frame)
       return 0
     }

@@ -369,7 +369,11 @@ export class IpStack {
     const slot = destination.identSlot
     const next = this.idents[slot]!
     this.idents[slot] = next + count
-    return (addressHash(slot, protocol, 0, 0, 2, this.seed) + next) | 0
+    if (destination.identProtocol !== protocol) {
+      destination.identProtocol = protocol
+      destination.identBase = addressHash(slot, protocol, 0, 0, 2, this.seed)
+    }
+    return (destination.identBase + next) | 0
   }
 
   /** 32 secret bits for keyed hashes. */

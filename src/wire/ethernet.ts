@@ -98,10 +98,23 @@ export class EthernetHeader {
 export const readMac = (bytes: Bytes, at: number): MacAddress =>
   bytes.view.getUint16(at) * 0x1_0000_0000 + bytes.view.getUint32(at + 2)
 
+/** The upper 16 and the lower 32 bits of a MAC address: on the way of a packet two integers are compared, or written, sooner. */
+export const macHigh = (mac: MacAddress): number => Math.floor(mac / 0x1_0000_0000)
+export const macLow = (mac: MacAddress): number => mac | 0
+
+/** Are the six bytes at `at` the address of these upper and lower bits? */
+export const isMac = (bytes: Bytes, at: number, high: number, low: number): boolean =>
+  bytes.view.getInt32(at + 2) === low && bytes.view.getUint16(at) === high
+
 /** Writes a MAC address to the six bytes at `at`. */
 export const writeMac = (bytes: Bytes, at: number, mac: MacAddress): void => {
-  bytes.view.setUint16(at, Math.floor(mac / 0x1_0000_0000))
-  bytes.view.setUint32(at + 2, mac >>> 0)
+  writeMacParts(bytes, at, macHigh(mac), macLow(mac))
+}
+
+/** The same, of its upper and lower bits. */
+export const writeMacParts = (bytes: Bytes, at: number, high: number, low: number): void => {
+  bytes.view.setUint16(at, high)
+  bytes.view.setInt32(at + 2, low)
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { Bytes } from '../core/memory.ts'
-import { checksumOf, sumBytes } from './checksum.ts'
+import { checksumOf, foldSum, sumBytes, sumWord } from './checksum.ts'
 import { Drop } from './drop.ts'
 import type { IpHeader } from './ip.ts'
 
@@ -18,7 +18,18 @@ export const parseIpv4 = (into: IpHeader, bytes: Bytes, start: number, end: numb
   const reason = readIpv4(into, bytes, start, end)
   if (reason !== Drop.none) return reason
   if (into.payloadEnd > end) return Drop['ipv4-truncated']
-  return sumBytes(bytes, start, into.payloadStart) === 0xffff ? Drop.none : Drop['ipv4-checksum']
+  return isSumRight(bytes, start, into.headerLength) ? Drop.none : Drop['ipv4-checksum']
+}
+
+/** Is the checksum of the header right? Of one without options, on whole words, in the machine's order of bytes. */
+const isSumRight = (bytes: Bytes, start: number, headerLength: number): boolean => {
+  if (headerLength > IPV4_MIN_HEADER || (start & 3) !== 0)
+    return sumBytes(bytes, start, start + headerLength) === 0xffff
+  const { u32 } = bytes
+  const at = start >>> 2
+  const sum =
+    sumWord(u32[at]!) + sumWord(u32[at + 1]!) + sumWord(u32[at + 2]!) + sumWord(u32[at + 3]!) + sumWord(u32[at + 4]!)
+  return foldSum(sum) === 0xffff
 }
 
 /**
@@ -66,23 +77,73 @@ export const readIpv4 = (into: IpHeader, bytes: Bytes, start: number, end: numbe
  * Options, if `headerLength` is over 20, must be in their place already (see `emitIpv4Options`); they are summed.
  */
 export const emitIpv4 = (header: IpHeader, bytes: Bytes, start: number, payloadLength: number): void => {
-  const { u8, view } = bytes
-  const headerLength = header.headerLength
-  u8[start] = 0x40 | (headerLength >>> 2)
-  u8[start + 1] = header.trafficClass
-  view.setUint16(start + 2, headerLength + payloadLength)
-  view.setUint16(start + 4, header.identification)
-  view.setUint16(
-    start + 6,
-    (header.dontFragment ? DONT_FRAGMENT : 0) |
-      (header.moreFragments ? MORE_FRAGMENTS : 0) |
-      (header.fragmentOffset >>> 3),
+  const { headerLength, trafficClass, identification, hopLimit, protocol, source3, destination3 } = header
+  const fragment = fragmentField(header.dontFragment, header.moreFragments, header.fragmentOffset)
+  const life = ((hopLimit & 0xff) << 8) | (protocol & 0xff)
+  writeIpv4(
+    bytes,
+    start,
+    headerLength,
+    headerLength + payloadLength,
+    trafficClass,
+    identification,
+    fragment,
+    life,
+    source3,
+    destination3,
   )
-  u8[start + 8] = header.hopLimit
-  u8[start + 9] = header.protocol
-  view.setInt32(start + 12, header.source3)
-  view.setInt32(start + 16, header.destination3)
-  setIpv4Checksum(bytes, start, headerLength)
+}
+
+/** The field of flags and fragment offset; that one in bytes. */
+const fragmentField = (dontFragment: boolean, moreFragments: boolean, fragmentOffset: number): number =>
+  (dontFragment ? DONT_FRAGMENT : 0) | (moreFragments ? MORE_FRAGMENTS : 0) | (fragmentOffset >>> 3)
+
+/** Writes the header of a whole packet: `emitIpv4` without an object in between. */
+export const emitWholeIpv4 = (
+  bytes: Bytes,
+  start: number,
+  headerLength: number,
+  totalLength: number,
+  trafficClass: number,
+  identification: number,
+  dontFragment: boolean,
+  hopLimit: number,
+  protocol: number,
+  source: number,
+  destination: number,
+): void => {
+  const fragment = dontFragment ? DONT_FRAGMENT : 0
+  const life = ((hopLimit & 0xff) << 8) | protocol
+  writeIpv4(bytes, start, headerLength, totalLength, trafficClass, identification, fragment, life, source, destination)
+}
+
+/** Writes the fields, and their checksum, which is made of them as they are. @param life TTL and protocol */
+const writeIpv4 = (
+  bytes: Bytes,
+  start: number,
+  headerLength: number,
+  totalLength: number,
+  trafficClass: number,
+  identification: number,
+  fragment: number,
+  life: number,
+  source: number,
+  destination: number,
+): void => {
+  const { view } = bytes
+  const first = ((0x40 | (headerLength >>> 2)) << 8) | (trafficClass & 0xff)
+  const total = totalLength & 0xffff
+  const ident = identification & 0xffff
+  let sum = first + total + ident + fragment + life + sumWord(source) + sumWord(destination)
+  if (headerLength > IPV4_MIN_HEADER) sum += sumBytes(bytes, start + IPV4_MIN_HEADER, start + headerLength)
+  view.setUint16(start, first)
+  view.setUint16(start + 2, total)
+  view.setUint16(start + 4, ident)
+  view.setUint16(start + 6, fragment)
+  view.setUint16(start + 8, life)
+  view.setUint16(start + 10, checksumOf(sum))
+  view.setInt32(start + 12, source)
+  view.setInt32(start + 16, destination)
 }
 
 /** Computes anew the checksum of the IPv4 header of `headerLength` bytes at `start`. */
