@@ -16,6 +16,8 @@ export const rateOnSend = (c: TcpConnection, record: SendRecord): void => {
   if (cc.packetsOut === 0) {
     cc.firstSentAt = now
     cc.deliveredAt = now
+    // What was delivered before says nothing of this flight; after half an hour its time would seem to be yet to come.
+    cc.rackStarted = false
   }
   record.firstSentAt = cc.firstSentAt
   record.deliveredAt = cc.deliveredAt

@@ -216,7 +216,7 @@ export const adjustReceiveBuffer = (c: TcpConnection): void => {
   const tuning = c.tuning
   if (tuning === null) return
   const { loop, settings } = c.layer
-  const elapsed = (loop.now32 - tuning.spaceAt) | 0
+  const elapsed = (loop.now32 - tuning.spaceAt) >>> 0
   if (tuning.rtt === 0 || elapsed < tuning.rtt >> 3) return
   const copied = (c.rcv.copied - tuning.spaceSeq) | 0
   if (copied > tuning.space) {
@@ -236,9 +236,12 @@ export const adjustReceiveBuffer = (c: TcpConnection): void => {
   tuning.spaceAt = loop.now32
 }
 
+/** The longest round-trip time that is told from longer ones, microseconds: eight times as long still fits 31 bits. */
+const LONGEST_SAMPLE = 120_000_000
+
 /** Takes a round-trip time seen from the receiving side, microseconds; `exact` when it comes from time stamps. */
 const takeReceiverRtt = (tuning: ReceiveTuning, sample: number, exact: boolean): void => {
-  const measured = Math.max(1, sample)
+  const measured = Math.min(Math.max(1, sample), LONGEST_SAMPLE)
   if (tuning.rtt === 0) tuning.rtt = measured << 3
   else if (exact) tuning.rtt += measured - (tuning.rtt >> 3)
   else tuning.rtt = Math.min(tuning.rtt, measured << 3)
@@ -249,7 +252,7 @@ export const measureReceiverRtt = (c: TcpConnection, tuning: ReceiveTuning): voi
   const now = c.layer.loop.now32
   if (tuning.rttAt !== 0) {
     if (((c.rcv.nxt - tuning.rttSeq) | 0) < 0) return
-    takeReceiverRtt(tuning, (now - tuning.rttAt) | 0, false)
+    takeReceiverRtt(tuning, (now - tuning.rttAt) >>> 0, false)
   }
   tuning.rttSeq = (c.rcv.nxt + c.rcv.wnd) | 0
   tuning.rttAt = now === 0 ? 1 : now

@@ -275,7 +275,7 @@ const recoverOrRestore = (c: TcpConnection, s: BbrState, sample: RateSample): nu
 // The cycle of gains.
 
 const isPhaseOver = (c: TcpConnection, s: BbrState, sample: RateSample): boolean => {
-  const isLong = ((c.cc.deliveredAt - s.cycleAt) | 0) > s.minRtt
+  const isLong = (c.cc.deliveredAt - s.cycleAt) >>> 0 > s.minRtt
   if (s.pacingGain === 1) return isLong
   const inFlight = inNetworkAtNextSend(c, s, sample.priorInFlight)
   // Probing up goes on until the path is really filled, unless it loses segments for it.
@@ -403,7 +403,7 @@ const updateAggregation = (c: TcpConnection, s: BbrState, sample: RateSample): v
     s.excessIndex = s.excessIndex === 0 ? 1 : 0
     s.excess[s.excessIndex] = 0
   }
-  let expected = Math.floor(s.rate * ((c.cc.deliveredAt - s.epochAt) | 0))
+  let expected = Math.floor(s.rate * ((c.cc.deliveredAt - s.epochAt) >>> 0))
   if (s.epochAcked <= expected || s.epochAcked + sample.ackedSacked >= AGGREGATION_RESET) {
     s.epochAcked = 0
     s.epochAt = c.cc.deliveredAt
@@ -418,8 +418,12 @@ const aggregationCwnd = (s: BbrState): number =>
 
 // Policers, which let bursts through and then drop whatever exceeds a rate.
 
+/** World time of the last delivery, whole milliseconds, which do not go round as `deliveredAt` does. */
+const deliveredAtMs = ({ cc, layer }: TcpConnection): number =>
+  Math.floor((layer.loop.now - ((layer.loop.now32 - cc.deliveredAt) >>> 0)) / 1000)
+
 const resetSample = (c: TcpConnection, s: BbrState): void => {
-  s.sampleAtMs = Math.floor(c.cc.deliveredAt / 1000)
+  s.sampleAtMs = deliveredAtMs(c)
   s.sampleDelivered = c.cc.delivered
   s.sampleLost = c.cc.lost
   s.policedRounds = 0
@@ -461,7 +465,7 @@ const samplePolicer = (c: TcpConnection, s: BbrState, sample: RateSample): void 
   const lost = c.cc.lost - s.sampleLost
   const delivered = c.cc.delivered - s.sampleDelivered
   if (delivered === 0 || lost < POLICED_LOSS * delivered) return
-  const time = Math.floor(c.cc.deliveredAt / 1000) - s.sampleAtMs
+  const time = deliveredAtMs(c) - s.sampleAtMs
   if (time >= 1) endSample(c, s, delivered / (time * 1000))
 }
 
