@@ -38,7 +38,7 @@ export interface Syscalls {
 
 /** Who takes what the event loop has read of a descriptor. */
 export interface Reader {
-  /** Where the next read goes: another array when it is another place. It is never full. */
+  /** Where the next read goes: another array when it is another place, which it becomes in `took` only. Never full. */
   readonly into: Uint8Array
   /** So many bytes were read, more than none. */
   took(length: number): void

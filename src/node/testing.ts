@@ -18,6 +18,8 @@ export class FakeWatch implements DescriptorWatch {
   readonly fd: number
   readonly ready: () => void
   readonly reader: Reader | undefined
+  /** Where in the memory the event loop reads, as it was told last. */
+  at: number
   writable = false
   closed = false
 
@@ -25,6 +27,7 @@ export class FakeWatch implements DescriptorWatch {
     this.fd = fd
     this.ready = ready
     this.reader = reader
+    this.at = reader?.into.byteOffset ?? 0
   }
 
   setWritable(on: boolean): void {
@@ -84,9 +87,11 @@ export class FakeKernel implements Syscalls {
 
   /** Has the event loop read a frame of the device by itself. */
   give(frame: Uint8Array): void {
-    const { reader } = this.watchOf('tun')
-    reader!.into.set(frame)
+    const watch = this.watchOf('tun')
+    const { reader } = watch
+    this.memory!.u8.set(frame, watch.at)
     reader!.took(frame.length)
+    watch.at = reader!.into.byteOffset
   }
 
   /** Announces the interface as it is now. */

@@ -345,6 +345,30 @@ describe('a frame that the event loop has read', () => {
     closeAll(port)
   })
 
+  test('large ones, of which some come while the loop goes on by itself', () => {
+    const port = open()
+    drive()
+    let number = 0
+    const next = (): Uint8Array => packet(20_000, ++number)
+    for (let i = 0; i < 5; i++) {
+      kernel.toRead.push(next())
+      // What is read then is read by the port, between what the event loop reads.
+      kernel.wake()
+      world.loop.turn()
+      kernel.give(next())
+      kernel.give(next())
+      const drivenBy = world.loop.onCall
+      world.loop.onCall = null
+      kernel.give(next())
+      world.loop.turn()
+      world.loop.onCall = drivenBy
+    }
+    expect(keeper.frames.map((frame) => world.memory.u8[frame.end - 1])).toEqual(
+      Array.from({ length: 20 }, (_, i) => i + 1),
+    )
+    closeAll(port)
+  })
+
   test('without a driver it waits for a turn; one more takes its place', () => {
     const port = open()
     kernel.give(packet(40, 1))

@@ -9,9 +9,10 @@ import { DROP_REASONS, Drop } from '../wire/drop.ts'
 import { ETHERNET_HEADER } from '../wire/ethernet.ts'
 import { type Device, type DeviceOffloads, type DeviceOptions, deviceOffloads, openDevice } from './device.ts'
 import { DeviceError, describe } from './device-error.ts'
+import { DeviceSpin } from './device-spin.ts'
 import type { LinkState } from './link-watch.ts'
 import { type DescriptorWatch, EBADFD, type Reader, type Syscalls } from './syscalls.ts'
-import { readVnetHeader, VNET_HEADER, writeVnetHeader } from './vnet.ts'
+import { moveUp, readVnetHeader, VNET_HEADER, writeVnetHeader } from './vnet.ts'
 
 /** Which device, and what it tells of itself. */
 export interface TunTapOptions extends DeviceOptions {
@@ -46,20 +47,14 @@ const BATCH_FRAMES = 64
 const BATCH_BYTES = 0x2_0000
 /** Frames that `send` lets wait before it does not wait for the run loop. */
 const FLUSH_AT = 64
+const LARGEST_PACKET = 65_535
 /** The largest frame: an IP packet, an Ethernet header and two tags. */
-const LARGEST = 65_535 + ETHERNET_HEADER + 8
+const LARGEST = LARGEST_PACKET + ETHERNET_HEADER + 8
 /** Up to this many bytes, a frame is copied out of the block it was read into, which is made for the largest. */
 const COPY_LIMIT = 10_000
 
 /** A frame of at most so many bytes may be a request that somebody waits for, or an ACK: no bulk. */
 const SHORT = 2048
-
-/** How often the loop looks again before it sleeps, and the traffic since it woke that makes that worth while, bytes. */
-const SPINS = 32
-const SPIN_BYTES = 4096
-/** Every how many sleeps it is tried whether looking again finds something. */
-const SPIN_TRIAL = 64
-const SPIN_SCORE = 32
 
 /**
  * The kernel's end of a TUN or TAP device, as a port of a link: what the stack sends, the kernel receives from its
@@ -87,7 +82,6 @@ export class TunTapPort extends Task implements LinkPort, Reader {
   private readonly watch: DescriptorWatch
   private readonly queue = new FrameQueue()
   private readonly queueLength: number
-  private readonly busyPoll: Micros
   private readonly onError: ((error: DeviceError) => void) | undefined
   private readonly onCarrier: ((up: boolean) => void) | undefined
   private readonly spinAgain: () => void
@@ -95,7 +89,7 @@ export class TunTapPort extends Task implements LinkPort, Reader {
   private readonly header: number
   /** Are checksums verified, whatever the kernel says of them? */
   private readonly verifies: boolean
-  private readonly spinsAtAll: boolean
+  private readonly spin: DeviceSpin
   /** Frames read in one run. */
   private readonly batch: number
   private current: LinkFeatures
@@ -107,10 +101,13 @@ export class TunTapPort extends Task implements LinkPort, Reader {
   private readable = false
   /** Has the kernel refused a frame for want of room? */
   private blocked = false
-  /** The frame that is read into next. */
+  /** The frame that is read into next, and the one that the event loop reads into. */
   private landing: Frame
-  /** Bytes of the frame that the event loop has read into `landing`; 0 when there is none. */
+  private loopLanding: Frame
+  /** Bytes of the frame that the event loop has read; 0 when there is none. */
   private landed = 0
+  /** Is the callback of the event loop under way? */
+  private isCalled = false
   /** What `into` gave last: this part of these bytes of the memory. */
   private landingBytes: Uint8Array | null = null
   private landingAt = 0
@@ -118,21 +115,14 @@ export class TunTapPort extends Task implements LinkPort, Reader {
   /** The memory's bytes when their address was last asked for, and that address. */
   private seen: Uint8Array | null = null
   private base = 0
-  /** Bytes moved, and frames read, since the loop woke up. */
-  private moved = 0
-  private found = 0
-  private spinsLeft = 0
   private spinArranged = false
-  /** World time at which something was last found. */
-  private foundAt: Micros = Number.NEGATIVE_INFINITY
-  private score = 0
-  private sleeps = 0
 
   /** Made by `openTunTap`. */
-  constructor(world: World, device: Device, landing: Frame, options: TunTapOptions) {
+  constructor(world: World, device: Device, landings: readonly [Frame, Frame], options: TunTapOptions) {
     super()
     this.world = world
-    this.landing = landing
+    this.landing = landings[0]
+    this.loopLanding = landings[1]
     this.device = device
     this.syscalls = device.syscalls
     this.fd = device.fd
@@ -141,10 +131,9 @@ export class TunTapPort extends Task implements LinkPort, Reader {
     const { rx, tx } = device.offloads
     this.header = rx || tx ? VNET_HEADER : 0
     this.verifies = !rx
-    this.spinsAtAll = world.fast.spin
+    this.spin = new DeviceSpin(world.fast.spin, options.busyPoll ?? 0)
     this.batch = world.fast.batches ? BATCH_FRAMES : 1
     this.queueLength = options.queueLength ?? 1000
-    this.busyPoll = options.busyPoll ?? 0
     this.onError = options.onError
     this.onCarrier = options.onCarrier
     this.current = featuresOf(device, device.state.mtu)
@@ -179,10 +168,10 @@ export class TunTapPort extends Task implements LinkPort, Reader {
     return this.queue.length
   }
 
-  /** Where the event loop reads: the frame that is read into next. */
+  /** Where the event loop reads. */
   get into(): Uint8Array {
     const { u8 } = this.world.memory
-    const at = this.landingStart - this.header
+    const at = this.startIn(this.loopLanding) - this.header
     if (this.landingBytes === null || this.landingAt !== at || this.landingOf !== u8) {
       this.landingBytes = u8.subarray(at, at + LARGEST + this.header)
       this.landingAt = at
@@ -201,8 +190,10 @@ export class TunTapPort extends Task implements LinkPort, Reader {
     const { loop } = this.world
     loop.refresh()
     loop.hold()
+    this.isCalled = true
     this.wake()
     loop.release()
+    this.isCalled = false
   }
 
   send(frame: Frame): void {
@@ -234,6 +225,7 @@ export class TunTapPort extends Task implements LinkPort, Reader {
       this.drop(frame, Drop['link-down'])
     }
     this.world.frames.release(this.landing)
+    this.world.frames.release(this.loopLanding)
   }
 
   override run(): void {
@@ -248,7 +240,7 @@ export class TunTapPort extends Task implements LinkPort, Reader {
     }
     if (this.closed) return
     if (this.readable) this.world.loop.post(this)
-    else if (this.spinsLeft > 0 && !this.spinArranged) {
+    else if (this.spin.left > 0 && !this.spinArranged) {
       this.spinArranged = true
       setImmediate(this.spinAgain)
     }
@@ -268,24 +260,26 @@ export class TunTapPort extends Task implements LinkPort, Reader {
       const length = this.receiveOne()
       if (length <= 0) {
         this.readable = false
-        if (length === 0) this.considerSpin()
+        if (length === 0 && this.spin.looksAgain(this.world.loop.now)) this.statistics.spins++
         return
       }
       bytes += length
-      // What answers a short one that came by itself does not wait until it was looked for more.
+      // What answers a short one does not wait until it was looked for more.
       if (i === 0 && length <= SHORT) this.flush()
     }
   }
 
   /** Reads a frame and hands it up. @returns its length in bytes; 0 when there is none, -1 when the port is closed */
   private receiveOne(): number {
-    const { landing, landed, header, landingStart: start } = this
+    const { landed, header } = this
+    const landing = landed > 0 ? this.loopLanding : this.landing
+    const start = this.startIn(landing)
     this.landed = 0
     const result = landed > 0 ? landed : this.syscalls.read(this.fd, this.address(start - header), LARGEST + header)
     if (result <= header) return this.readFailed(result)
     const length = result - header
-    this.moved += length
-    this.found++
+    this.spin.moved += length
+    this.spin.found++
     landing.start = start
     landing.end = start + length
     landing.network = landing.base + NETWORK_OFFSET
@@ -297,9 +291,9 @@ export class TunTapPort extends Task implements LinkPort, Reader {
     return this.closed ? -1 : length
   }
 
-  /** Where in the memory the next frame begins, behind its virtio header. */
-  private get landingStart(): number {
-    return this.landing.base + NETWORK_OFFSET - (this.current.medium === 'ethernet' ? ETHERNET_HEADER : 0)
+  /** Where in the memory a frame begins that is read into `landing`, behind its virtio header. */
+  private startIn(landing: Frame): number {
+    return landing.base + NETWORK_OFFSET - (this.current.medium === 'ethernet' ? ETHERNET_HEADER : 0)
   }
 
   /** Takes in a frame that was read. A frame that is dropped here leaves its block for the next. */
@@ -327,11 +321,13 @@ export class TunTapPort extends Task implements LinkPort, Reader {
   /** The frame that goes up: a copy of `landing`, or itself when it is too large for that; null when memory is out. */
   private takeFrame(landing: Frame, length: number): Frame | null {
     const { frames, memory } = this.world
-    if (length > COPY_LIMIT) {
+    // The event loop is told only in its callback that it is to read into another one.
+    if (length > COPY_LIMIT && (landing === this.landing || this.isCalled)) {
       // Another one to land in first, so that there always is one.
       const next = frames.allocate(LARGEST)
       if (next === null) return null
-      this.landing = next
+      if (landing === this.landing) this.landing = next
+      else this.loopLanding = next
       return landing
     }
     const frame = frames.allocate(length)
@@ -375,7 +371,7 @@ export class TunTapPort extends Task implements LinkPort, Reader {
       else {
         this.statistics.sent++
         this.statistics.sentBytes += frame.end - frame.start
-        this.moved += frame.end - frame.start
+        this.spin.moved += frame.end - frame.start
         this.world.frames.release(frame)
       }
     }
@@ -401,33 +397,6 @@ export class TunTapPort extends Task implements LinkPort, Reader {
   private block(): void {
     this.blocked = true
     this.watch.setWritable(true)
-  }
-
-  /** Nothing to read: should the loop look again soon, or sleep? */
-  private considerSpin(): void {
-    const { now } = this.world.loop
-    if (this.found > 0) this.foundAt = now
-    if (now - this.foundAt < this.busyPoll) {
-      this.spinsLeft = 1
-      this.statistics.spins++
-      this.moved = 0
-      this.found = 0
-      return
-    }
-    const light = this.moved <= SPIN_BYTES
-    if (this.spinsLeft > 0) {
-      // This was a look: it found something, or it was one more in vain.
-      this.spinsLeft--
-      if (this.found > 0) this.score = Math.min(this.score + 2, SPIN_SCORE)
-      else if (this.spinsLeft === 0) this.score = Math.max(this.score - 1, 0)
-    }
-    const again = this.spinsAtAll && this.found > 0 && light && (this.score > 0 || this.sleeps % SPIN_TRIAL === 0)
-    if (again) this.spinsLeft = SPINS
-    else if (!light) this.spinsLeft = 0
-    if (this.spinsLeft > 0) this.statistics.spins++
-    else this.sleeps++
-    this.moved = 0
-    this.found = 0
   }
 
   /** The kernel's interface has changed; null when it is gone from this network namespace. */
@@ -496,17 +465,21 @@ const allowed = ({ offload }: TunTapOptions, { fast }: World): DeviceOffloads =>
  * @throws DeviceError with one line that says what to do
  */
 export const openTunTap = (world: World, options: TunTapOptions): TunTapPort => {
-  const landing = world.frames.allocate(LARGEST)
-  if (landing === null) throw new DeviceError('ENOMEM', 'cannot open a device: the memory of the world is used up')
+  const { frames } = world
+  const landing = frames.allocate(LARGEST)
+  const loopLanding = frames.allocate(LARGEST)
   try {
-    return new TunTapPort(world, openDevice({ ...options, offload: allowed(options, world) }), landing, options)
+    if (landing === null || loopLanding === null) {
+      throw new DeviceError('ENOMEM', 'cannot open a device: the memory of the world is used up')
+    }
+    const device = openDevice({ ...options, offload: allowed(options, world) })
+    return new TunTapPort(world, device, [landing, loopLanding], options)
   } catch (error) {
-    world.frames.release(landing)
+    if (landing !== null) frames.release(landing)
+    if (loopLanding !== null) frames.release(loopLanding)
     throw error
   }
 }
-
-const LARGEST_PACKET = 65_535
 
 const featuresOf = (device: Device, mtu: number): LinkFeatures => ({
   medium: device.kind === 'tap' ? 'ethernet' : 'ip',
@@ -523,15 +496,3 @@ const refusal = (errno: number): number =>
     : errno === Errno.ENOMEM || errno === Errno.ENOBUFS
       ? Drop['no-memory']
       : Drop['link-refused']
-
-/** Moves a frame's bytes up, to where a virtio header has room before them. @returns false when there is no room */
-const moveUp = (u8: Uint8Array, frame: Frame): boolean => {
-  const by = (VNET_HEADER + 3) & ~3
-  if (frame.end + by > frame.base + frame.size) return false
-  u8.copyWithin(frame.start + by, frame.start, frame.end)
-  frame.start += by
-  frame.end += by
-  frame.network += by
-  frame.transport += by
-  return true
-}

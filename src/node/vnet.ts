@@ -119,3 +119,15 @@ const fillPseudoSum = (bytes: Bytes, frame: Frame, field: number): void => {
   const protocol = field - transport === TCP_CHECKSUM ? IpProtocol.Tcp : IpProtocol.Udp
   bytes.view.setUint16(field, foldSum(addresses + protocol + length))
 }
+
+/** Moves a frame's bytes up, to where a virtio header has room before them. @returns false when there is no room */
+export const moveUp = (u8: Uint8Array, frame: Frame): boolean => {
+  const by = (VNET_HEADER + 3) & ~3
+  if (frame.end + by > frame.base + frame.size) return false
+  u8.copyWithin(frame.start + by, frame.start, frame.end)
+  frame.start += by
+  frame.end += by
+  frame.network += by
+  frame.transport += by
+  return true
+}
