@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url'
 import type { Host } from '../host/host.ts'
 import { openControls, stackName } from '../node/attach.ts'
 import { program, runProgram, useProgram } from '../node/program.ts'
-import { type RunConfiguration, runVirtually, startNetwork } from '../node/start.ts'
+import { buildVirtually, type RunConfiguration, runVirtually, startNetwork } from '../node/start.ts'
 import type { DeviceCommandOptions } from './device-options.ts'
 import { errorLine } from './failure.ts'
 import type { RunProcessConfiguration } from './run.ts'
@@ -79,17 +79,23 @@ const loadMain = (): void => (Module as unknown as { runMain(path: string): void
 const configuration = JSON.parse(NETGLASS_RUN) as RunProcessConfiguration
 const [node = process.execPath, , script = '', ...args] = process.argv
 process.argv = [node, resolve(script), ...args]
-if (configuration.virtual === undefined) {
+/** @returns what `begin` does. What is wrong in the configuration ends the process, with a line. */
+const begun = async <T>(begin: () => T): Promise<Awaited<T>> => {
   try {
-    await start(configuration)
+    return await begin()
   } catch (error) {
     console.error(`netglass: ${errorLine(error)}`)
     process.exit(1)
   }
+}
+
+if (configuration.virtual === undefined) {
+  await begun(() => start(configuration))
   loadMain()
 } else {
+  const network = await begun(() => buildVirtually(configuration))
   try {
-    await runVirtually(configuration, (command) => load(command?.[0] ?? process.argv[1]!, command === null))
+    await runVirtually(network, (command) => load(command?.[0] ?? process.argv[1]!, command === null))
   } catch (error) {
     console.error(error)
     process.exit(1)

@@ -1,9 +1,7 @@
-import { closeSync, openSync, writeSync } from 'node:fs'
-import { reasonOf } from '../node/capture-file.ts'
+import { CaptureSink } from '../node/capture-file.ts'
 import { CaptureMerger } from '../node/capture-merge.ts'
 import type { ShardCaptureRequest } from '../node/shard-capture.ts'
 import type { LiveHost } from './device.ts'
-import { Failure } from './failure.ts'
 import type { Closing } from './services.ts'
 import type { ShardWorkers } from './up-shards.ts'
 
@@ -29,26 +27,12 @@ export const captureAll = (
   }
 }
 
-/** Captures what passes all queues of the device. @throws Failure when the file cannot be made */
+/** Captures what passes all queues of the device. @throws Error, in one line, when the file cannot be made */
 export const captureToFile = (path: string, live: LiveHost, shards: ShardWorkers): Closing => {
-  let fd: number
-  try {
-    fd = openSync(path, 'w')
-  } catch (error) {
-    throw new Failure(`cannot write the capture to ${path}: ${reasonOf(error)}`)
-  }
-  let failure: Failure | null = null
-  const end = captureAll(live, shards, { ofDevice: true }, (block) => {
-    try {
-      if (failure === null) writeSync(fd, block)
-    } catch (error) {
-      failure = new Failure(`the capture could not be written to ${path}: ${reasonOf(error)}`)
-      live.lose(failure.message)
-    }
-  })
+  const sink = new CaptureSink(path, (error) => live.lose(error.message))
+  const end = captureAll(live, shards, { ofDevice: true }, (block) => void sink.write(block))
   return async () => {
     await end()
-    closeSync(fd)
-    if (failure !== null) throw failure
+    sink.close()
   }
 }

@@ -95,22 +95,33 @@ const immediate = globalThis.setImmediate
 /** Real milliseconds that a network in which nothing happens any more is waited for. */
 const PATIENCE = 200
 
-/**
- * Runs the programs of a configuration in virtual time, until nothing is left that could happen.
- * @param load begins a program: the command line of another host's, or null for the one that the thread is there for
- * @throws what a program throws; Error, in one line, for what is wrong in the configuration
- */
-export const runVirtually = async (
-  configuration: RunConfiguration,
-  load: (command: readonly string[] | null) => unknown,
-): Promise<void> => {
+/** A network in virtual time, and the host on which the program of the thread runs. */
+export interface VirtualNetwork {
+  readonly file: NetworkFile
+  readonly network: NodeNetwork
+  readonly host: Host
+}
+
+/** Builds what a configuration says, in virtual time. @throws Error, in one line, for what is wrong in it */
+export const buildVirtually = (configuration: RunConfiguration): VirtualNetwork => {
   const { network: path, kernel = [], virtual = {} } = configuration
   const alone: NetworkFile = { hosts: { [configuration.host ?? hostname()]: {} } }
   const { file, result: network } =
     path === undefined
       ? { file: alone, result: makeNetwork(alone, virtual.seed, kernel) }
       : readNetwork(path, (file) => makeNetwork(file, virtual.seed, kernel))
-  const host = chooseHost(network, configuration)
+  return { file, network, host: chooseHost(network, configuration) }
+}
+
+/**
+ * Runs the programs of a network in virtual time, until nothing is left that could happen, and closes it.
+ * @param load begins a program: the command line of another host's, or null for the one that the thread is there for
+ * @throws what a program throws
+ */
+export const runVirtually = async (
+  { file, network, host }: VirtualNetwork,
+  load: (command: readonly string[] | null) => unknown,
+): Promise<void> => {
   try {
     await network.run(async () => {
       for (const [name, { run }] of Object.entries(file.hosts)) {

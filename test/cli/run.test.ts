@@ -74,14 +74,17 @@ describe('netglass run', { timeout: 60_000 }, () => {
     expect(status).toBe(0)
   })
 
-  it('says in one line what is wrong with a network file', () => {
-    const program = file('nothing.cjs', '')
-    const bad = file('bad.json', JSON.stringify({ hosts: { a: {} }, links: [{ between: ['a', 'b'] }] }))
-    expect(run('--network', bad, '--', program)).toEqual({
-      status: 1,
-      out: '',
-      err: `netglass: ${bad}: a link ends at b, which is no host\n`,
-    })
+  it.each([[[]], [['--virtual-time']]])('says in one line what is wrong with a network file, %j', (options) => {
+    const program = file('program.cjs', '')
+    const failure = (text: string, ...more: string[]): string => {
+      const { status, out, err } = run('--network', file('wrong.json', text), ...more, ...options, '--', program)
+      expect([status, out]).toEqual([1, ''])
+      return err.replaceAll(join(folder, 'wrong.json'), 'FILE')
+    }
+    expect(failure('{"hosts":')).toBe('netglass: FILE: Unexpected end of JSON input\n')
+    expect(failure('{"hosts":{"a":{}}}', '--host', 'b')).toBe('netglass: FILE has no host b: choose from a\n')
+    const unplugged = '{"hosts":{"a":{}},"links":[{"between":["a","b"]}]}'
+    expect(failure(unplugged)).toBe('netglass: FILE: a link ends at b, which is no host\n')
   })
 })
 

@@ -687,13 +687,13 @@ describe('captures', () => {
     rmSync(file)
   })
 
-  test('a disk that is full', async () => {
+  test.each([[[]], [['--workers', '2']]])('a disk that is full, %j', async (workers) => {
     const small = join(directory, 'small')
     mkdirSync(small)
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', small])
     try {
       const file = join(small, 'capture')
-      const stack = await up('--tap', 'ng0', ...addresses, '--serve', `http:${files}`, '--pcap', file)
+      const stack = await up('--tap', 'ng0', ...workers, ...addresses, '--serve', `http:${files}`, '--pcap', file)
       const curl = namespace.start('curl', '-sS', '-o', '/dev/null', '-m', '5', 'http://10.77.0.2/middle')
       const line = `netglass: the capture could not be written to ${file}, and was removed: no space left on device\n`
       expect(await stack.ended).toMatchObject({ code: 1, stderr: line })
