@@ -30,3 +30,12 @@ test('each is a bit of its own, set and cleared by itself', () => {
   expect([flagged.first, flagged.second, flagged.last]).toEqual([false, false, true])
   expect(Object.keys(flagged)).toEqual(['bits'])
 })
+
+test('what does not fit into the number is refused', () => {
+  const names = (count: number): string[] => Array.from({ length: count }, (_, i) => `flag${i}`)
+  expect(() => packFlags(Object.create(null), names(10), 20)).not.toThrow()
+  expect(() => packFlags(Object.create(null), names(11), 20)).toThrow(
+    new RangeError('no room for flag10: its bit is 30 or above'),
+  )
+  expect(() => packFlags(Object.create(null), names(3), 10, 12)).toThrow(/no room for flag2/)
+})

@@ -8,7 +8,7 @@ import * as C from './constants.ts'
 import { getIpOption, getIpv6Option, IpOptions, setIpOption, setIpv6Option } from './ip-options.ts'
 import type { SocketLayer } from './layer.ts'
 import type { PortClaim } from './ports.ts'
-import { INET_FLAGS, Socket } from './socket.ts'
+import { INET_FLAGS, Socket, TCP_FLAGS } from './socket.ts'
 import type { OptionFailure, OptionValue } from './socket-options.ts'
 
 /** A socket of the Internet families: what TCP, UDP, raw and ping sockets have in common, which is their addresses. */
@@ -30,7 +30,7 @@ export abstract class InetSocket extends Socket implements PortClaim {
 
   static {
     const names = ['v6only', 'freeBind', 'bindAddressNoPort', 'hasOwnIpOptions', 'portIsFixed']
-    packFlags(InetSocket.prototype, names, INET_FLAGS)
+    packFlags(InetSocket.prototype, names, INET_FLAGS, TCP_FLAGS)
   }
 
   constructor(layer: SocketLayer, domain: number, type: number, protocol: number) {

@@ -3,6 +3,9 @@ import { packFlags } from '../core/flags.ts'
 import { O_RDWR } from './constants.ts'
 import { type Waiter, WaitQueue } from './wait.ts'
 
+/** The first bit in `OpenFile.bits` that sockets have. */
+export const SOCKET_FLAGS = 2
+
 /**
  * An open file description: what descriptors refer to, several of them perhaps, in several processes. It goes when the
  * last one is closed.
@@ -20,7 +23,7 @@ export abstract class OpenFile {
   private queue: WaitQueue | null = null
 
   static {
-    packFlags(OpenFile.prototype, ['nonBlocking', 'async'])
+    packFlags(OpenFile.prototype, ['nonBlocking', 'async'], 0, SOCKET_FLAGS)
   }
 
   /** O_RDONLY, O_WRONLY or O_RDWR. */

@@ -7,11 +7,10 @@ import type { KnownSockaddr, Sockaddr } from './address.ts'
 import * as C from './constants.ts'
 import type { ControlMessage } from './control.ts'
 import type { SocketLayer } from './layer.ts'
-import { OpenFile } from './open-file.ts'
+import { OpenFile, SOCKET_FLAGS } from './open-file.ts'
 import { getSocketOption, type OptionFailure, type OptionValue, setSocketOption } from './socket-options.ts'
 
-/** The first of the socket's bits in `OpenFile.bits`, and of those of sockets of the Internet families and of TCP. */
-const SOCKET_FLAGS = 2
+/** The first of the bits in `OpenFile.bits` that sockets of the Internet families have, and of those of TCP. */
 export const INET_FLAGS = 5
 export const TCP_FLAGS = 10
 
@@ -60,7 +59,7 @@ export abstract class Socket extends OpenFile {
   }
 
   static {
-    packFlags(Socket.prototype, ['reuseAddress', 'reusePort', 'keepsOwn'], SOCKET_FLAGS)
+    packFlags(Socket.prototype, ['reuseAddress', 'reusePort', 'keepsOwn'], SOCKET_FLAGS, INET_FLAGS)
   }
 
   /** SO_BINDTODEVICE, or the scope of a link-local address. */

@@ -59,7 +59,7 @@ export class TcpSocket extends TcpEndpoint implements TcpObserver {
   }
 
   static {
-    packFlags(TcpSocket.prototype, ['isDeferred', 'tellsInq'], TCP_FLAGS)
+    packFlags(TcpSocket.prototype, ['isDeferred', 'tellsInq'], TCP_FLAGS, PHASE_SHIFT)
   }
 
   /** One of `Phase`. */

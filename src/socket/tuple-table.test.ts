@@ -60,3 +60,24 @@ test.each([1, 2, 3])('holds what a map does, whatever is entered, replaced and t
   expect(table.size).toBe(0)
   expect(table.entries()).toEqual([])
 })
+
+test('those that lie far from their own place are found, and move up when others go', () => {
+  const table = new TupleTable(7)
+  const remote = REMOTES[0]!
+  const entries = Array.from(
+    { length: 42_000 },
+    (_, i) => new Entry(TupleKind.Connection, LOCAL, 80 + (i & 1), remote, i),
+  )
+  expect(entries.every((entry) => table.insert(entry))).toBe(true)
+  const marks = (table as unknown as { parts: { marks: Uint16Array }[] }).parts.flatMap((part) => [...part.marks])
+  // Fifteen stands for that and all above.
+  expect(marks.filter((mark) => (mark & 15) === 15).length).toBeGreaterThan(100)
+  const left = entries.filter((_, i) => i % 3 === 0)
+  for (const [i, entry] of entries.entries()) if (i % 3 !== 0) table.remove(entry)
+  expect(table.size).toBe(left.length)
+  const header = packet(remote)
+  const wrong = entries.filter((entry) => {
+    return table.find(header, entry.remotePort, entry.localPort, ANY) !== (entry.inTable ? entry : null)
+  })
+  expect(wrong).toEqual([])
+})

@@ -3,7 +3,7 @@ import type { Arrivals } from './arrivals.ts'
 import type { FastOpenAttempt } from './fast-open.ts'
 import type { MtuSearch } from './mtu-probe.ts'
 import type { Segment } from './segment.ts'
-import { TupleEntry } from './tuple.ts'
+import { DERIVED_BITS, TupleEntry } from './tuple.ts'
 
 /**
  * Fields of a connection that take no place of their own in each: small numbers in bits of one word, and what few
@@ -49,8 +49,8 @@ export class SeldomState {
   lastInvalidAckMs = 0
 }
 
-/** Where the numbers lie in `TupleEntry.bits`, of which the first bit is `inTable`, and the first bit of the connection's flags. */
-const FEATURES = 1
+/** Where the numbers lie in `TupleEntry.bits`, and the first bit of the connection's flags. */
+const FEATURES = DERIVED_BITS
 const SHUTDOWN = 6
 const NAGLE = 8
 const BUFFER_LOCKS = 11

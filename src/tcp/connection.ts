@@ -17,7 +17,7 @@ import type { Reassembly } from './reassembly.ts'
 import { RttEstimator } from './rtt.ts'
 import type { SendQueue } from './send-queue.ts'
 import { TcpState } from './state.ts'
-import { TupleKind } from './tuple.ts'
+import { KIND_SHIFT, TupleKind } from './tuple.ts'
 
 /** What both sides agreed to in the handshake, as bits. */
 export const Feature = {
@@ -320,7 +320,7 @@ export class TcpConnection extends ConnectionFields implements TimerOwner {
       'writerWaits',
       'watchesAcks',
     ]
-    packFlags(TcpConnection.prototype, [...handshake, ...transfer], CONNECTION_FLAGS)
+    packFlags(TcpConnection.prototype, [...handshake, ...transfer], CONNECTION_FLAGS, KIND_SHIFT)
   }
 
   constructor(layer: TcpLayer, local: IpAddress, localPort: number, remote: IpAddress, remotePort: number) {

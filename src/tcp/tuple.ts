@@ -5,7 +5,9 @@ import type { IpAddress } from '../wire/address.ts'
 /** What kind of structure a segment finds under its four-tuple. */
 export const TupleKind = { Connection: 0, Request: 1, TimeWait: 2 } as const
 
-const KIND_SHIFT = 30
+/** Where in `TupleEntry.bits` what derived classes have begins, and where it ends. */
+export const DERIVED_BITS = 1
+export const KIND_SHIFT = 30
 
 /** Whatever keeps a local port from being bound by others: it is released with the last structure that uses it. */
 export interface PortHold {
@@ -44,7 +46,7 @@ export abstract class TupleEntry {
   }
 
   static {
-    packFlags(TupleEntry.prototype, ['inTable'])
+    packFlags(TupleEntry.prototype, ['inTable'], 0, DERIVED_BITS)
   }
 
   /** One of `TupleKind`. */
