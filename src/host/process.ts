@@ -152,7 +152,13 @@ export class Process {
       return
     }
     if ((action.sa_flags & SA_RESETHAND) !== 0) this.actions.delete(signal)
-    handler(signal)
+    try {
+      handler(signal)
+    } catch (error) {
+      // exit(2), or a mistake: it is this process that ends, and not whoever has sent the signal, or a packet on its way.
+      this.fail(error)
+      return
+    }
     // The thread that has waited longest takes the signal.
     this.blocked.first?.resume((action.sa_flags & SA_RESTART) !== 0 ? Wakeup.Restart : Wakeup.Interrupted)
   }
