@@ -112,7 +112,8 @@ const queueText = (c: TcpConnection, segment: Segment, length: number): boolean 
 
 /** Wakes the reader, if there is enough for him. */
 const tellOfText = (c: TcpConnection): void => {
-  if (c.receiveQueueBytes >= Math.min(c.options.receiveLowat, windowOfSpace(c, c.receiveBuffer))) c.ready(Readiness.In)
+  const bytes = c.receiveQueueBytes
+  if (bytes >= c.options.receiveLowat || bytes >= windowOfSpace(c, c.receiveBuffer)) c.ready(Readiness.In)
 }
 
 /** Takes the text that came with the peer's SYN, and a FIN behind it (RFC 7413 section 4.2). */

@@ -58,7 +58,7 @@ export const setInitialWindow = (c: TcpConnection, mss: number, scaling: boolean
 export const windowToOffer = (c: TcpConnection): number => {
   const { rcv } = c
   const allowed = windowOfSpace(c, c.receiveBuffer)
-  let free = receiveSpace(c)
+  let free = allowed - receiveQueued(c)
   const full = Math.min(rcv.windowClamp, allowed)
   let mss = rcv.mssEstimate
   if (mss > full) {
