@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, test } from 'vitest'
 import { connected, listening, settle } from '../../src/cli/bench/direct.ts'
 import { benchPair } from '../../src/cli/bench/pair.ts'
+import { type FastPath, fastPaths } from '../../src/core/fast-paths.ts'
 import { SeededRandom } from '../../src/core/random.ts'
 import { Timer, TimerWheel } from '../../src/core/timer.ts'
 import { net, TestNet } from '../../src/ip/testing.ts'
@@ -26,8 +27,8 @@ describe('connections', () => {
   const buffer = new Uint8Array(64)
 
   /** What it costs, with `count` open, to set one up, and to carry a message over an old one and back. */
-  const costs = (count: number): { setup: number; message: number } => {
-    const pair = benchPair({}, false)
+  const costs = (count: number, without: readonly FastPath[] = []): { setup: number; message: number } => {
+    const pair = benchPair({ fast: fastPaths(without) }, false)
     const listener = listening(pair)
     const [client, server] = connected(pair, listener)
     for (let i = 1; i < count; i++) connected(pair, listener)
@@ -51,6 +52,11 @@ describe('connections', () => {
     expect(few.message).toBeGreaterThan(200)
     expect(many.message / few.message).toBeLessThan(1.1)
     expect(many.setup / few.setup).toBeLessThan(1.25)
+  })
+
+  test('a message there and back is what header prediction expects', () => {
+    const ratio = costs(10).message / costs(10, ['header-prediction']).message
+    expect(ratio).toBeLessThan(0.85)
   })
 })
 
