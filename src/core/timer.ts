@@ -38,6 +38,8 @@ const TICK: Micros = 1024
 const SLOT_BITS = 6
 const SLOTS = 1 << SLOT_BITS
 const LEVELS = 5
+/** Ticks that a slot of each level stands for. */
+const SPANS = Array.from({ length: LEVELS }, (_, level) => 2 ** (SLOT_BITS * level))
 
 /**
  * All timers of a world: a hierarchical timing wheel (Varghese and Lauck, "Hashed and Hierarchical Timing Wheels",
@@ -198,7 +200,7 @@ export class TimerWheel {
       }
       this.now = next
       for (let level = LEVELS - 1; level >= 0; level--) {
-        const span = 2 ** (SLOT_BITS * level)
+        const span = SPANS[level]!
         if (next % span === 0) this.empty(level * SLOTS + (Math.floor(next / span) % SLOTS))
       }
     }
@@ -223,7 +225,7 @@ export class TimerWheel {
   /** The first tick after now at which some slot has to be emptied; Infinity when all are empty. */
   private nextSlotTick(): number {
     for (let level = 0; level < LEVELS; level++) {
-      const span = 2 ** (SLOT_BITS * level)
+      const span = SPANS[level]!
       const at = Math.floor(this.now / span)
       const distance = this.distance(level, (at + 1) % SLOTS)
       if (distance >= 0) return (at + 1 + distance) * span

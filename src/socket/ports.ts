@@ -247,8 +247,9 @@ export class PortTable {
       owner.next = first.next
       first.next = owner
       // Bound by somebody, it is nobody's to share any more.
-      if (!automatic)
+      if (!automatic && first.automatic) {
         for (let other: PortOwner | null = first; other !== null; other = other.next) other.automatic = false
+      }
     }
     return owner
   }

@@ -72,17 +72,13 @@ export const finishConnection = (c: TcpConnection): void => {
   if (c.state === TcpState.Closed && !c.inTable) return
   const { layer } = c
   if (c.state === TcpState.SynSent || c.state === TcpState.SynReceived) layer.mib.tcp.AttemptFails++
-  stopTimers(c)
-  endHandshake(c)
   judgeFastOpen(c)
-  if (c.inTable) layer.table.remove(c)
+  stop(c)
   if (!c.keepsPort) c.releasePort()
-  discardSendQueue(c)
-  setState(c, TcpState.Closed)
   c.shutdown = Shutdown.Both
   const { observer } = c
   // One that waits to be accepted stays where it is: accept(2) returns it, and what is done with it then tells of its end.
-  if (observer === null && c.listener === null) destroyConnection(c)
+  if (observer === null && c.listener === null) discard(c)
   else observer?.ready(Readiness.In | Readiness.Out | Readiness.RdHup | Readiness.Hup | (c.error ? Readiness.Err : 0))
 }
 
@@ -111,17 +107,28 @@ export const peerReset = (c: TcpConnection): void => {
   failConnection(c, errno)
 }
 
-/** Gives back the last of what a closed connection that nobody holds has. */
-export const destroyConnection = (c: TcpConnection): void => {
+/** No timer, no place in the table, nothing to send. */
+const stop = (c: TcpConnection): void => {
   stopTimers(c)
   endHandshake(c)
+  if (c.inTable) c.layer.table.remove(c)
+  discardSendQueue(c)
+  setState(c, TcpState.Closed)
+}
+
+/** Closes a connection that nobody holds, and gives back all that it has. */
+export const destroyConnection = (c: TcpConnection): void => {
+  stop(c)
+  discard(c)
+}
+
+/** Gives back the last of what a closed connection that nobody holds has. */
+const discard = (c: TcpConnection): void => {
   if (c.isOrphan) {
     c.isOrphan = false
     c.layer.orphans--
   }
-  if (c.inTable) c.layer.table.remove(c)
   c.releasePort()
-  discardSendQueue(c)
   const ring = c.receiveRing
   if (ring !== null) {
     c.layer.queuedBytes -= ring.length
@@ -132,5 +139,4 @@ export const destroyConnection = (c: TcpConnection): void => {
   c.tuning = null
   c.urgent = null
   c.giveBack()
-  setState(c, TcpState.Closed)
 }

@@ -149,6 +149,14 @@ const spawnPair = (seed: number, random: Random, client: Host, server: Host, ipv
   ]
 }
 
+/** What connections share that have nothing of their own is never written, whatever becomes of them: to try throws. */
+const forbidSharedWrites = ({ sockets }: Host): void => {
+  const { pristineCongestion, pristineSeldom } = sockets.tcp.layer
+  for (const shared of [pristineCongestion, pristineCongestion.minRtt, pristineCongestion.chrono, pristineSeldom]) {
+    Object.freeze(shared)
+  }
+}
+
 /**
  * Each knows the other's hardware address from the start: an ARP reply has no checksum, and one with a bit flipped would
  * send every frame to nobody, as it does on a real link without frame check sequences.
@@ -181,6 +189,7 @@ export const transfer = async (seed: number, damage: Damage, without: readonly F
   const network = new Network({ seed, without })
   const hosts = [network.host('client'), network.host('server')] as const
   for (const host of hosts) settle(host, random)
+  for (const host of hosts) forbidSharedWrites(host)
   const ipv6 = random.below(2) === 0
   const mtus = ipv6 ? [1280, 1500, 9000] : [576, 1280, 1500, 9000]
   const { cable, a, b } = network.link(...hosts, {

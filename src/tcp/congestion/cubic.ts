@@ -43,12 +43,6 @@ class CubicState {
   samples = 0
   found = false
 
-  /** As at first, but for the round. */
-  begin(): void {
-    this.reset()
-    this.epochStart = 0
-  }
-
   reset(): void {
     this.count = 0
     this.windowMax = 0
@@ -70,10 +64,8 @@ export const cubic: CongestionControl = {
   name: 'cubic',
 
   init(c) {
-    const { cc } = c
-    const state = cc.private_ instanceof CubicState ? cc.private_ : new CubicState()
-    state.begin()
-    cc.private_ = state
+    const state = new CubicState()
+    c.cc.private_ = state
     startRound(c, state)
   },
 

@@ -148,7 +148,7 @@ export class CongestionState {
     this.reordering = reordering
   }
 
-  /** Makes it as it was at first, for another connection. What the congestion control keeps for itself, `init` makes new. */
+  /** Makes it as it was at first, for another connection. */
   reset(initialCwnd: number, reordering: number): this {
     this.cwnd = initialCwnd
     this.reordering = reordering
@@ -215,6 +215,7 @@ export class CongestionState {
     this.dataSegmentsSent = 0
     this.dsacksReceived = 0
     this.hystart = null
+    this.private_ = null
     this.oldestSent = null
     this.newestSent = null
     return this
