@@ -51,8 +51,13 @@ export class Memory implements Bytes {
   readonly shortCopy: number
   /** Does a queue remember how large it was? */
   readonly remembersQueues: boolean
-  /** The views of short stretches that were last asked for, by the block that each lies in; null where none are kept. */
+  /**
+   * The views of short stretches that were last asked for, by the block that each lies in, and where they are: V8 asks a view
+   * for that by a call. Null where none are kept.
+   */
   private readonly parts: Uint8Array[] | null
+  private readonly partStarts = new Int32Array(PARTS)
+  private readonly partEnds = new Int32Array(PARTS)
 
   private i32!: Int32Array
   private readonly backing: WebAssembly.Memory
@@ -153,10 +158,11 @@ export class Memory implements Bytes {
     const { parts } = this
     if (parts === null || end - start > LONGEST_PART) return subarray.call(this.u8, start, end)
     const slot = (start >>> MIN_ORDER) & (PARTS - 1)
-    const kept = parts[slot]!
-    if (kept.byteOffset === start && kept.length === end - start) return kept
+    if (this.partStarts[slot] === start && this.partEnds[slot] === end) return parts[slot]!
     const part: Uint8Array = subarray.call(this.u8, start, end)
     parts[slot] = part
+    this.partStarts[slot] = start
+    this.partEnds[slot] = end
     return part
   }
 
@@ -224,6 +230,8 @@ export class Memory implements Bytes {
     this.i32 = new Int32Array(buffer)
     this.view = new DataView(buffer)
     this.parts?.fill(NOTHING)
+    this.partStarts.fill(0)
+    this.partEnds.fill(0)
   }
 
   private link(block: number, order: number): void {
