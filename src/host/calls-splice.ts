@@ -5,7 +5,7 @@ import type { OpenFile } from '../socket/open-file.ts'
 import { PipeReader, PipeWriter } from '../socket/pipe.ts'
 import { Wakeup } from './blocking.ts'
 import { type CallContext, isSocket } from './call-context.ts'
-import { receiveInto, transmit, writeFile } from './calls-transfer.ts'
+import { allSent, givesUp, receiveInto, sendFailure, signalFlags, transmit, writeFile } from './calls-transfer.ts'
 import { failure } from './failure.ts'
 import { RegularFile } from './regular-file.ts'
 
@@ -93,14 +93,64 @@ const spliceFromPipe = async (
   const content = new Uint8Array(Math.min(length, from.capacity))
   for (;;) {
     const count = from.peek(content)
-    if (count > 0) {
-      const more = (flags & C.SPLICE_F_MORE) !== 0 ? C.MSG_MORE : 0
-      const moved = await put(sys, to, content.subarray(0, count), more, 'splice')
-      from.drop(moved)
-      return moved
-    }
+    if (count > 0) return passOn(sys, from, to, content, count, flags)
     if (count === 0) return 0
     await waitForPipe(sys, from, Readiness.In, flags)
+  }
+}
+
+/**
+ * Moves `count` bytes, or as many as are left when others read the pipe as well. What the file takes leaves the pipe in
+ * the same step, so that no byte goes two ways.
+ */
+const passOn = async (
+  sys: CallContext,
+  from: PipeReader,
+  to: OpenFile,
+  content: Uint8Array,
+  count: number,
+  flags: number,
+): Promise<number> => {
+  const more = (flags & C.SPLICE_F_MORE) !== 0 ? C.MSG_MORE : 0
+  const socket = isSocket(to) ? to : null
+  const deadline = socket === null ? Number.POSITIVE_INFINITY : sys.deadline(socket.sendTimeout)
+  let total = 0
+  if (socket?.opensBySending(more)) {
+    total = await put(sys, to, content.subarray(0, count), more, 'splice')
+    from.drop(Math.min(total, from.ioctl(C.FIONREAD, 0)))
+    if (total === count) return total
+  }
+  for (;;) {
+    const length = from.peek(content.subarray(0, count - total))
+    if (length <= 0) return total
+    const sent = offer(sys, to, content, length, total > 0 ? more | C.MSG_CONTINUED : more)
+    if (sent > 0) {
+      from.drop(sent)
+      total += sent
+      if (total === count) return socket === null ? total : allSent(sys, socket, total, 'splice')
+      if (sent === length) continue
+    } else if (sent !== -Errno.EAGAIN || to.nonBlocking || socket?.sendWaits === false) {
+      // An error after some bytes is for the next call to report.
+      if (total > 0) return total
+      throw sendFailure(sys, sent, socket === null ? 0 : signalFlags(socket, 0), 'splice')
+    }
+    if (to.nonBlocking) return total
+    socket?.noteWriter(true)
+    const why = await sys.block(to, Readiness.Out, deadline, 'splice')
+    socket?.noteWriter(false)
+    if (givesUp(why, total, deadline, 'splice')) return total
+  }
+}
+
+/** Has a file take what it can without waiting. @returns how many bytes, or a negative errno */
+const offer = (sys: CallContext, to: OpenFile, bytes: Uint8Array, length: number, flags: number): number => {
+  if (!isSocket(to)) return to.write(bytes, 0, length)
+  const { loop } = sys.process.host.world
+  loop.hold()
+  try {
+    return to.send(bytes, 0, length, flags, null, null)
+  } finally {
+    loop.release()
   }
 }
 
@@ -124,7 +174,13 @@ const spliceToPipe = async (
   }
   const buffer = new Uint8Array(Math.min(length, to.room))
   const count = await take(sys, from, offset, buffer)
-  if (count > 0) to.write(buffer, 0, count)
+  for (let done = 0; done < count; ) {
+    // Others may have filled the pipe meanwhile. What has been taken cannot go back, so that nothing ends this wait.
+    const written = to.write(buffer, done, count - done)
+    if (written > 0) done += written
+    else if (written === -Errno.EAGAIN) await sys.block(to, Readiness.Out, Number.POSITIVE_INFINITY, 'splice')
+    else throw sendFailure(sys, written, 0, 'splice')
+  }
   return count
 }
 

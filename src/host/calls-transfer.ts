@@ -31,9 +31,7 @@ export const transmit = (
     if (!(length >= 0 && length <= bytes.length)) return Promise.reject(failure(-Errno.EFAULT, syscall))
     if (socket.opensBySending(flags)) return transmitOpening(sys, socket, bytes, length, flags, to, syscall)
     const sent = socket.send(bytes, 0, length, flags, to, control)
-    if (sent === length) {
-      return socket.isStream || ++sys.process.burst < BURST ? sys.settled(sent) : rest(sys, sent, syscall)
-    }
+    if (sent === length) return allSent(sys, socket, sent, syscall)
     if (sent >= 0 || sent === -Errno.EAGAIN) {
       // An Internet socket that is no stream never waits to send: EAGAIN is something else, want of a port.
       if (socket.sendWaits && !socket.nonBlocking && (flags & C.MSG_DONTWAIT) === 0) {
@@ -51,6 +49,10 @@ export const transmit = (
 /** Datagrams that a process sends in a row, and the time that it takes for them: none of them has to wait. */
 const BURST = 4096
 const BURST_TIME: Micros = 1000
+
+/** All has been sent, and the call returns. @returns a promise of `sent` */
+export const allSent = (sys: CallContext, socket: Socket, sent: number, syscall: string): Promise<number> =>
+  socket.isStream || ++sys.process.burst < BURST ? sys.settled(sent) : rest(sys, sent, syscall)
 
 /** A process that sends datagram after datagram lets others have their turn. @returns `sent` */
 const rest = async (sys: CallContext, sent: number, syscall: string): Promise<number> => {
@@ -130,7 +132,7 @@ const sendRest = async (
  * handler wants that, and without a time-out (signal(7)).
  * @throws SystemError EAGAIN, EINTR
  */
-const givesUp = (why: number, total: number, deadline: Micros, syscall: string): boolean => {
+export const givesUp = (why: number, total: number, deadline: Micros, syscall: string): boolean => {
   if (why === Wakeup.Ready) return false
   if (total > 0) return true
   if (why === Wakeup.Restart && deadline === Number.POSITIVE_INFINITY) return false
@@ -138,10 +140,10 @@ const givesUp = (why: number, total: number, deadline: Micros, syscall: string):
 }
 
 /** Only streams draw SIGPIPE. */
-const signalFlags = (socket: Socket, flags: number): number => (socket.isStream ? flags : flags | C.MSG_NOSIGNAL)
+export const signalFlags = (socket: Socket, flags: number): number => (socket.isStream ? flags : flags | C.MSG_NOSIGNAL)
 
 /** EPIPE comes with SIGPIPE, unless the caller does not want it (send(2)). */
-const sendFailure = (sys: CallContext, result: number, flags: number, syscall: string): SystemError => {
+export const sendFailure = (sys: CallContext, result: number, flags: number, syscall: string): SystemError => {
   if (result === -Errno.EPIPE && (flags & C.MSG_NOSIGNAL) === 0) sys.process.signal(SIGPIPE)
   return failure(result, syscall)
 }

@@ -152,4 +152,97 @@ describe('splice(2)', () => {
     })
     expect(seen).toEqual(['EAGAIN', 'ESPIPE', 'EBADF', 'ENOENT', 'EINVAL', 5, 5, 0])
   })
+
+  it('takes a byte out of a pipe once, however many splice from it', async () => {
+    const p = new Pair()
+    const [received, told] = await withServer(p, async (sys, fd) => {
+      const [reader, writer] = sys.pipe()
+      const moves = [1, 2, 3].map(() => sys.splice(reader, null, fd, null, 10))
+      await sys.sleep(1)
+      await sys.write(writer, 'hello')
+      await sys.sleep(1)
+      await sys.write(writer, 'you')
+      await sys.sleep(1)
+      const here = sys.ioctl(reader, C.FIONREAD)
+      await sys.close(writer)
+      return [...(await Promise.all(moves)), here]
+    })
+    expect(text(received)).toBe('helloyou')
+    expect(told.toSorted()).toEqual([0, 0, 3, 5])
+  })
+
+  it('loses nothing and doubles nothing when others read the pipe while it waits for room in the socket', async () => {
+    const p = new Pair()
+    const data = bytes(60_000)
+    const [, told] = await p.run<unknown>(
+      [
+        p.b,
+        async (sys) => {
+          const listener = sys.socket(C.AF_INET, C.SOCK_STREAM)
+          sys.bind(listener, { address: '0.0.0.0', port: PORT })
+          sys.listen(listener, 5)
+          const fd = await sys.accept(listener)
+          await sys.sleep(10)
+          const buffer = new Uint8Array(65_536)
+          while ((await sys.recv(fd, buffer)) > 0) {}
+        },
+      ],
+      [
+        p.a,
+        async (sys) => {
+          const fd = sys.socket(C.AF_INET, C.SOCK_STREAM)
+          await sys.connect(fd, { address: '10.0.0.2', port: PORT })
+          // The socket is filled.
+          const filler = new Uint8Array(1_000_000)
+          for (let quiet = false; !quiet; ) {
+            while ((await codeOf(() => sys.send(fd, filler, undefined, C.MSG_DONTWAIT))) !== 'EAGAIN') {}
+            await sys.sleep(1)
+            quiet = (await codeOf(() => sys.send(fd, filler, undefined, C.MSG_DONTWAIT))) === 'EAGAIN'
+          }
+          const [reader, writer] = sys.pipe()
+          await sys.write(writer, data)
+          const moving = sys.splice(reader, null, fd, null, 60_000)
+          await sys.sleep(0.1)
+          const stolen = await sys.read(reader, new Uint8Array(50_000))
+          return [stolen, await moving, sys.ioctl(reader, C.FIONREAD)]
+        },
+      ],
+    )
+    expect(told).toEqual([50_000, 10_000, 0])
+  })
+
+  it('loses nothing when others fill the pipe while it waits for the socket', async () => {
+    const p = new Pair()
+    const [, told] = await p.run<unknown>(
+      [
+        p.b,
+        async (sys) => {
+          const listener = sys.socket(C.AF_INET, C.SOCK_STREAM)
+          sys.bind(listener, { address: '0.0.0.0', port: PORT })
+          sys.listen(listener, 5)
+          const fd = await sys.accept(listener)
+          await sys.sleep(1)
+          await sys.send(fd, 'hello')
+        },
+      ],
+      [
+        p.a,
+        async (sys) => {
+          const fd = sys.socket(C.AF_INET, C.SOCK_STREAM)
+          await sys.connect(fd, { address: '10.0.0.2', port: PORT })
+          const [reader, writer] = sys.pipe()
+          const moving = sys.splice(fd, null, writer, null, 100)
+          await sys.sleep(0.5)
+          await sys.write(writer, new Uint8Array(65_534))
+          await sys.sleep(1)
+          const buffer = new Uint8Array(70_000)
+          const first = await sys.read(reader, buffer)
+          const moved = await moving
+          const rest = await sys.read(reader, buffer.subarray(first))
+          return [first + rest, moved, text(buffer).replaceAll('\0', '')]
+        },
+      ],
+    )
+    expect(told).toEqual([65_539, 5, 'hello'])
+  })
 })

@@ -101,6 +101,22 @@ describe('fast open between two hosts (RFC 7413)', () => {
     expect(p.close()).toEqual(NOTHING)
   })
 
+  it('splice(2) brings the data that the SYN was put off for', async () => {
+    const p = pair()
+    const open = (sys: Sys) => async (fd: number, text: string) => {
+      sys.setsockopt(fd, SOL_TCP, TCP_FASTOPEN_CONNECT, 1)
+      await sys.connect(fd, { address: '10.0.0.2', port: PORT })
+      const [reader, writer] = sys.pipe()
+      await sys.write(writer, text)
+      return sys.splice(reader, null, fd, null, 100)
+    }
+    const [, answers] = await p.run<unknown>(
+      [p.b, server(2)],
+      [p.a, async (sys) => [await ask(sys, open(sys), 'one'), await ask(sys, open(sys), 'two')]],
+    )
+    expect(answers).toEqual(['one! in 300 ms', 'two! in 100 ms'])
+  })
+
   it('a blocking send goes on when the connection stands, one that does not block says what the SYN took', async () => {
     const p = pair(0x207)
     const to = { address: '10.0.0.2', port: PORT }
