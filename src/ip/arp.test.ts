@@ -20,6 +20,48 @@ const inject = (lab: TestNet, host: TestHost, text: string, to = 'ffffffffffff',
 const macOf = (host: TestHost, address: string): string | null | undefined =>
   host.arp.list().find((entry) => entry.address === address)?.mac
 
+describe('who asks', () => {
+  for (const [what, sender, answered] of [
+    ['a neighbour', '0a000063', true],
+    ['one without an address', '00000000', true],
+    ['a host of another network', 'c0a80001', true],
+    ['a group', 'e0000001', false],
+    ['everybody', 'ffffffff', false],
+    ['everybody on the link', '0a0000ff', false],
+    ['the host itself', '7f000001', false],
+    ['nobody', '00000001', false],
+    ['an address of another interface of the host', '0a010001', false],
+  ] as const) {
+    test(`${what}: ${answered ? 'is answered' : 'gets no answer and no entry'}`, () => {
+      const { lab, hosts } = lan(1)
+      const [a] = hosts as [TestHost]
+      a.add('eth0', '10.0.0.1/24')
+      lab.connect(a, 'eth1', lab.host('b'), 'eth0')
+      a.add('eth1', '10.1.0.1/24')
+      lab.run(10)
+      const wire = lab.sniff(a.iface('eth0').port)
+      inject(lab, a, `0001080006040001020000000099${sender}0000000000000a000001`)
+      lab.run(10)
+      expect(wire.payloads(ARP).length).toBe(answered ? 1 : 0)
+      expect(a.arp.list().length).toBe(answered && sender !== '00000000' ? 1 : 0)
+    })
+  }
+
+  test('the way back is asked for where rp_filter wants that', () => {
+    const { lab, hosts } = lan(1)
+    const [a] = hosts as [TestHost]
+    a.add('eth0', '10.0.0.1/24')
+    a.iface('eth0').settings.rp_filter = 1
+    const wire = lab.sniff(a.iface('eth0').port)
+    for (const sender of ['c0a80001', '0a000063']) {
+      inject(lab, a, `0001080006040001020000000099${sender}0000000000000a000001`)
+      lab.run(10)
+    }
+    expect(wire.payloads(ARP).length).toBe(1)
+    expect(a.arp.list().map(({ address }) => address)).toEqual(['10.0.0.99'])
+  })
+})
+
 describe('an address that is asked for first (RFC 5227)', () => {
   test('three probes, then two announcements; usable in between', () => {
     const { lab, hosts } = lan(2)

@@ -7,6 +7,7 @@ import { IcmpType, IcmpUnreachable } from '../wire/icmp.ts'
 import { readIpv4 } from '../wire/ipv4.ts'
 import type { InterfaceAddress } from './address.ts'
 import { sendIcmpError } from './icmp-error.ts'
+import { checkIpv4Source } from './input.ts'
 import type { NetworkInterface } from './interface.ts'
 import { LinkKind } from './link-kind.ts'
 import { type Neighbour, type NeighbourProtocol, NeighbourUpdate, Nud } from './neighbour.ts'
@@ -79,7 +80,7 @@ const arpPacket = (iface: NetworkInterface, packet: ArpPacket, kind: number): nu
     return Drop['arp-conflict']
   }
   const isRequest = packet.operation === ArpOperation.Request
-  if (isRequest && answers(iface, packet)) {
+  if (isRequest && answers(iface, packet) && mayAsk(iface, senderIp)) {
     // Whoever asks will be answered, and so is worth knowing (RFC 826).
     if (senderIp !== 0) {
       stack.arp.obtain(iface, ipv4(senderIp))?.update(senderMac, Nud.Stale, NeighbourUpdate.Override)
@@ -111,6 +112,10 @@ const findConflict = (iface: NetworkInterface, packet: ArpPacket): InterfaceAddr
   }
   return null
 }
+
+/** Can packets come from there? Who does not know its address yet may ask too. */
+const mayAsk = (iface: NetworkInterface, senderIp: number): boolean =>
+  senderIp === 0 || checkIpv4Source(iface, senderIp, false) === Drop.none
 
 /** Does this host answer for the address asked for, by `arp_ignore`? */
 const answers = (iface: NetworkInterface, packet: ArpPacket): boolean => {

@@ -205,7 +205,7 @@ const countBroadcast = (stack: IpStack, header: IpHeader): void => {
 }
 
 /** Sources that no packet from outside can have are refused (RFC 1812 section 5.3.7). @returns a drop reason */
-const checkIpv4Source = (iface: NetworkInterface, source: number, toGroup: boolean): number => {
+export const checkIpv4Source = (iface: NetworkInterface, source: number, toGroup: boolean): number => {
   const { stack, settings } = iface
   if (isMulticast4(source) || source === -1) return Drop['ip-martian']
   // 0.0.0.0 is for hosts that do not know their address yet, and speak to all.
