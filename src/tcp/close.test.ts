@@ -373,6 +373,17 @@ describe('TIME_WAIT (RFC 9293 sections 3.6.1 and 3.10.7.4)', () => {
     expect(s.demux.layer.timeWaits).toBe(0)
   })
 
+  it('it needs no cookie, and begins behind the old numbers where others get one', () => {
+    const s = inState('TIME_WAIT', { settings: { tcp_syncookies: 2 } })
+    const before = s.isn!
+    const { SyncookiesSent } = s.demux.layer.mib.tcpExt
+    s.receive({ flags: 'S', seq: 1000, mss: 1460 })
+    s.expectSent({ flags: 'SA', seq: 0, ack: 1001 })
+    expect((s.isn! - before) | 0).toBe(2 + 65_537)
+    expect(s.demux.layer.mib.tcpExt.SyncookiesSent).toBe(SyncookiesSent)
+    expect(s.shownState).toBe('SYN_RECV')
+  })
+
   it('a SYN with an old number is acknowledged, and the time goes on', () => {
     const s = inState('TIME_WAIT')
     s.receive({ flags: 'S', seq: 1, mss: 1460 }, { at: seconds(10) })

@@ -109,7 +109,9 @@ export class TcpListener {
   private receiveSyn(segment: Segment, header: IpHeader, from: NetworkInterface): number {
     const { tcpExt } = this.layer.mib
     const cookies = this.layer.settings.tcp_syncookies
-    const isCrowded = this.hasTooManyRequests
+    // Who had a connection in TIME_WAIT is there, and what it takes over is as large: it needs no place and no cookie.
+    const isKnown = segment.reopenSequence !== 0
+    const isCrowded = !isKnown && this.hasTooManyRequests
     if (isCrowded && cookies === 0) {
       tcpExt.TCPReqQFullDrop++
       tcpExt.ListenDrops++
@@ -120,7 +122,7 @@ export class TcpListener {
       tcpExt.ListenDrops++
       return Drop['tcp-accept-queue-full']
     }
-    if (isCrowded || cookies === 2) {
+    if (isCrowded || (cookies === 2 && !isKnown)) {
       if (isCrowded) tcpExt.TCPReqQFullDoCookies++
       return this.sendCookie(segment, header, from)
     }
