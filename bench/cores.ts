@@ -8,7 +8,7 @@
  */
 import { parentPort, Worker, workerData } from 'node:worker_threads'
 import { KernelSide } from '../src/cli/bench/kernel.ts'
-import { machine, median } from '../src/cli/bench/report.ts'
+import { median, occasion } from '../src/cli/bench/report.ts'
 import { LiveHost } from '../src/cli/device.ts'
 import { SeededRandom } from '../src/core/random.ts'
 import { World } from '../src/core/world.ts'
@@ -202,7 +202,7 @@ const line = (what: string, one: number[], two: number[], digits: number): void 
   console.log(`| ${what} | ${text(one, digits)} | ${text(two, digits)} | ${(median(two) / median(one)).toFixed(2)} |`)
 
 const measure = async (rounds: number): Promise<void> => {
-  console.log(`${machine()}, ${new Date().toISOString().slice(0, 10)}: medians of ${rounds} runs (the best)\n`)
+  console.log(`${occasion()}: medians of ${rounds} runs (the best)\n`)
   console.log('| | one thread | two threads | ratio |\n|---|---|---|---|')
   const side = new KernelSide()
   try {

@@ -11,7 +11,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { machine, median } from '../src/cli/bench/report.ts'
+import { median, occasion } from '../src/cli/bench/report.ts'
 import { compileCommand, Namespace, type Running } from '../test/support/netns.ts'
 
 const ROUNDS = Number(process.argv[2] ?? 3)
@@ -184,8 +184,7 @@ try {
     for (const one of ways) await measure(one)
     await measurePings(ways)
   }
-  const date = new Date().toISOString().slice(0, 10)
-  console.log(`${machine()}, ${date}: medians of ${ROUNDS} runs of ${SECONDS} s (the best)\n`)
+  console.log(`${occasion()}: medians of ${ROUNDS} runs of ${SECONDS} s (the best)\n`)
   console.log('| | from the kernel, Gbit/s | CPU s/GB | to the kernel, Gbit/s | CPU s/GB |\n|---|---|---|---|---|')
   for (const one of ways) if (one.transfers) console.log(transferRow(one))
   console.log(`\nRound trips of pings, µs: medians (the least) of ${SPACINGS.map(([, n]) => n * ROUNDS).join(', ')}\n`)

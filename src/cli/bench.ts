@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
-import { type FastPath, fastPaths } from '../core/fast-paths.ts'
-import { tuneV8 } from '../node/v8.ts'
+import type { FastPath } from '../core/fast-paths.ts'
 import { ablate } from './bench/ablation.ts'
 import { type BenchCase, CASES } from './bench/cases.ts'
 import { addMeasureCommand } from './bench/measure.ts'
-import { headLine, machine, measure, type Report, type Row, rowLine } from './bench/report.ts'
+import { headLine, machine, measure, occasion, type Report, type Row, rowLine, today } from './bench/report.ts'
+import { settingsWithout } from './bench/settings.ts'
 import { apart } from './bench/sides.ts'
 import { Failure } from './failure.ts'
 import { addWithoutOption } from './without.ts'
@@ -63,14 +63,14 @@ const bench = async (options: BenchOptions): Promise<void> => {
     throw new Failure(`--runs ${options.runs}: it takes a whole number from 1 on`)
   }
   if (options.ablate) {
+    const other = options.json ? '--json' : options.compare === undefined ? null : '--compare'
+    if (other !== null) throw new Failure(`--ablate prints a table, with and without: leave out ${other}`)
     await ablate(without, options.case === undefined ? null : chosen, runs)
     return
   }
   const before = options.compare === undefined ? null : readReport(options.compare)
-  const date = new Date().toISOString().slice(0, 10)
-  if (!options.json) console.log(`${machine()}, ${date}\n${headLine(before !== null)}`)
-  const settings = { without, fast: fastPaths(without) }
-  if (settings.fast.inlining) tuneV8()
+  if (!options.json) console.log(`${occasion()}\n${headLine(before !== null)}`)
+  const settings = settingsWithout(without)
   const rows: Row[] = []
   for (const testCase of chosen) {
     const sides = apart(options.kernel ? testCase : { ...testCase, kernel: null }, without)
@@ -86,7 +86,7 @@ const bench = async (options: BenchOptions): Promise<void> => {
       )
     }
   }
-  const report: Report = { machine: machine(), date, without, rows }
+  const report: Report = { machine: machine(), date: today(), without, rows }
   if (options.json) console.log(JSON.stringify(report, null, 2))
 }
 

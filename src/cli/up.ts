@@ -130,15 +130,8 @@ const shardOrders = (
   services: readonly Service[],
 ): ShardOrder[] => {
   const ip = live.interface.addresses.map(({ address, length }) => `${address}/${length}`)
-  const { hostIp, gateway, mtu, set, features, busyPoll, without } = options
-  const device: DeviceCommandOptions = {
-    ...{ [options.tap === undefined ? 'tun' : 'tap']: live.port.name, ip, ip6: [], hostIp, set },
-    ...(gateway === undefined ? {} : { gateway }),
-    ...(mtu === undefined ? {} : { mtu }),
-    ...(features === undefined ? {} : { features }),
-    ...(busyPoll === undefined ? {} : { busyPoll }),
-    ...(without === undefined ? {} : { without }),
-  }
+  const kind = options.tap === undefined ? 'tun' : 'tap'
+  const device: DeviceCommandOptions = { ...options, [kind]: live.port.name, ip, ip6: [] }
   const mac = options.tap === undefined ? null : live.interface.mac
   return plans.slice(1).map((plan) => ({ options: device, hostName, plan, mac, services: servicesOf(plan, services) }))
 }

@@ -44,6 +44,8 @@ it('says in one line what is wrong', { timeout: 120_000 }, () => {
   expect(told('--without', 'wasm,warp')).toBe(
     'netglass: --without warp: there is no such fast path: --without list prints them\n',
   )
+  expect(told('--ablate', '--json')).toBe('netglass: --ablate prints a table, with and without: leave out --json\n')
+  expect(told('--ablate', '--compare', 'x')).toMatch(/: leave out --compare\n$/)
   expect(told('--runs', '0')).toBe('netglass: --runs 0: it takes a whole number from 1 on\n')
   expect(told('--compare', join(ROOT, 'package.json'))).toMatch(
     /^netglass: .*package.json cannot be compared with: netglass bench --json makes such files\n$/,

@@ -1,10 +1,11 @@
 import { execFile } from 'node:child_process'
+import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import type { FastPath } from '../../core/fast-paths.ts'
 import { Failure } from '../failure.ts'
 import { type BenchCase, CASES } from './cases.ts'
-import { machine, type Report } from './report.ts'
+import { occasion, type Report } from './report.ts'
 
 /** What each fast path brings: a case with it and without it, turn by turn, in processes of their own. */
 
@@ -54,7 +55,7 @@ export const ablate = async (
   runs: number | null,
 ): Promise<void> => {
   const rounds = runs ?? RUNS
-  console.log(`${machine()}, ${new Date().toISOString().slice(0, 10)}: the best of ${rounds} runs of each\n`)
+  console.log(`${occasion()}: the best of ${rounds} runs of each\n`)
   console.log('| without | case | unit | with | without | times |\n|---|---|---|---|---|---|')
   for (const [path, names] of Object.entries(WHERE) as [FastPath, readonly string[]][]) {
     if (chosen.length > 0 && !chosen.includes(path)) continue
@@ -85,7 +86,7 @@ const run = promisify(execFile)
 
 /** One run of a case in a new process: what V8 has learnt of the one way is not for the other. */
 const inProcess = async ({ name }: BenchCase, without: string): Promise<number> => {
-  const main = fileURLToPath(import.meta.url).replace(/bench\/ablation\.(\w+)$/, 'main.$1')
+  const main = fileURLToPath(new URL(`../main${extname(import.meta.url)}`, import.meta.url))
   // With Node's streams above it there is five times as much that V8 has to learn first.
   const runs = name.startsWith('net-') ? '5' : '1'
   const args = [...process.execArgv, main, 'bench', '--case', name, '--runs', runs, '--no-kernel', '--json']

@@ -1,10 +1,9 @@
-import { type FastPath, fastPaths } from '../../core/fast-paths.ts'
-import { tuneV8 } from '../../node/v8.ts'
+import type { FastPath } from '../../core/fast-paths.ts'
 import { crowd } from './crowd.ts'
+import { settingsWithout } from './settings.ts'
 
 /** The process that `crowdApart` starts: prints what a crowd costs. Arguments: its size, and fast paths to do without. */
 
 const [count, ...without] = process.argv.slice(2)
-const fast = fastPaths(without as FastPath[])
-if (fast.inlining) tuneV8()
+const { fast } = settingsWithout(without as FastPath[])
 console.log(JSON.stringify(crowd(Number(count), fast)))

@@ -9,7 +9,7 @@ import { Failure } from '../failure.ts'
 import { KernelSide } from './kernel.ts'
 import * as ours from './measurements.ts'
 import { type BarGroup, bars, plot } from './plot.ts'
-import { machine } from './report.ts'
+import { machine, occasion, today } from './report.ts'
 
 /** `netglass bench measure`: tables with means and standard deviations, and plots, of both sides in the same run. */
 
@@ -124,14 +124,13 @@ const measure = async (options: MeasureOptions): Promise<void> => {
   const runs = Number(options.runs)
   if (!Number.isInteger(runs) || runs < 1)
     throw new Failure(`--runs ${options.runs}: it takes a whole number from 1 on`)
-  const date = new Date().toISOString().slice(0, 10)
   tuneV8()
   const tables: Table[] = []
   const show = (table: Table): void => {
     tables.push(table)
     if (!options.json) console.log(`\n${tableText(table, runs)}`)
   }
-  if (!options.json) console.log(`${machine()}, ${date}`)
+  if (!options.json) console.log(occasion())
   const side = new KernelSide()
   try {
     for (const curve of CURVES) if (only.includes(curve.name)) show(await measureCurve(curve, side, runs))
@@ -139,7 +138,7 @@ const measure = async (options: MeasureOptions): Promise<void> => {
   } finally {
     side.close()
   }
-  if (options.json) console.log(JSON.stringify({ machine: machine(), date, runs, tables }, null, 2))
+  if (options.json) console.log(JSON.stringify({ machine: machine(), date: today(), runs, tables }, null, 2))
   if (options.plot !== undefined) draw(options.plot, tables)
 }
 

@@ -57,6 +57,12 @@ export const machine = (): string => {
   return `${cpu?.model ?? 'unknown'}, ${os.cpus().length} cores, ${memory} GiB, ${os.type()} ${os.release()}, Node ${process.version}`
 }
 
+/** The day, as 2026-11-22. */
+export const today = (): string => new Date().toISOString().slice(0, 10)
+
+/** What figures are printed under: the machine and the day. */
+export const occasion = (): string => `${machine()}, ${today()}`
+
 const TITLE_WIDTH = 66
 const NUMBER_WIDTH = 12
 

@@ -1,13 +1,11 @@
-import { type FastPath, fastPaths } from '../../core/fast-paths.ts'
-import { tuneV8 } from '../../node/v8.ts'
+import type { FastPath } from '../../core/fast-paths.ts'
 import { CASES } from './cases.ts'
+import { settingsWithout } from './settings.ts'
 
 /** The process of one side of a case (`sides.ts`): runs it once for each message. Arguments: the case, the side, fast paths to do without. */
 
-const [name, side, ...names] = process.argv.slice(2)
-const without = names as FastPath[]
-const settings = { without, fast: fastPaths(without) }
-if (settings.fast.inlining) tuneV8()
+const [name, side, ...without] = process.argv.slice(2)
+const settings = settingsWithout(without as FastPath[])
 const testCase = CASES.find((known) => known.name === name)!
 const run = (): Promise<number> => (side === 'ours' ? testCase.ours(settings) : testCase.kernel!())
 
