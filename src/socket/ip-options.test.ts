@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { Sys } from '../host/calls.ts'
 import { Network } from '../sim/network.ts'
 import { codeOf, Pair } from '../sim/testing.ts'
+import { ip, parseIpPrefix } from '../wire/address.ts'
 import * as C from './constants.ts'
 import { AF_INET, AF_INET6, SOCK_STREAM, SOL_IP, SOL_IPV6 } from './constants.ts'
 
@@ -56,6 +57,35 @@ describe('the least hop limit of a TCP socket (RFC 5082)', () => {
     ])
     expect(pair.b.ip.mib.tcpExt.TCPMinTTLDrop).toBe(3)
     expect(read).toEqual(['forged'])
+    pair.close()
+  })
+
+  it.each([
+    // What the router quotes has the hops that it was sent with, what it sends itself has 64.
+    [AF_INET, 255, 255, 'ENETUNREACH', 0],
+    [AF_INET, 64, 64, 'ENETUNREACH', 0],
+    [AF_INET, 64, 65, 'ETIMEDOUT', 2],
+    [AF_INET6, 255, 255, 'ETIMEDOUT', 2],
+    [AF_INET6, 255, 64, 'ENETUNREACH', 0],
+  ] as const)('of errors: domain %i, sent with %i, least %i: %s', async (domain, hops, least, code, drops) => {
+    const pair = new Pair()
+    pair.a.sysctl.set('net.ipv4.tcp_syn_retries', '1')
+    pair.b.sysctl.set('net.ipv4.ip_forward', '1')
+    pair.b.sysctl.set('net.ipv6.conf.all.forwarding', '1')
+    const version = versions.find((each) => each.domain === domain)!
+    const everywhere = parseIpPrefix(domain === AF_INET ? '0.0.0.0/0' : '::/0')!
+    pair.a.ip.routes.add({ prefix: everywhere, gateway: ip(version.server), interface: pair.a.ip.interfaces[1]! })
+    const [result] = await pair.run<unknown>([
+      pair.a,
+      (sys) => {
+        const fd = sys.socket(domain, SOCK_STREAM)
+        sys.setsockopt(fd, version.level, version.hops, hops)
+        sys.setsockopt(fd, version.level, version.least, least)
+        return codeOf(() => sys.connect(fd, { address: domain === AF_INET ? '10.9.9.9' : '2001:db9::9', port: 179 }))
+      },
+    ])
+    expect(result).toBe(code)
+    expect(pair.a.ip.mib.tcpExt.TCPMinTTLDrop).toBe(drops)
     pair.close()
   })
 

@@ -155,10 +155,11 @@ export class TcpDemux implements TransportProtocol {
       return
     }
     if (entry instanceof TcpConnection) {
-      if (this.ip.rx.hopLimit < entry.options.minHopLimit) this.tooFar()
+      // As on Linux: over IPv4 what is left to the quoted packet counts, over IPv6 to the error itself.
+      const { hopLimit } = error.version === 4 ? quoted : this.ip.rx
+      if (hopLimit < entry.options.minHopLimit) this.tooFar()
       else receiveIcmpError(entry, error, seq)
-    }
-    if (entry instanceof Request) entry.receiveIcmpError(error, seq)
+    } else if (entry instanceof Request) entry.receiveIcmpError(error, seq)
   }
 
   /** Throws a structure away without a word to its peer. */
