@@ -1,6 +1,8 @@
 import { expect, it } from 'vitest'
 import { AF_INET, SOCK_DGRAM } from '../socket/constants.ts'
 import { type Property, replaySeed, shortestCounterexample, trySeed } from './explore.ts'
+import { Network } from './network.ts'
+import { Recording } from './recording.ts'
 
 /** A datagram that may get lost, and is expected to arrive all the same. */
 const careless: Property = async (network) => {
@@ -50,4 +52,29 @@ it('says nothing of a property that holds', async () => {
   expect(await trySeed(() => 5, 1)).toBe(null)
   expect(await replaySeed(() => 5, 1)).toBe(null)
   expect(await shortestCounterexample(() => 5, [{ seed: 1, message: '', stack: '' }])).toBe(null)
+})
+
+it('what happens when a recording has ended, such as closing the network, is no part of its story', async () => {
+  const network = new Network()
+  const { timeline } = new Recording(network)
+  const recording = new Recording(network)
+  const [a, b] = [network.host('a'), network.host('b')]
+  network.link(a, b)
+  a.spawn('asks', async (sys) => {
+    const fd = sys.socket(AF_INET, SOCK_DGRAM)
+    for (const text of ['first', 'second']) {
+      await sys.sendto(fd, text, undefined, 0, { address: '10.0.0.2', port: 7 })
+      sys.print(text)
+      await sys.usleep(10_000)
+    }
+  })
+  await network.run(5)
+  const file = recording.pcapng()
+  const before = recording.timeline.lines()
+  expect(before.filter((line) => line.endsWith('a: asks: first'))).toHaveLength(1)
+  await network.run(50)
+  expect(recording.timeline.lines()).toEqual(before)
+  expect(recording.pcapng()).toEqual(file)
+  expect(timeline.lines().filter((line) => line.endsWith('a: asks: second'))).toHaveLength(1)
+  network.close()
 })

@@ -56,6 +56,7 @@ export class Ladder {
   private tcp: LadderSegment | null = null
   /** Is ARP shown too? Neighbour discovery and group reports never are. */
   private readonly arp: boolean
+  private ended = false
 
   constructor(world: World, options: { readonly arp?: boolean } = {}) {
     this.world = world
@@ -69,8 +70,14 @@ export class Ladder {
     for (const channel of [cable.aToB, cable.bToA]) channel.dropTaps.push((frame) => this.lost(frame))
   }
 
+  /** Leaves everything as it is: what happens from now on is not recorded. */
+  end(): void {
+    this.ended = true
+  }
+
   /** A frame leaves. */
   sent(frame: Frame, from: string, to: string, medium: 'ethernet' | 'ip'): void {
+    if (this.ended) return
     const text = this.describe(frame, medium)
     if (text === null) return
     const { tcp } = this
@@ -82,6 +89,7 @@ export class Ladder {
 
   /** A frame is lost: on the way, or where it has arrived and nobody hears it. */
   lost(frame: Frame): void {
+    if (this.ended) return
     const entry = this.underway.get(frame)
     this.underway.delete(frame)
     // What had arrived before stands: the frame was used again, and went nowhere.
@@ -92,6 +100,7 @@ export class Ladder {
 
   /** A frame arrives: perhaps a copy, which nobody saw leave. */
   received(frame: Frame, from: string, to: string, medium: 'ethernet' | 'ip'): void {
+    if (this.ended) return
     const entry = this.underway.get(frame)
     if (entry !== undefined && entry.arrived === null) {
       entry.arrived = this.world.loop.now

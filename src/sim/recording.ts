@@ -17,8 +17,9 @@ export class Recording {
     network.observe({ linkAdded: ({ names: [a, b], cable }) => this.capture.add(cable.a, `${a}-${b}`) })
   }
 
-  /** Ends the recording. @returns everything that passed the links, as a pcapng file */
+  /** Ends the recording, of what is told too. @returns everything that passed the links, as a pcapng file */
   pcapng(): Uint8Array {
+    this.timeline.end()
     this.capture.close()
     return concatBytes(this.chunks)
   }

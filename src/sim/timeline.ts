@@ -14,6 +14,7 @@ interface Remark {
 export class Timeline {
   private readonly ladder: Ladder
   private readonly remarks: Remark[] = []
+  private ended = false
 
   constructor(network: Network) {
     this.ladder = new Ladder(network.world, { arp: true })
@@ -25,8 +26,14 @@ export class Timeline {
     })
   }
 
+  /** Ends the story: what happens from now on is no part of it. */
+  end(): void {
+    this.ended = true
+    this.ladder.end()
+  }
+
   private remark(at: Micros, text: string): void {
-    this.remarks.push({ at, after: this.ladder.entries.length, text })
+    if (!this.ended) this.remarks.push({ at, after: this.ladder.entries.length, text })
   }
 
   /** Packets and remarks. */
