@@ -21,8 +21,9 @@ export class Bridge {
   private readonly kernel: <T>(body: () => T) => T
   private readonly now: () => number
   private readonly open = new Set<net.Socket>()
-  /** Real time until which the server's answer is waited for. */
+  /** Real time until which the server's answer is waited for, and until which it may say more unasked. */
   private until = 0
+  private mayAdd = 0
   private isStarting = false
 
   /**
@@ -38,6 +39,11 @@ export class Bridge {
   /** Is the server being started, or working on something? */
   get isBusy(): boolean {
     return this.isStarting || this.until > this.now()
+  }
+
+  /** May the server say something of its own accord, as databases notify who listens? Not for ever: it has said nothing for a while. */
+  get maySpeak(): boolean {
+    return this.open.size > 0 && this.mayAdd > this.now()
   }
 
   /**
@@ -75,13 +81,9 @@ export class Bridge {
     this.open.add(near).add(far)
     // It is no program's, and keeps none alive.
     near.unref()
-    this.until = this.now() + ANSWER_MS
-    near.on('data', () => {
-      this.until = this.now() + ANSWER_MS
-    })
-    far.on('data', () => {
-      this.until = this.now() + MORE_MS
-    })
+    this.waitFor(ANSWER_MS)
+    near.on('data', () => this.waitFor(ANSWER_MS))
+    far.on('data', () => this.waitFor(MORE_MS))
     near.pipe(far)
     far.pipe(near)
     for (const [socket, other] of [
@@ -95,6 +97,12 @@ export class Bridge {
         other.end()
       })
     }
+  }
+
+  private waitFor(ms: number): void {
+    const now = this.now()
+    this.until = now + ms
+    this.mayAdd = now + ANSWER_MS
   }
 
   close(): void {

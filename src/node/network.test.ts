@@ -174,6 +174,33 @@ describe('NodeNetwork', () => {
     expect(answer).toBe('QUERY')
   })
 
+  it('hears what a server of the kernel says unasked before hours pass', async () => {
+    twoHosts()
+    const inRealTime = setTimeout
+    const real = net.createServer((socket) => {
+      socket.on('error', () => {})
+      socket.write('welcome ')
+      inRealTime(() => socket.end('news'), 60)
+    })
+    real.listen(0, '127.0.0.1')
+    await once(real, 'listening')
+    const { port } = real.address() as net.AddressInfo
+    await network.bridge('server', 5432, { host: '127.0.0.1', port })
+    const [text, hours] = await network.run(() =>
+      network.on('client', async () => {
+        let hours = 0
+        const clock = setInterval(() => hours++, 3_600_000)
+        let text = ''
+        for await (const chunk of net.connect(5432, 'server')) text += String(chunk)
+        clearInterval(clock)
+        return [text, hours]
+      }),
+    )
+    real.close()
+    expect(text).toBe('welcome news')
+    expect(hours).toBe(0)
+  })
+
   it('rejects with what a callback throws', async () => {
     twoHosts()
     const run = network.run(async () => {

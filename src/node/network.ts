@@ -126,6 +126,7 @@ export class NodeNetwork extends Network {
     driver.outside = new Application(this.timers, {
       isPending: () => this.isPending,
       isBusy: () => !pending.isEmpty || this.held.size > 0 || this.bridges.some(({ isBusy }) => isBusy),
+      maySpeak: () => this.bridges.some(({ maySpeak }) => maySpeak),
     })
     const captures = !process.hasUncaughtExceptionCaptureCallback()
     if (captures) process.setUncaughtExceptionCaptureCallback((error) => this.fail?.(error))
@@ -271,12 +272,18 @@ interface OutsideWork {
   isPending(): boolean
   /** Does somebody outside of the network work for it? */
   isBusy(): boolean
+  /** May somebody there say something unasked? */
+  maySpeak(): boolean
 }
+
+/** Time that does not pass at once while somebody outside may speak: shorter waits are those for packets. */
+const LONG: Micros = 1_000_000
 
 /** The programs of a network, as its driver sees them. */
 class Application implements Outside {
   private readonly timers: TimerQueue
   private readonly work: OutsideWork
+  private listens = false
 
   constructor(timers: TimerQueue, work: OutsideWork) {
     this.timers = timers
@@ -291,7 +298,13 @@ class Application implements Outside {
     return this.timers.fireNext()
   }
 
+  mayPass(time: Micros): boolean {
+    this.listens = time > LONG && this.work.maySpeak()
+    return !this.listens
+  }
+
   async settle(): Promise<number> {
+    if (this.listens) await new Promise((resolve) => timeout(resolve, 1))
     // Turns that the program wants for itself: others take as long as they take.
     let own = 1
     for (let turns = 0; ; turns++) {

@@ -7,6 +7,8 @@ export interface Outside {
   settle(): Promise<number>
   /** World time of its next timer; Infinity for none. */
   nextTimer(): Micros
+  /** May `time` pass at once, with nothing done in it? If not, it is asked to settle first, and then again. */
+  mayPass(time: Micros): boolean
   /** The time is now `now`: sets its clocks, and fires one of its timers that are due. @returns whether there was one */
   advanced(now: Micros): boolean
 }
@@ -129,6 +131,10 @@ export class VirtualDriver {
         return 'deadline'
       }
       if (next === Number.POSITIVE_INFINITY) return 'idle'
+      if (this.outside?.mayPass(next - this.clock.now()) === false) {
+        this.turns = 0
+        return null
+      }
       this.clock.advanceTo(next)
       this.turns = 0
       if (this.outside === null) continue

@@ -690,8 +690,7 @@ describe('captures', () => {
   })
 
   test.each([[[]], [['--workers', '2']]])('a disk that is full, %j', async (workers) => {
-    const small = join(directory, 'small')
-    mkdirSync(small)
+    const small = mkdtempSync(join(directory, 'small-'))
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', small])
     try {
       const file = join(small, 'capture')
