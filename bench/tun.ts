@@ -118,11 +118,18 @@ const others = async (outer: Namespace): Promise<Way[]> => {
 }
 
 /** @returns Gbit/s that arrived, and CPU seconds a GB of the process behind the device */
-const transfer = async ({ client, server, process }: Way, reverse: boolean): Promise<[rate: number, cpu: number]> => {
+const transfer = async (
+  { name, client, server, process }: Way,
+  reverse: boolean,
+): Promise<[rate: number, cpu: number]> => {
   const before = process?.cpu() ?? 0
   const out = await client.run('iperf3', '-c', server, '-t', String(SECONDS), '-J', ...(reverse ? ['-R'] : []))
   const used = (process?.cpu() ?? 0) - before
-  const { end } = JSON.parse(out) as { end: { sum_received: { bits_per_second: number; bytes: number } } }
+  const { end, error } = JSON.parse(out) as {
+    end: { sum_received?: { bits_per_second: number; bytes: number } }
+    error?: string
+  }
+  if (end.sum_received === undefined) throw new Error(`${name}: iperf3 ${reverse ? '-R ' : ''}says: ${error}`)
   const { bits_per_second, bytes } = end.sum_received
   return [bits_per_second / 1e9, used / (bytes / 1e9)]
 }
