@@ -19,6 +19,10 @@ export const splitStackOption = (args: readonly string[]): { stack: string | und
   return { stack, rest }
 }
 
+/** `-h`, and what ip has for it. A letter among others is the tool's own matter. */
+export const isHelpAsked = ([first]: readonly string[]): boolean =>
+  first === '-h' || first === '-help' || first === 'help'
+
 /** A snapshot of the stack named, or of the only one that runs. */
 export const fetchSnapshot = async (name?: string): Promise<Snapshot> => {
   const client = await ControlClient.connect(name)

@@ -8,6 +8,7 @@ import { headLine, machine, measure, occasion, type Report, type Row, rowLine, t
 import { settingsWithout } from './bench/settings.ts'
 import { apart } from './bench/sides.ts'
 import { Failure } from './failure.ts'
+import { addExamples } from './help.ts'
 import { addWithoutOption } from './without.ts'
 
 /** `netglass bench`: how fast the stack is here, beside the kernel's. */
@@ -48,6 +49,13 @@ export const addBenchCommand = (program: Command): void => {
     .enablePositionalOptions()
     .action(bench)
   addWithoutOption(command)
+  addExamples(
+    command,
+    'netglass bench --case round-trip --case connections --runs 3',
+    'netglass bench --json > before.json',
+    'netglass bench --compare before.json',
+    'netglass bench --ablate --without wasm,batches',
+  )
   addMeasureCommand(command)
 }
 

@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url'
 import type { Command } from 'commander'
 import { ExploreError, explore, type Property } from '../node/explore.ts'
 import { Failure } from './failure.ts'
+import { addExamples } from './help.ts'
 
 /** `netglass explore`: a property of networks, tried with many seeds. */
 
@@ -17,7 +18,7 @@ interface ExploreCommandOptions {
 }
 
 export const addExploreCommand = (program: Command): void => {
-  program
+  const command = program
     .command('explore')
     .summary('try a property of a network with many seeds, in parallel')
     .description(
@@ -25,13 +26,14 @@ export const addExploreCommand = (program: Command): void => {
         'It is tried with many seeds. Of those that fail the shortest run is shown, and its capture is kept.',
     )
     .argument('<file>', 'a module: .js or .mjs')
-    .option('--seeds <number>', 'how many', '1000')
+    .option('--seeds <number>', 'how many seeds', '1000')
     .option('--first <number>', 'the first of them', '1')
     .option('--seed <number>', 'this one only')
     .option('--workers <number>', 'threads; as many as there are processors unless given')
     .option('--timeout <seconds>', 'real time that one seed may take', '60')
     .option('--directory <dir>', "where a failing run's capture goes", '.')
     .action((file: string, options: ExploreCommandOptions) => exploreFile(file, options))
+  addExamples(command, 'netglass explore delivers.mjs --seeds 5000', 'netglass explore delivers.mjs --seed 12')
 }
 
 const exploreFile = async (file: string, options: ExploreCommandOptions): Promise<void> => {

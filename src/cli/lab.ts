@@ -8,6 +8,7 @@ import { LabText } from '../lab/text.ts'
 import { CaptureFile } from '../node/capture-file.ts'
 import { ip } from '../wire/address.ts'
 import { Failure } from './failure.ts'
+import { addExamples } from './help.ts'
 import { PacketComments } from './packet-comments.ts'
 import { SeriesFiles } from './series-files.ts'
 import { parseSettings } from './settings.ts'
@@ -29,7 +30,7 @@ interface LabCommandOptions {
 }
 
 export const addLabCommand = (program: Command): void => {
-  program
+  const command = program
     .command('lab')
     .summary('watch sockets and TCP at work, in virtual time')
     .description('Runs a scenario of the catalogue and shows at each step what happens: segments, netstat, queues.')
@@ -43,7 +44,7 @@ export const addLabCommand = (program: Command): void => {
     .option('--series <file>', 'write what passed each end of each connection: .json, or .csv for the busiest')
     .option(
       '--set <name=value>',
-      'a setting of every host, as sysctl -w takes it',
+      'a setting of every host, as sysctl -w takes it; may be given again',
       (value: string, all: string[]) => [...all, value],
       [],
     )
@@ -51,6 +52,13 @@ export const addLabCommand = (program: Command): void => {
     .option('--step', 'wait for Enter after each step')
     .option('--ascii', 'draw with ASCII characters only')
     .action((row: string | undefined, options: LabCommandOptions) => lab(row, options))
+  addExamples(
+    command,
+    'netglass lab --list',
+    'netglass lab three-queues --step',
+    'netglass lab zero-window --json --seed 7 --pcap zero-window.pcapng',
+    'netglass lab congestion --set net.ipv4.tcp_congestion_control=bbr --plot congestion.svg',
+  )
 }
 
 const lab = async (row: string | undefined, options: LabCommandOptions): Promise<void> => {

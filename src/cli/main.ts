@@ -2,17 +2,10 @@
 import { Command, CommanderError } from 'commander'
 import { reasonOf } from '../node/capture-file.ts'
 import { errorLine, Failure } from './failure.ts'
+import { addExamples, HELP, usageLine } from './help.ts'
 import { VERSION } from './version.ts'
 
 /** The command `netglass`. */
-
-/** What commander has to say, in one line. */
-const usageLine = (text: string): string =>
-  `${text
-    .replace(/^error: /, '')
-    .trim()
-    .replace(/\.$/, '')
-    .replace(/\n/g, ' ')}: 'netglass --help' and 'netglass COMMAND --help' tell more`
 
 /** What adds commands, and the names of these. The modules of other commands need not be loaded. */
 const COMMANDS: readonly (readonly [names: string, load: () => Promise<(program: Command) => void>])[] = [
@@ -27,24 +20,38 @@ const COMMANDS: readonly (readonly [names: string, load: () => Promise<(program:
   ['tcpdump', async () => (await import('./tcpdump.ts')).addTcpdumpCommand],
 ]
 
-/** @param word the command that is asked for, if it is one */
-const build = async (word: string | undefined): Promise<Command> => {
+/** @param words the command line; of its command alone the module is loaded */
+const build = async (words: readonly string[]): Promise<Command> => {
   const program = new Command('netglass')
     .description('A TCP/IP stack that you can embed, see into, and replay.')
     .version(VERSION)
-    .configureOutput({ outputError: (text, write) => write(`netglass: ${usageLine(text)}\n`) })
+    .configureOutput({ outputError: (text, write) => write(`${usageLine(text, program, words)}\n`) })
+    .configureHelp(HELP)
+    .helpCommand('help [command...]', 'what a command does, and its options')
     // What stands behind a command is its own.
     .enablePositionalOptions()
     .exitOverride()
-  const asked = COMMANDS.filter(([names]) => word !== undefined && names.split(' ').includes(word))
+  const asked = COMMANDS.filter(([names]) => words[0] !== undefined && names.split(' ').includes(words[0]))
   for (const [, load] of asked.length > 0 ? asked : COMMANDS) (await load())(program)
-  return program
+  return addExamples(program, 'netglass lab', 'netglass lab --list', 'netglass help run')
+}
+
+/** `help bench measure` is `bench measure --help`. */
+const helpAsOption = (words: readonly string[]): readonly string[] => {
+  if (words[0] !== 'help') return words
+  const asked = words.slice(1).filter((word) => !word.startsWith('-'))
+  const [name] = asked
+  if (name !== undefined && !COMMANDS.some(([names]) => names.split(' ').includes(name))) {
+    throw new Failure(`there is no command ${name}: 'netglass --help' lists them all`)
+  }
+  return [...asked, '--help']
 }
 
 const main = async (): Promise<void> => {
   try {
-    const program = await build(process.argv[2])
-    await program.parseAsync()
+    const words = helpAsOption(process.argv.slice(2))
+    const program = await build(words)
+    await program.parseAsync(words, { from: 'user' })
   } catch (error) {
     // What commander has to say it has said.
     if (error instanceof CommanderError) {

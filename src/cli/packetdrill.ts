@@ -15,6 +15,7 @@ import {
 } from '../packetdrill/index.ts'
 import { parseIpAddress } from '../wire/address.ts'
 import { Failure } from './failure.ts'
+import { addExamples } from './help.ts'
 
 /** `netglass packetdrill`: scripts of packetdrill, against a host in virtual time. */
 
@@ -79,6 +80,11 @@ export const addPacketdrillCommand = (program: Command): void => {
   }
   for (const [name, text] of Object.entries(BARE_FLAGS)) command.addOption(new Option(`--${name}`, text))
   for (const flag of IDLE_FLAGS) command.addOption(new Option(flag).hideHelp())
+  addExamples(
+    command,
+    'netglass packetdrill handshake.pkt',
+    'netglass packetdrill --ip_version ipv6 --verbose --pcap run.pcapng tests/',
+  )
   command.action((files: string[], options: PacketdrillCommandOptions) => packetdrill(files, options))
 }
 

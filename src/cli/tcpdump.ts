@@ -1,34 +1,44 @@
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs'
 import type { Command } from 'commander'
-import { describeLink, parseTcpdump, type TcpdumpCommand, TcpdumpPrinter } from '../inspect/tcpdump.ts'
+import { describeLink, parseTcpdump, TCPDUMP_USAGE, type TcpdumpCommand, TcpdumpPrinter } from '../inspect/tcpdump.ts'
 import { readCapture } from '../link/pcap.ts'
 import { PcapngWriter } from '../link/pcapng.ts'
 import { reasonOf } from '../node/capture-file.ts'
 import { type CaptureRequest, CaptureStreamReader } from '../node/capture-stream.ts'
 import { ControlClient } from '../node/control-client.ts'
-import { splitStackOption } from './attach.ts'
+import { isHelpAsked, splitStackOption } from './attach.ts'
 import { Failure } from './failure.ts'
+import { addExamples, indent } from './help.ts'
 import { SignalWatch } from './signals.ts'
 
 /** `netglass tcpdump`: packets of a running stack, or of a capture file. */
 export const addTcpdumpCommand = (program: Command): void => {
-  program
+  const command = program
     .command('tcpdump')
     .summary('packets of a running stack, or of a file, as tcpdump prints them')
     .description(
       'Prints packets as tcpdump does, with its options and filter expressions: those of a running stack, or with ' +
         '-r FILE those of a capture. --stack NAME chooses a stack when several run.',
     )
-    .argument('[options...]', 'options of tcpdump, like -n -c 10 -e, and an expression, like tcp port 80')
-    .helpOption('--help', 'show this')
+    .usage('[--stack NAME] [options of tcpdump] [expression]')
+    .argument('[options...]')
+    .helpOption('--help', 'show this, as -h does')
+    .addHelpText('after', `\nWhat is here of tcpdump:\n${indent(TCPDUMP_USAGE)}`)
     .allowUnknownOption()
     .action(async (words: string[]) => {
       const { stack, rest } = splitStackOption(words)
-      const command = parseTcpdump(rest)
-      const printer = new TcpdumpPrinter(command, zoneOffset)
-      if (command.readFrom !== null) dumpFile(command, printer, command.readFrom)
-      else await watch(command, printer, stack)
+      if (isHelpAsked(rest)) command.help()
+      const wanted = parseTcpdump(rest)
+      const printer = new TcpdumpPrinter(wanted, zoneOffset)
+      if (wanted.readFrom !== null) dumpFile(wanted, printer, wanted.readFrom)
+      else await watch(wanted, printer, stack)
     })
+  addExamples(
+    command,
+    'netglass tcpdump -n -c 10 tcp port 80',
+    'netglass tcpdump --stack ng0 -w capture.pcapng',
+    'netglass tcpdump -vr capture.pcapng icmp',
+  )
 }
 
 /** Seconds by which the local time is ahead of UTC. */

@@ -1,64 +1,99 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import { ip } from '../inspect/ip.ts'
-import { lsof } from '../inspect/lsof.ts'
+import { IP_USAGE, ip } from '../inspect/ip.ts'
+import { LSOF_USAGE, lsof } from '../inspect/lsof.ts'
 import type { PrintOptions } from '../inspect/names.ts'
-import { netstat } from '../inspect/netstat.ts'
-import { nstat } from '../inspect/nstat.ts'
+import { NETSTAT_USAGE, netstat } from '../inspect/netstat.ts'
+import { NSTAT_USAGE, nstat } from '../inspect/nstat.ts'
 import type { Snapshot } from '../inspect/snapshot.ts'
 import { ss } from '../inspect/ss.ts'
-import { sysctl } from '../inspect/sysctl.ts'
+import { SS_USAGE } from '../inspect/ss-request.ts'
+import { SYSCTL_USAGE, sysctl } from '../inspect/sysctl.ts'
 import { ControlClient, listStacks } from '../node/control-client.ts'
 import { controlDirectory } from '../node/control-socket.ts'
-import { fetchSnapshot, splitStackOption } from './attach.ts'
+import { fetchSnapshot, isHelpAsked, splitStackOption } from './attach.ts'
 import { Failure } from './failure.ts'
+import { addExamples, indent } from './help.ts'
 
 /** Tools that look at a running stack, with the options of the tool of the same name. */
 
 type Printer = (snapshot: Snapshot, args: readonly string[], print?: PrintOptions) => string
 
-const PRINTERS: Readonly<Record<string, { summary: string; print: Printer }>> = {
-  netstat: {
-    summary: 'sockets, counters, routes and interfaces of a running stack, as netstat prints them',
-    print: netstat,
-  },
-  ss: { summary: 'sockets of a running stack, as ss prints them', print: ss },
-  ip: { summary: 'addresses, links, routes and neighbours of a running stack, as ip prints them', print: ip },
-  lsof: { summary: 'who holds the sockets of a running stack, as lsof -i prints it', print: lsof },
+/** A tool of another name's, over a running stack. */
+interface Tool {
+  readonly summary: string
+  /** Which of its options are here. */
+  readonly usage: string
+  /** Arguments worth a try. */
+  readonly examples: readonly string[]
+  /** Gives what is to be printed. */
+  readonly run: (args: readonly string[], stack: string | undefined) => Promise<string>
 }
+
+const printing =
+  (print: Printer): Tool['run'] =>
+  async (args, stack) =>
+    print(await fetchSnapshot(stack), args, { columns: process.stdout.columns })
 
 export const addTools = (program: Command): void => {
-  for (const [name, { summary, print }] of Object.entries(PRINTERS)) {
-    addTool(program, name, summary, async (args, stack) =>
-      print(await fetchSnapshot(stack), args, { columns: process.stdout.columns }),
-    )
-  }
+  addTool(program, 'netstat', {
+    summary: 'sockets, counters, routes and interfaces of a running stack, as netstat prints them',
+    usage: NETSTAT_USAGE,
+    examples: ['-ant', '-anp --stack ng0', '-s'],
+    run: printing(netstat),
+  })
+  addTool(program, 'ss', {
+    summary: 'sockets of a running stack, as ss prints them',
+    usage: SS_USAGE,
+    examples: ['-tanp', '-tino --stack ng0', "-t state established '( sport = :80 )'"],
+    run: printing(ss),
+  })
+  addTool(program, 'ip', {
+    summary: 'addresses, links, routes and neighbours of a running stack, as ip prints them',
+    usage: IP_USAGE,
+    examples: ['addr', '-s link', 'route --stack ng0', 'neigh'],
+    run: printing(ip),
+  })
+  addTool(program, 'lsof', {
+    summary: 'who holds the sockets of a running stack, as lsof -i prints it',
+    usage: LSOF_USAGE,
+    examples: ['-i', '-i tcp:80 -s TCP:LISTEN'],
+    run: printing(lsof),
+  })
   addStacks(program)
-  addTool(program, 'nstat', 'counters of a running stack, as nstat prints them: what has changed since last', runNstat)
-  addTool(program, 'sysctl', 'settings of a running stack, read and written as by sysctl', runSysctl)
+  addTool(program, 'nstat', {
+    summary: 'counters of a running stack, as nstat prints them: what has changed since last',
+    usage: NSTAT_USAGE,
+    examples: ['', "-az 'TcpExt*'"],
+    run: runNstat,
+  })
+  addTool(program, 'sysctl', {
+    summary: 'settings of a running stack, read and written as by sysctl',
+    usage: SYSCTL_USAGE,
+    examples: ['net.ipv4.tcp_rmem', '-a -r tcp_', '-w net.ipv4.tcp_sack=0'],
+    run: runSysctl,
+  })
 }
 
-/** @param run gives what is to be printed */
-const addTool = (
-  program: Command,
-  name: string,
-  summary: string,
-  run: (args: readonly string[], stack: string | undefined) => Promise<string>,
-): void => {
-  program
+const addTool = (program: Command, name: string, { summary, usage, examples, run }: Tool): void => {
+  const command = program
     .command(name)
     .summary(summary)
     .description(
       `Prints what ${name} would print on the running stack. Options are those of ${name}; --stack NAME chooses a stack when several run.`,
     )
-    .argument('[options...]', `options of ${name}`)
-    .helpOption('--help', 'show this')
+    .usage(`[--stack NAME] [options of ${name}]`)
+    .argument('[options...]')
+    .helpOption('--help', 'show this, as -h does')
+    .addHelpText('after', `\nWhat is here of ${name}:\n${indent(usage)}`)
     .allowUnknownOption()
     .action(async (words: string[]) => {
       const { stack, rest } = splitStackOption(words)
+      if (isHelpAsked(rest)) command.help()
       process.stdout.write(await run(rest, stack))
     })
+  addExamples(command, ...examples.map((words) => `netglass ${name} ${words}`.trimEnd()))
 }
 
 const addStacks = (program: Command): void => {

@@ -6,7 +6,8 @@ import type { PrintOptions } from './names.ts'
 import { UsageError } from './options.ts'
 import type { Snapshot } from './snapshot.ts'
 
-const USAGE = 'Usage: ip [ -46osd -br ] { address | link | route | neighbour } [ show ... ]'
+/** Of its options, what is here. */
+export const IP_USAGE = 'Usage: ip [ -46osd -br ] { address | link | route | neighbour } [ show ... ]'
 
 /** In the order in which abbreviations are looked up. */
 const OBJECTS = ['address', 'route', 'link', 'neighbor', 'neighbour'] as const
@@ -22,7 +23,7 @@ export const ip = (snapshot: Snapshot, args: readonly string[], _print: PrintOpt
   const rest = [...args]
   const options = readOptions(rest)
   const word = rest.shift()
-  if (word === undefined) throw new UsageError(USAGE)
+  if (word === undefined) throw new UsageError(IP_USAGE)
   const object = OBJECTS.find((name) => name.startsWith(word))
   if (object === undefined) throw new UsageError(`Object "${word}" is unknown, try "ip help".`)
   const verb = rest[0] ?? 'show'

@@ -35,7 +35,8 @@ interface LsofOptions {
   terse: boolean
 }
 
-const USAGE =
+/** Of its options, what is here. */
+export const LSOF_USAGE =
   'usage: lsof -i [46][tcp|udp][@host][:port[-port],...] [-nPlat] [-p PIDS] [-c COMMAND] [-u USERS] [-s TCP:STATE]'
 
 /** Reads the arguments. The value of -i may be missing; it is then the next word only if that is no option. */
@@ -54,7 +55,8 @@ const readOptions = (args: readonly string[]): LsofOptions => {
   }
   const rest = [...args]
   for (let word = rest.shift(); word !== undefined; word = rest.shift()) {
-    if (!word.startsWith('-') || word === '-') throw new UsageError(`lsof: ${word}: only sockets are here\n${USAGE}`)
+    if (!word.startsWith('-') || word === '-')
+      throw new UsageError(`lsof: ${word}: only sockets are here\n${LSOF_USAGE}`)
     for (let i = 1; i < word.length; i++) {
       const letter = word[i]!
       const attached = word.slice(i + 1)
@@ -76,12 +78,12 @@ const setFlag = (options: LsofOptions, letter: string): void => {
   else if (letter === 'l') options.numericUsers = true
   else if (letter === 'a') options.and = true
   else if (letter === 't') options.terse = true
-  else throw new UsageError(`lsof: illegal option character: ${letter}\n${USAGE}`)
+  else throw new UsageError(`lsof: illegal option character: ${letter}\n${LSOF_USAGE}`)
 }
 
 const setValue = (options: LsofOptions, letter: string, value: string): void => {
   if (letter === 'i') options.internet.push(parseAddressFilter(value))
-  else if (value === '') throw new UsageError(`lsof: -${letter} takes a value\n${USAGE}`)
+  else if (value === '') throw new UsageError(`lsof: -${letter} takes a value\n${LSOF_USAGE}`)
   else if (letter === 'p') for (const pid of value.split(',')) options.pids.add(Number(pid))
   else if (letter === 'c') options.commands.push(value)
   else if (letter === 'u') for (const user of value.split(',')) options.users.add(user)

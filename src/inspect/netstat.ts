@@ -66,7 +66,8 @@ const SPEC = {
   },
 } as const
 
-const USAGE = [
+/** Of its options, what is here. */
+export const NETSTAT_USAGE = [
   'usage: netstat [-aenlopW] [-t] [-u] [-w] [-x] [-4] [-6]   sockets',
   '       netstat [-een46] -r                                 routes',
   '       netstat [-aen] -i | -g                              interfaces, multicast groups',
@@ -101,7 +102,7 @@ const parseNetstat = (args: readonly string[]): NetstatOptions => {
   }
   for (const { name, value } of parseOptions('netstat', SPEC, args).options) apply(options, name, value)
   const { interfaces, routes, statistics } = options
-  if (Number(interfaces) + Number(routes) + Number(statistics) > 1) throw new UsageError(USAGE)
+  if (Number(interfaces) + Number(routes) + Number(statistics) > 1) throw new UsageError(NETSTAT_USAGE)
   return options
 }
 
@@ -147,7 +148,7 @@ const apply = (options: NetstatOptions, name: string, value: string): void => {
       return
     case 'h':
     case '?':
-      throw new UsageError(USAGE)
+      throw new UsageError(NETSTAT_USAGE)
   }
 }
 

@@ -26,7 +26,8 @@ const SPEC = {
   },
 } as const
 
-const USAGE = 'Usage: nstat [ -azsrnjp ] [ PATTERN [ PATTERN ] ]'
+/** Of its options, what is here. */
+export const NSTAT_USAGE = 'Usage: nstat [ -azsrnjp ] [ PATTERN [ PATTERN ] ]'
 
 /** Settings and gauges that stand among the counters: nstat leaves them out. */
 const NO_COUNTERS = new Set([
@@ -75,7 +76,7 @@ export const listCounters = (snapshot: Snapshot): Map<string, number> => {
 export const nstat = (snapshot: Snapshot, args: readonly string[], print: NstatPrintOptions = {}): string => {
   const { options, operands } = parseOptions('nstat', SPEC, args)
   const given = new Set(options.map(({ name }) => name))
-  if (given.has('h') || given.has('?')) throw new UsageError(USAGE)
+  if (given.has('h') || given.has('?')) throw new UsageError(NSTAT_USAGE)
   if (given.has('n')) return ''
   const before = given.has('a') || given.has('r') ? null : (print.history ?? null)
   const known = before === null ? null : listCounters(before)

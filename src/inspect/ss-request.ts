@@ -130,7 +130,8 @@ const SPEC = {
   },
 } as const
 
-const USAGE =
+/** Of its options, what is here. */
+export const SS_USAGE =
   'Usage: ss [ -nralomiepTOH ] [ --tos ] [ -tuwx46 ] [ -f FAMILY ] [ -A QUERY ] [ -s ] [ state STATE ] [ EXPRESSION ]'
 
 /** What ss can, and what looks at a snapshot cannot. */
@@ -356,7 +357,7 @@ export class SsRequestReader {
         this.query(value)
         return
       default:
-        throw new UsageError(USAGE)
+        throw new UsageError(SS_USAGE)
     }
   }
 
@@ -379,7 +380,7 @@ export class SsRequestReader {
     if (name === 'inet') this.family(4)
     else if (name === 'inet6') this.family(6)
     else if (name === 'unix') this.family('unix')
-    else if (name === 'help') throw new UsageError(USAGE)
+    else if (name === 'help') throw new UsageError(SS_USAGE)
     else if (OTHER_FAMILIES[name] !== undefined) {
       const [tables, states] = OTHER_FAMILIES[name]
       this.others |= tables

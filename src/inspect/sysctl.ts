@@ -9,7 +9,8 @@ const SPEC = {
   long: { all: 'a', values: 'n', names: 'N', ignore: 'e', 'pattern:': 'r', help: 'h', write: 'w' },
 } as const
 
-const USAGE = 'Usage: sysctl [ -n | -N ] [ -e ] { -a [ -r PATTERN ] | NAME ... }'
+/** Of its options, what is here. */
+export const SYSCTL_USAGE = 'Usage: sysctl [ -n | -N ] [ -e ] { -a [ -r PATTERN ] | NAME ... }'
 
 /**
  * What `sysctl` with these arguments prints of a host. A name may stand for all below it, and have slashes for dots.
@@ -19,7 +20,7 @@ export const sysctl = (snapshot: Snapshot, args: readonly string[]): string => {
   const { options, operands } = parseOptions('sysctl', SPEC, args)
   const given = new Map(options.map(({ name, value }) => [name, value]))
   const everything = given.has('a') || given.has('A') || given.has('X')
-  if (given.has('h') || (!everything && operands.length === 0)) throw new UsageError(USAGE)
+  if (given.has('h') || (!everything && operands.length === 0)) throw new UsageError(SYSCTL_USAGE)
   const assignment = operands.find((name) => name.includes('='))
   if (assignment !== undefined || given.has('w'))
     throw new UsageError('sysctl: settings of a snapshot cannot be changed')

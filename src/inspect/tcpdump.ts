@@ -64,7 +64,8 @@ const SPEC = {
   },
 } as const
 
-const USAGE =
+/** Of its options, what is here. */
+export const TCPDUMP_USAGE =
   'Usage: tcpdump [-AeKlnqStuUvxX#] [ -c count ] [ -i interface ] [ -r file ] [ -s snaplen ] [ -w file ] [ expression ]'
 const MAX_SNAPLEN = 262_144
 
@@ -73,7 +74,7 @@ export const parseTcpdump = (args: readonly string[], names?: Names): TcpdumpCom
   const { options, operands } = parseOptions('tcpdump', SPEC, args, true)
   const times = (name: string): number => options.filter((option) => option.name === name).length
   const value = (name: string): string | null => options.findLast((option) => option.name === name)?.value ?? null
-  if (times('h') > 0) throw new UsageError(USAGE)
+  if (times('h') > 0) throw new UsageError(TCPDUMP_USAGE)
   const number = (name: string, what: string, least: number): number => {
     const text = value(name)
     if (text === null) return 0

@@ -256,7 +256,7 @@ const onlyStack = async (directory: string): Promise<string> => {
   const names = (await listStacks(directory)).map((stack) => stack.name)
   if (names.length === 1) return names[0]!
   if (names.length === 0) throw new ControlError('ENOENT', `no stack is running: ${namesOf(names)}`)
-  throw new ControlError('EINVAL', `several stacks are running, say which: ${names.join(', ')}`)
+  throw new ControlError('EINVAL', `several stacks are running, say which with --stack: ${names.join(', ')}`)
 }
 
 const namesOf = (names: readonly string[]): string =>

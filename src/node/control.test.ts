@@ -276,7 +276,7 @@ describe('finding stacks', () => {
     await start('other')
     expect(await failure(connect())).toMatchObject({
       code: 'EINVAL',
-      message: 'several stacks are running, say which: only, other',
+      message: 'several stacks are running, say which with --stack: only, other',
     })
   })
 

@@ -722,7 +722,7 @@ describe('bad input: one line, exit code 1, nothing left', () => {
   })
 
   const ip = ['--tap', 'ng0', '--ip', '10.77.0.2/24']
-  const help = "'netglass --help' and 'netglass COMMAND --help' tell more"
+  const help = "'netglass up --help' tells more"
   const cidr = 'give an address with its prefix length, like 10.77.0.2/24 or fd77::2/64'
 
   test.each([

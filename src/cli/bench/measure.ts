@@ -6,6 +6,7 @@ import { SERVER_DESIGNS } from '../../services/echo-designs.ts'
 import { dataRate, type TesterFigures } from '../../services/echo-tester.ts'
 import { type Summary, summarize } from '../../services/statistics.ts'
 import { Failure } from '../failure.ts'
+import { addExamples } from '../help.ts'
 import { KernelSide } from './kernel.ts'
 import * as ours from './measurements.ts'
 import { type BarGroup, bars, plot } from './plot.ts'
@@ -102,7 +103,7 @@ const NAMES = [...CURVES.map(({ name }) => name), SERVERS]
 const append = (value: string, before: readonly string[] = []): string[] => [...before, value]
 
 export const addMeasureCommand = (bench: Command): void => {
-  bench
+  const command = bench
     .command('measure')
     .summary('tables and plots: throughput by buffer size, pipes, copies, seven servers')
     .description(
@@ -115,6 +116,7 @@ export const addMeasureCommand = (bench: Command): void => {
     .option('--json', 'print the figures as JSON')
     .option('--plot <directory>', 'draw each table, as SVG')
     .action(measure)
+  addExamples(command, 'netglass bench measure --only host --only pipe --runs 3', 'netglass bench measure --plot plots')
 }
 
 const measure = async (options: MeasureOptions): Promise<void> => {

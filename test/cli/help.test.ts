@@ -1,0 +1,52 @@
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+import { expect, it } from 'vitest'
+
+/** What the command says of itself, run as a program. */
+
+const ROOT = join(import.meta.dirname, '../..')
+
+const netglass = (...args: string[]): { status: number | null; out: string; err: string } => {
+  const command = ['--import', 'tsx', 'src/cli/main.ts', ...args]
+  const { status, stdout, stderr } = spawnSync(process.execPath, command, { cwd: ROOT, encoding: 'utf8' })
+  return { status, out: stdout, err: stderr }
+}
+
+it('helps with a command of a command, and says what is none', { timeout: 60_000 }, () => {
+  const { status, out } = netglass('help', 'bench', 'measure')
+  expect(status).toBe(0)
+  expect(out).toMatch(/^Usage: netglass bench measure \[options\]\n/)
+  expect(out).toContain('\n  --runs <number>     runs of each point (default: 5)\n')
+  expect(out).toMatch(/\nExamples:\n {2}netglass bench measure --only host/)
+  expect(netglass('help', 'nothing')).toEqual({
+    status: 1,
+    out: '',
+    err: "netglass: there is no command nothing: 'netglass --help' lists them all\n",
+  })
+})
+
+it('tells of a tool what is here of it, without a stack that runs', { timeout: 60_000 }, () => {
+  for (const words of [
+    ['ip', 'help'],
+    ['ip', '-h'],
+    ['help', 'ip'],
+  ]) {
+    const { status, out } = netglass(...words)
+    expect(status).toBe(0)
+    expect(out).toMatch(/^Usage: netglass ip \[--stack NAME\] \[options of ip\]\n/)
+    expect(out).toMatch(/\nWhat is here of ip:\n {2}Usage: ip \[ -46osd -br \] /)
+  }
+})
+
+it('says whose help tells more of a wrong command line', { timeout: 60_000 }, () => {
+  expect(netglass('bench', 'measure', '--plot').err).toBe(
+    "netglass: option '--plot <directory>' argument missing: 'netglass bench measure --help' tells more\n",
+  )
+  expect(netglass('lap').err).toBe(
+    "netglass: unknown command 'lap' (Did you mean lab?): 'netglass --help' tells more\n",
+  )
+})
+
+it('tells no default of what is off or empty', { timeout: 60_000 }, () => {
+  expect(netglass('up', '--help').out).not.toContain('(default')
+})
