@@ -4,7 +4,17 @@ import type { FastPath } from '../core/fast-paths.ts'
 import { ablate } from './bench/ablation.ts'
 import { type BenchCase, CASES } from './bench/cases.ts'
 import { addMeasureCommand } from './bench/measure.ts'
-import { headLine, machine, measure, occasion, type Report, type Row, rowLine, today } from './bench/report.ts'
+import {
+  goalLine,
+  headLine,
+  machine,
+  measure,
+  occasion,
+  type Report,
+  type Row,
+  rowLine,
+  today,
+} from './bench/report.ts'
 import { settingsWithout } from './bench/settings.ts'
 import { apart } from './bench/sides.ts'
 import { Failure } from './failure.ts'
@@ -77,7 +87,11 @@ const bench = async (options: BenchOptions): Promise<void> => {
     return
   }
   const before = options.compare === undefined ? null : readReport(options.compare)
-  if (!options.json) console.log(`${occasion()}\n${headLine(before !== null)}`)
+  if (!options.json) {
+    console.log(occasion())
+    if (before !== null) console.log(`compared with ${options.compare}: ${before.machine}, ${before.date}`)
+    console.log(headLine(before !== null))
+  }
   const settings = settingsWithout(without)
   const rows: Row[] = []
   for (const testCase of chosen) {
@@ -96,6 +110,7 @@ const bench = async (options: BenchOptions): Promise<void> => {
   }
   const report: Report = { machine: machine(), date: today(), without, rows }
   if (options.json) console.log(JSON.stringify(report, null, 2))
+  else if (goalLine(rows) !== '') console.log(`\n${goalLine(rows)}`)
 }
 
 const caseNamed = (wanted: string): BenchCase => {

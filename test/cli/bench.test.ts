@@ -31,7 +31,7 @@ it('prints a report as JSON, and compares with it', { timeout: 120_000 }, () => 
   writeFileSync(file, JSON.stringify({ ...report, rows: [{ ...report.rows[0], ours: 1000 }] }))
   const table = bench('--case', 'forwarding', '--runs', '1', '--compare', file)
   expect(table.err).toBe('')
-  expect(table.out).toMatch(/\npackets of 64 bytes through a router +\d+ +– +1\/s +– +1000 \(\d+ %\)\n$/)
+  expect(table.out).toMatch(/\npackets of 64 bytes through a router +\d+ +– +1\/s +– +1000 \(\+\d+ %, better\)\n$/)
 })
 
 it('says in one line what is wrong', { timeout: 120_000 }, () => {

@@ -11,6 +11,10 @@ export interface Row {
   /** How many times better ours is: above 1 is better, whichever way the unit counts. */
   readonly ratio: number | null
   readonly runs: number
+  /** What each run gave, in turn; of these `ours` and `kernel` are the medians. */
+  readonly each: { readonly ours: readonly number[]; readonly kernel: readonly number[] }
+  /** Was its goal reached? Null where it has none. */
+  readonly reached: boolean | null
 }
 
 /** What `--json` prints and `--compare` reads. */
@@ -47,7 +51,25 @@ export const measure = async (testCase: BenchCase, settings: BenchSettings, runs
   const mine = median(ours)
   const theirs = kernel.length > 0 ? median(kernel) : null
   const ratio = theirs === null ? null : testCase.better === 'higher' ? mine / theirs : theirs / mine
-  return { name: testCase.name, unit: testCase.unit, ours: mine, kernel: theirs, ratio, runs }
+  const reached = isReached(testCase, mine, ratio)
+  return {
+    name: testCase.name,
+    unit: testCase.unit,
+    ours: mine,
+    kernel: theirs,
+    ratio,
+    runs,
+    each: { ours, kernel },
+    reached,
+  }
+}
+
+/** By the figures as they are printed. */
+const isReached = ({ goal, better, digits }: BenchCase, ours: number, ratio: number | null): boolean | null => {
+  if (goal === undefined) return null
+  if ('ratio' in goal) return ratio === null ? null : Number(ratio.toFixed(2)) >= goal.ratio
+  const figure = Number(ours.toFixed(digits))
+  return better === 'higher' ? figure >= goal.figure : figure <= goal.figure
 }
 
 /** The machine, in a line. */
@@ -65,19 +87,43 @@ export const occasion = (): string => `${machine()}, ${today()}`
 
 const TITLE_WIDTH = 66
 const NUMBER_WIDTH = 12
+const GOAL_WIDTH = 12
 
 /** @param compares is there a column for what it was before? */
 export const headLine = (compares: boolean): string =>
-  `${'case'.padEnd(TITLE_WIDTH)}${'netglass'.padStart(NUMBER_WIDTH)}${'kernel'.padStart(NUMBER_WIDTH)}  unit    ratio${compares ? '   was' : ''}`
+  `${'case'.padEnd(TITLE_WIDTH)}${'netglass'.padStart(NUMBER_WIDTH)}${'kernel'.padStart(NUMBER_WIDTH)}  unit    ratio  ${compares ? `${'goal'.padEnd(GOAL_WIDTH)}  was` : 'goal'}`
 
 /** @param was the same case of an earlier report */
 export const rowLine = (testCase: BenchCase, row: Row, was: Row | undefined): string => {
   const number = (value: number | null): string =>
     (value === null ? '–' : value.toFixed(testCase.digits)).padStart(NUMBER_WIDTH)
   const ratio = row.ratio === null ? '–' : row.ratio.toFixed(2)
-  const change =
-    was === undefined
-      ? ''
-      : `   ${was.ours.toFixed(testCase.digits)} (${((row.ours / was.ours) * 100 - 100).toFixed(0)} %)`
-  return `${testCase.title.padEnd(TITLE_WIDTH)}${number(row.ours)}${number(row.kernel)}  ${row.unit.padEnd(7)}${ratio.padStart(6)}${change}`
+  const goal = goalText(testCase, row.reached)
+  const change = was === undefined ? '' : `  ${changeText(testCase, row.ours, was.ours)}`
+  const figures = `${number(row.ours)}${number(row.kernel)}  ${row.unit.padEnd(7)}${ratio.padStart(6)}`
+  return `${testCase.title.padEnd(TITLE_WIDTH)}${figures}  ${goal.padEnd(GOAL_WIDTH)}${change}`.trimEnd()
+}
+
+/** `8` or `ratio 2`, and whether it was missed. */
+const goalText = ({ goal }: BenchCase, reached: boolean | null): string => {
+  if (goal === undefined) return ''
+  const text = 'ratio' in goal ? `ratio ${goal.ratio}` : `${goal.figure}`
+  return reached === false ? `${text} missed` : text
+}
+
+/** What it was, and how much better or worse it is than that. */
+const changeText = ({ digits, better }: BenchCase, now: number, was: number): string => {
+  const percent = Math.round((now / was) * 100 - 100)
+  if (!Number.isFinite(percent)) return was.toFixed(digits)
+  const sign = percent > 0 ? '+' : ''
+  const verdict = percent === 0 ? '' : percent > 0 === (better === 'higher') ? ', better' : ', worse'
+  return `${was.toFixed(digits)} (${sign}${percent} %${verdict})`
+}
+
+/** How many goals were reached, and which were not; empty where there were none. */
+export const goalLine = (rows: readonly Row[]): string => {
+  const judged = rows.filter(({ reached }) => reached !== null)
+  const missed = judged.filter(({ reached }) => !reached).map(({ name }) => name)
+  if (judged.length === 0) return ''
+  return `${judged.length - missed.length} of ${judged.length} goals reached${missed.length > 0 ? `; not: ${missed.join(', ')}` : ''}`
 }
