@@ -124,7 +124,7 @@ describe('looking into what runs', { timeout: 60_000 }, () => {
     expect(netglass('netstat', '-ant')).toEqual({
       status: 1,
       out: '',
-      err: 'netglass: several stacks are running, say which: client, server\n',
+      err: 'netglass: several stacks are running, say which with --stack: client, server\n',
     })
     child.kill()
     await once(child, 'exit')
