@@ -27,9 +27,6 @@ import {
 
 /** The fifth step of RFC 9293 section 3.10.7.4: what the ACK field of a segment means. */
 
-/** Of these the first alone: a retransmission was acknowledged, and none was found to be lost. */
-const REPAIR = AckFlag.RetransmittedAcked | AckFlag.LostRetransmission
-
 /** What `processAck` found. */
 export const AckResult = {
   /** The ACK is acceptable and has been dealt with, though it may be an old one. */
@@ -457,7 +454,7 @@ const controlCongestion = (c: TcpConnection, ack: number, delivered: number, fla
     return
   }
   if (cc.isReducing) {
-    reduceWindow(c, delivered, (flags & REPAIR) === AckFlag.RetransmittedAcked)
+    reduceWindow(c, delivered, (flags & AckFlag.Advanced) !== 0 && c.layer.rateSample.losses === 0)
   } else {
     // With much reordering any delivery counts, else only what is in order (RFC 5681 section 3.1).
     const mayGrow = cc.reordering > c.layer.settings.tcp_reordering ? AckFlag.Progress : AckFlag.DataAcked

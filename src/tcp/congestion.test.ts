@@ -158,6 +158,25 @@ describe('CUBIC (RFC 9438)', () => {
     expect(s.count('tcpExt.TCPHystartDelayDetect')).toBe(1)
     expect(s.connection.cc.ssthresh).toBeLessThan(100)
   })
+
+  it('leaves it when ACKs come in a row for half the delay; for all of it where the sender itself paces them', () => {
+    const trainAfter = (options: EstablishedOptions = {}): number => {
+      const s = established({ mss: 1000, rtt: ms(100), windowScale: 7, window: 30_000, sendBuffer: 4e6, ...options })
+      Object.assign(s.connection.ownCongestionState(), { cwnd: 200, pacingRate: 1e9 })
+      s.send(200_000)
+      s.advance(ms(100))
+      // One ACK a millisecond.
+      for (let at = 1; at <= 120; at++) {
+        const ack = s.connection.snd.una - s.isn! + 1000
+        s.receive({ flags: 'A', seq: 1, ack, window: 30_000 })
+        if (s.count('tcpExt.TCPHystartTrainDetect') === 1) return at
+        s.advance(ms(1))
+      }
+      return 0
+    }
+    expect(trainAfter()).toBe(52)
+    expect(trainAfter({ options: { maxPacingRate: 100_000_000 } })).toBe(103)
+  })
 })
 
 describe('after a pause (RFC 5681 section 4.1; tcp_slow_start_after_idle)', () => {
@@ -176,6 +195,16 @@ describe('after a pause (RFC 5681 section 4.1; tcp_slow_start_after_idle)', () =
     t.advance(seconds(10))
     t.send(1000)
     expect(t.connection.cc.cwnd).toBe(10)
+  })
+
+  it("the initial window is the route's, where it has one (initcwnd)", () => {
+    const s = established({ mss: 1000, rtt: ms(10) })
+    const { connection: c } = s
+    c.destination = Object.assign(Object.create(c.destination!), { initialCwnd: 30 })
+    c.ownCongestionState().cwnd = 80
+    s.advance(seconds(10))
+    s.send(1000)
+    expect(c.cc.cwnd).toBe(30)
   })
 
   it('tcp_slow_start_after_idle 0: it stays', () => {

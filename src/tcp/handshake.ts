@@ -12,7 +12,14 @@ import { receiveFastOpenAnswer } from './fast-open-client.ts'
 import { peerReset, setState } from './finish.ts'
 import { pushData } from './flow.ts'
 import { MD5_OPTION_LENGTH, signs } from './md5.ts'
-import { ALIGNED_TIMESTAMPS_LENGTH, advertisedMss, DEFAULT_MSS, DEFAULT_MSS_IPV6, syncMss } from './mss.ts'
+import {
+  ALIGNED_TIMESTAMPS_LENGTH,
+  advertisedMss,
+  DEFAULT_MSS,
+  DEFAULT_MSS_IPV6,
+  initialWindow,
+  syncMss,
+} from './mss.ts'
 import { beginMtuSearch } from './mtu-probe.ts'
 import { updatePacingRate } from './rate.ts'
 import { receiveUrgent } from './receive.ts'
@@ -167,7 +174,7 @@ export const startTransfer = (c: TcpConnection): void => {
   if (cc !== layer.pristineCongestion) {
     // One segment only, if the SYN or its answer had to be sent more than twice (RFC 5681 section 3.1). Beyond that, what
     // was lost of the handshake says nothing about the path.
-    cc.cwnd = cc.totalRetransmitted > 1 && cc.undoable ? 1 : c.destination?.initialCwnd || layer.settings.initial_cwnd
+    cc.cwnd = cc.totalRetransmitted > 1 && cc.undoable ? 1 : initialWindow(c)
     cc.ssthresh = INFINITE_SSTHRESH
     cc.state = CaState.Open
     cc.undoable = false

@@ -13,6 +13,9 @@ const SEGMENTED_HEADERS = 321
 /** Bytes of options that a header has room for. */
 const OPTION_SPACE = 40
 
+/** The first window, segments: the route's (`initcwnd`), or the host's. */
+export const initialWindow = (c: TcpConnection): number => c.destination?.initialCwnd || c.layer.settings.initial_cwnd
+
 /** Bytes of the IP header before the connection's segments. */
 export const ipHeaderLength = (c: TcpConnection): number => (c.remote.isIpv4 ? 20 : 40)
 

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { established, type TcpBench } from '../../test/support/tcp.ts'
 import { ms, seconds } from '../core/clock.ts'
+import { CaState } from './congestion/state.ts'
+import { SackReport } from './connection.ts'
 import type { TcpSettings } from './settings.ts'
 
 /** A connection over a link of 1500 bytes whose first segments have 512. */
@@ -53,6 +55,41 @@ describe('path MTU by probes (RFC 4821)', () => {
     // Next time the middle between that and what it was before: (1025 + 552) / 2 = 788.
     s.send(4000)
     expect(lengths(s)[0]).toBe(748)
+  })
+
+  it('what is sent again meanwhile proves nothing: the ACK is that of the smaller segments (section 7.6.3)', () => {
+    const s = probing()
+    s.receive({ flags: 'A', seq: 1, ack: 1, window: 61_000 })
+    s.send(4000)
+    s.sent()
+    s.advance(seconds(1))
+    // The tail loss probe is the last segment; the time-out's is cut small.
+    expect(s.sent().find(({ seq }) => seq === 1)?.length).toBe(512)
+    s.receive({ flags: 'A', seq: 1, ack: 513, window: 61_000 })
+    s.receive({ flags: 'A', seq: 1, ack: 4001, window: 61_000 })
+    expect(s.count('tcpExt.TCPMTUPSuccess')).toBe(0)
+    expect(s.connection.snd.mss).toBe(512)
+  })
+
+  it('a time-out while a probe is out is not taken for spurious: there is no F-RTO', () => {
+    const s = probing({ tcp_early_retrans: 0 })
+    s.receive({ flags: 'A', seq: 1, ack: 1, window: 61_000 })
+    s.send(4000)
+    s.advance(ms(300))
+    s.sent()
+    expect(s.connection.cc.state).toBe(CaState.Loss)
+    expect(s.connection.cc.frto).toBe(false)
+  })
+
+  it('does not begin while a duplicate is to be reported: the report would be cut off', () => {
+    const s = probing()
+    s.receive({ flags: 'A', seq: 1, ack: 1, payload: 100, window: 61_000 })
+    s.sent()
+    const report = new SackReport()
+    report.hasDuplicate = true
+    s.connection.sacks = report
+    s.send(4000)
+    expect(lengths(s)[0]).not.toBe(986)
   })
 
   it('after time-outs in a row looks for a black hole (tcp_mtu_probing = 1)', () => {

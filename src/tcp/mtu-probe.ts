@@ -53,7 +53,8 @@ export const mtuProbeSize = (c: TcpConnection, unsent: number): number => {
   const { cc, snd } = c
   if (search === null || !search.isOn || search.probeSize > 0) return MtuProbe.None
   // Blocks in the header would make it vary.
-  if (cc.state !== CaState.Open || cc.cwnd < LEAST_CWND || (c.sacks !== null && c.sacks.count > 0)) return MtuProbe.None
+  const reports = c.sacks !== null && (c.sacks.count > 0 || c.sacks.hasDuplicate)
+  if (cc.state !== CaState.Open || cc.cwnd < LEAST_CWND || reports) return MtuProbe.None
   const size = mtuToMss(c, (search.high + search.low) >> 1)
   if (size > mtuToMss(c, search.high) || search.high - search.low < c.layer.settings.tcp_probe_threshold) {
     searchAgain(c, search)
@@ -111,6 +112,14 @@ export const mtuProbeLost = (c: TcpConnection): boolean => {
   c.cc.cwnd++
   c.layer.mib.tcpExt.TCPMTUPFail++
   return true
+}
+
+/**
+ * Something is sent again while a probe is out: whether its ACK is that of the probe, or of the same bytes in smaller segments,
+ * is not known, and nothing is learnt of it (RFC 4821 section 7.6.3).
+ */
+export const mtuProbeInconclusive = (c: TcpConnection): void => {
+  if (c.mtuSearch !== null) c.mtuSearch.probeSize = 0
 }
 
 /** Time-outs in a row: large packets may vanish on the way without a word (section 7.7). Tries smaller ones. */

@@ -4,7 +4,7 @@ import { Chrono, checkSendBufferLimit, startChrono, stopChrono } from './chronog
 import { CwndEvent } from './congestion/control.ts'
 import { CaState } from './congestion/state.ts'
 import { Nagle, Pending, type TcpConnection } from './connection.ts'
-import { currentMss, segmentsNow } from './mss.ts'
+import { currentMss, initialWindow, segmentsNow } from './mss.ts'
 import { MtuProbe, mtuProbeSent, mtuProbeSize } from './mtu-probe.ts'
 import { mustPace } from './pacing.ts'
 import { rateOnSend } from './rate.ts'
@@ -303,7 +303,7 @@ export const restartAfterIdle = (c: TcpConnection): void => {
   const rto = c.rtt.rto / 1000
   if (idle <= rto) return
   const own = c.ownCongestionState()
-  const restart = Math.min(settings.initial_cwnd, own.cwnd)
+  const restart = Math.min(initialWindow(c), own.cwnd)
   c.control.event?.(c, CwndEvent.Restart)
   own.ssthresh = currentSsthresh(c)
   let cwnd = own.cwnd
@@ -343,7 +343,7 @@ const validateWindow = (c: TcpConnection, limited: boolean): void => {
 const applicationLimited = (c: TcpConnection): void => {
   const cc = c.cc
   if (cc.state === CaState.Open && c.observer !== null && !c.wantsSpace) {
-    const used = Math.max(cc.cwndUsed, c.layer.settings.initial_cwnd)
+    const used = Math.max(cc.cwndUsed, initialWindow(c))
     if (used < cc.cwnd) {
       cc.ssthresh = currentSsthresh(c)
       cc.cwnd = (cc.cwnd + used) >> 1

@@ -9,7 +9,8 @@ import { type TcpConnection, TcpTimer } from './connection.ts'
 /** Segments at the beginning of a connection that are not held back. */
 const FREE_SEGMENTS = 10
 
-const paces = (c: TcpConnection): boolean =>
+/** Does the connection pace what it sends? */
+export const paces = (c: TcpConnection): boolean =>
   c.cc.paces || c.options.maxPacingRate !== Number.POSITIVE_INFINITY || c.destination?.interface.port.paces === true
 
 /** Must what is sent next wait? Then the timer is set for it. */

@@ -131,7 +131,9 @@ export const enterLoss = (c: TcpConnection): void => {
   cc.highSeq = c.snd.nxt
   cc.tlpActive = false
   if (c.has(Feature.Ecn)) cc.ecn |= EcnFlag.QueueCwr
-  cc.frto = c.layer.settings.tcp_frto > 0 && (isNew || c.retransmits > 0)
+  // A probe of the MTU that is out may be what was lost: its ACK says nothing of the time-out.
+  const probes = c.mtuSearch !== null && c.mtuSearch.probeSize > 0
+  cc.frto = c.layer.settings.tcp_frto > 0 && (isNew || c.retransmits > 0) && !probes
 }
 
 const markAllLost = (c: TcpConnection): void => {

@@ -4,6 +4,7 @@ import { TcpFlag } from '../wire/tcp.ts'
 import { CaState } from './congestion/state.ts'
 import { Feature, Pending, type TcpConnection } from './connection.ts'
 import { currentMss, segmentsNow } from './mss.ts'
+import { mtuProbeInconclusive } from './mtu-probe.ts'
 import { stampRecord, windowEnd } from './output.ts'
 import { mustPace } from './pacing.ts'
 import { countSegments, recountSegments, splitRecord, unlinkSent } from './records.ts'
@@ -18,6 +19,7 @@ import { transmitRecord } from './transmit.ts'
  * @returns 0, or the `Errno` that kept it back
  */
 export const resend = (c: TcpConnection, queue: SendQueue, index: number, segments: number): number => {
+  mtuProbeInconclusive(c)
   const mss = currentMss(c)
   let record = queue.at(index)
   if (seqLt(record.seq, c.snd.una)) trimFront(c, queue, index)

@@ -1,5 +1,6 @@
 import { seqGt } from '../../core/seq.ts'
 import type { TcpConnection } from '../connection.ts'
+import { paces } from '../pacing.ts'
 import { type CongestionControl, CwndEvent } from './control.ts'
 import { watchDelay } from './hystart-plus.ts'
 import { additiveIncrease, isWindowUsed, slowStart } from './reno.ts'
@@ -182,7 +183,9 @@ const hystart = (c: TcpConnection, state: CubicState, delay: number): void => {
   const now = c.layer.loop.now32
   if (((now - state.lastAck) | 0) <= HYSTART_ACK_GAP) {
     state.lastAck = now
-    const threshold = (state.delayMin + ackDelay(c)) >> 1
+    // Half of it, unless pacing spreads the segments, and so their ACKs, over as much.
+    const delayOfTrain = state.delayMin + ackDelay(c)
+    const threshold = paces(c) ? delayOfTrain : delayOfTrain >> 1
     if (((now - state.roundStart) | 0) > threshold) {
       state.found = true
       counters.TCPHystartTrainDetect++

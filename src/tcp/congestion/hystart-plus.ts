@@ -1,5 +1,6 @@
 import { seqGt } from '../../core/seq.ts'
 import type { TcpConnection } from '../connection.ts'
+import { paces } from '../pacing.ts'
 import { INFINITE_SSTHRESH } from './state.ts'
 
 /**
@@ -84,7 +85,7 @@ const beginRound = (c: TcpConnection, state: HystartPlus): void => {
 export const slowStartShare = (c: TcpConnection, acked: number): number => {
   const state = stateOf(c)
   if (state === null) return acked
-  const counted = c.cc.paces ? acked : Math.min(acked, SEGMENTS_PER_ACK)
+  const counted = paces(c) ? acked : Math.min(acked, SEGMENTS_PER_ACK)
   if (state.baseline === UNKNOWN) return counted
   state.remainder += counted
   const share = Math.floor(state.remainder / DIVISOR)
