@@ -27,6 +27,9 @@ import {
 
 /** The fifth step of RFC 9293 section 3.10.7.4: what the ACK field of a segment means. */
 
+/** Of these the first alone: a retransmission was acknowledged, and none was found to be lost. */
+const REPAIR = AckFlag.RetransmittedAcked | AckFlag.LostRetransmission
+
 /** What `processAck` found. */
 export const AckResult = {
   /** The ACK is acceptable and has been dealt with, though it may be an old one. */
@@ -454,7 +457,7 @@ const controlCongestion = (c: TcpConnection, ack: number, delivered: number, fla
     return
   }
   if (cc.isReducing) {
-    reduceWindow(c, delivered, (flags & AckFlag.Advanced) !== 0 && c.layer.rateSample.losses === 0)
+    reduceWindow(c, delivered, isSafeAck(c, flags))
   } else {
     // With much reordering any delivery counts, else only what is in order (RFC 5681 section 3.1).
     const mayGrow = cc.reordering > c.layer.settings.tcp_reordering ? AckFlag.Progress : AckFlag.DataAcked
@@ -462,6 +465,12 @@ const controlCongestion = (c: TcpConnection, ack: number, delivered: number, fla
   }
   updatePacingRate(c)
 }
+
+/** Does an ACK show that the reduction goes well, so that it may let one segment more go (RFC 6937 section 3)? */
+const isSafeAck = (c: TcpConnection, flags: number): boolean =>
+  c.layer.settings.personality.safeAck === 'repairs'
+    ? (flags & REPAIR) === AckFlag.RetransmittedAcked
+    : (flags & AckFlag.Advanced) !== 0 && c.layer.rateSample.losses === 0
 
 const growCongestionWindow = (c: TcpConnection, ack: number, delivered: number): void => {
   c.control.avoid(c, ack, delivered)

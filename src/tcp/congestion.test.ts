@@ -3,6 +3,7 @@ import { type EstablishedOptions, established, inState, TcpBench } from '../../t
 import { ms, seconds } from '../core/clock.ts'
 import { CaState } from './congestion/state.ts'
 import type { TcpConnection } from './connection.ts'
+import { LINUX } from './settings.ts'
 
 const use = (s: TcpBench, name: string): void => {
   s.connection.control = s.demux.layer.congestionControls.find(name)!
@@ -290,6 +291,29 @@ describe('ECN (RFC 3168)', () => {
     expect(sent.slice(1).some(({ flags }) => flags.includes('W'))).toBe(false)
     expect(cc.ssthresh).toBe(7)
     expect(s.count('tcp.RetransSegs')).toBe(0)
+  })
+
+  it('below the threshold an ACK without a loss lets one more go than it brought, where the personality has it (Linux 6.18)', () => {
+    for (const [safeAck, windows] of [
+      ['repairs', [4, 4]],
+      ['advances', [5, 5]],
+    ] as const) {
+      const s = new TcpBench({ settings: { tcp_ecn: 1, personality: { ...LINUX, safeAck } } })
+      s.connect()
+      s.sent()
+      s.advance(ms(10))
+      s.receive({ flags: 'SAE', seq: 0, ack: 1, mss: 1000 })
+      use(s, 'reno')
+      s.send(4000)
+      s.advance(ms(10))
+      const seen: number[] = []
+      for (const ack of [1001, 2001]) {
+        s.receive({ flags: 'AE', seq: 1, ack })
+        seen.push(s.connection.cc.cwnd)
+      }
+      expect(s.connection.cc.ssthresh).toBe(5)
+      expect(seen, safeAck).toEqual(windows)
+    }
   })
 
   it('a CE mark is echoed on every ACK until CWR comes (section 6.1.3)', () => {

@@ -27,7 +27,7 @@ export const beginReduction = (c: TcpConnection): void => {
 /**
  * Proportional rate reduction (RFC 6937): sends in proportion to what is delivered, down to the threshold; below it what
  * was delivered and not yet made up for, and one more where that is safe.
- * @param isSafe has SND.UNA moved, and was nothing more found to be lost (SafeACK of the RFC's successor, as Linux has it)?
+ * @param isSafe does the ACK show that the reduction goes well: see `TcpPersonality.safeAck`
  */
 export const reduceWindow = (c: TcpConnection, delivered: number, isSafe: boolean): void => {
   const cc = c.cc

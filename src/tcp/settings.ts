@@ -133,6 +133,11 @@ export interface TcpPersonality {
   /** Are records that wait filled up with what waits behind them before they leave? Linux 6.11 and later: yes. */
   readonly fillsRecords: boolean
   /**
+   * Which ACKs let a reduction below its threshold send one segment more than was delivered, while nothing more is lost: those of a
+   * retransmission (RFC 6937, as packetdrill's suite has it), or all that move SND.UNA (SafeACK of its successor; Linux 6.18)?
+   */
+  readonly safeAck: 'repairs' | 'advances'
+  /**
    * How slow start may end before a loss: by growing delays and trains of ACKs, of CUBIC alone (Linux); by growing delays, of Reno
    * too (RFC 9406); or not at all.
    */
@@ -148,6 +153,7 @@ export const LINUX: TcpPersonality = {
   challengesUnsentAck: false,
   finIgnoresWindow: true,
   fillsRecords: false,
+  safeAck: 'repairs',
   slowStartExit: 'hystart',
 }
 
@@ -160,5 +166,6 @@ export const BSD: TcpPersonality = {
   challengesUnsentAck: true,
   finIgnoresWindow: false,
   fillsRecords: true,
+  safeAck: 'advances',
   slowStartExit: 'hystart',
 }
