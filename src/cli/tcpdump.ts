@@ -1,7 +1,9 @@
-import { closeSync, openSync, readFileSync, writeSync } from 'node:fs'
+import { once } from 'node:events'
+import { closeSync, createReadStream, openSync, statSync, writeSync } from 'node:fs'
+import type { Readable } from 'node:stream'
 import type { Command } from 'commander'
 import { describeLink, parseTcpdump, TCPDUMP_USAGE, type TcpdumpCommand, TcpdumpPrinter } from '../inspect/tcpdump.ts'
-import { readCapture } from '../link/pcap.ts'
+import { type CapturedPacket, CaptureReader } from '../link/pcap.ts'
 import { PcapngWriter } from '../link/pcapng.ts'
 import { reasonOf } from '../node/capture-file.ts'
 import { type CaptureRequest, CaptureStreamReader } from '../node/capture-stream.ts'
@@ -30,7 +32,7 @@ export const addTcpdumpCommand = (program: Command): void => {
       if (isHelpAsked(rest)) command.help()
       const wanted = parseTcpdump(rest)
       const printer = new TcpdumpPrinter(wanted, zoneOffset)
-      if (wanted.readFrom !== null) dumpFile(wanted, printer, wanted.readFrom)
+      if (wanted.readFrom !== null) await dumpFile(wanted, printer, wanted.readFrom)
       else await watch(wanted, printer, stack)
     })
   addExamples(
@@ -44,42 +46,132 @@ export const addTcpdumpCommand = (program: Command): void => {
 /** Seconds by which the local time is ahead of UTC. */
 const zoneOffset = (seconds: number): number => -60 * new Date(seconds * 1000).getTimezoneOffset()
 
-const readWhole = (path: string): Uint8Array => {
+/** How much of a file is read at once. */
+const PIECE = 0x10_0000
+
+/** -r: all packets of a file, however large, or as many as -c says; of a pipe as they come, until a signal does. */
+const dumpFile = async (command: TcpdumpCommand, printer: TcpdumpPrinter, path: string): Promise<void> => {
+  const dump = new FileDump(command, printer, path)
+  const signals = new SignalWatch()
+  const file: Readable = path === '-' ? process.stdin : createReadStream(path, { highWaterMark: PIECE })
+  let isStopped = false
+  void signals.came.then(() => {
+    isStopped = true
+    file.destroy()
+  })
   try {
-    return readFileSync(path === '-' ? 0 : path)
+    for await (const piece of file) {
+      dump.push(piece)
+      if (process.stdout.writableNeedDrain) await once(process.stdout, 'drain')
+      if (dump.isOver) break
+    }
   } catch (error) {
-    throw new Failure(`${path}: ${reasonOf(error)}`)
+    if (!isStopped) throw error instanceof Failure ? error : failure(path, error)
+  } finally {
+    signals.close()
+    if (isStopped) dump.close()
+  }
+  if (!isStopped) dump.end()
+}
+
+const failure = (path: string, error: unknown): Failure => new Failure(`${path}: ${reasonOf(error)}`)
+
+/** A capture file on its way to standard output, or to another file. */
+class FileDump {
+  private readonly command: TcpdumpCommand
+  private readonly printer: TcpdumpPrinter
+  private readonly path: string
+  private readonly reader: CaptureReader
+  private out: OutputFile | null = null
+  private writer: PcapngWriter | null = null
+  private described = 0
+  private isBegun = false
+  /** What is to be printed of the piece that is being read. */
+  private text = ''
+
+  constructor(command: TcpdumpCommand, printer: TcpdumpPrinter, path: string) {
+    this.command = command
+    this.printer = printer
+    this.path = path
+    this.reader = new CaptureReader((packet) => this.packet(packet))
+  }
+
+  /** Has all come that was asked for, or the file proved broken? */
+  get isOver(): boolean {
+    return this.printer.isDone || this.reader.error !== null
+  }
+
+  push(piece: Uint8Array): void {
+    this.reader.push(piece)
+    if (this.reader.interfaces.length > 0) this.begin()
+    if (this.text !== '') process.stdout.write(this.text)
+    this.text = ''
+  }
+
+  /** The file has been read. @throws Failure when something was wrong with it, or what is left cannot be written */
+  end(): void {
+    if (!this.printer.isDone) this.reader.end()
+    const { error } = this.reader
+    if (error === null) this.begin()
+    this.close()
+    if (error !== null) throw new Failure(`${this.path}: ${error}`)
+  }
+
+  /** Hands over what is left for -w. */
+  close(): void {
+    const { writer, out } = this
+    this.writer = null
+    this.out = null
+    if (writer !== null) {
+      this.describe(writer)
+      writer.flush()
+    }
+    out?.close()
+  }
+
+  /** Writes what interfaces have become known. */
+  private describe(writer: PcapngWriter): void {
+    for (const { linkType, name, description, snaplen } of this.reader.interfaces.slice(this.described)) {
+      const more = description === null ? {} : { description }
+      writer.addInterface({ linkType, name: name ?? '', snaplen, ...more })
+      this.described++
+    }
+  }
+
+  /** What it is becomes known with its first interface. */
+  private begin(): void {
+    if (this.isBegun) return
+    this.isBegun = true
+    const { command, path } = this
+    const [first] = this.reader.interfaces
+    const link = describeLink(first?.linkType ?? 0, first?.snaplen || command.snaplen)
+    process.stderr.write(`reading from file ${path}, ${link}\n`)
+    if (command.writeTo === null) return
+    if (isSameFile(path, command.writeTo))
+      throw new Failure(`${command.writeTo}: is the file that is read: give -w another`)
+    const out = new OutputFile(command.writeTo)
+    this.out = out
+    this.writer = new PcapngWriter((chunk) => out.write(chunk), { epoch: 0, application: 'netglass' })
+  }
+
+  private packet(packet: CapturedPacket): void {
+    const { printer, reader } = this
+    if (printer.isDone) return
+    this.begin()
+    const { writer } = this
+    const dumped = { ...packet, linkType: reader.interfaces[packet.interface]!.linkType }
+    if (!printer.matches(dumped)) return
+    if (writer !== null) {
+      this.describe(writer)
+      writer.copy(packet.interface, packet)
+    }
+    if (writer === null || this.command.alsoPrint) this.text += printer.print(dumped)
   }
 }
 
-/** -r: all packets of a file, or as many as -c says. */
-const dumpFile = (command: TcpdumpCommand, printer: TcpdumpPrinter, path: string): void => {
-  const file = readCapture(readWhole(path))
-  const [first] = file.interfaces
-  if (file.error !== null && file.packets.length === 0) throw new Failure(`${path}: ${file.error}`)
-  process.stderr.write(
-    `reading from file ${path}, ${describeLink(first?.linkType ?? 0, first?.snaplen || command.snaplen)}\n`,
-  )
-  const out = command.writeTo === null ? null : new OutputFile(command.writeTo)
-  const writer =
-    out === null
-      ? null
-      : new PcapngWriter((chunk) => out.write(chunk), { epoch: 0, resolution: 'us', application: 'netglass' })
-  for (const { linkType, name, snaplen } of writer === null ? [] : file.interfaces) {
-    writer?.addInterface({ linkType, name: name ?? '', snaplen })
-  }
-  for (const packet of file.packets) {
-    const linkType = file.interfaces[packet.interface]!.linkType
-    const dumped = { ...packet, linkType }
-    if (!printer.matches(dumped)) continue
-    const { data, interface: on, timeNs, originalLength } = packet
-    writer?.packet(on, Number(timeNs / 1000n), data, 0, data.length, originalLength, packet.direction === 'out', null)
-    if (writer === null || command.alsoPrint) process.stdout.write(printer.print(dumped))
-    if (printer.isDone) break
-  }
-  writer?.flush()
-  out?.close()
-  if (file.error !== null) throw new Failure(`${path}: ${file.error}`)
+const isSameFile = (one: string, other: string): boolean => {
+  const [a, b] = [one, other].map((path) => statSync(path, { throwIfNoEntry: false }))
+  return a !== undefined && b !== undefined && a.isFile() && a.dev === b.dev && a.ino === b.ino
 }
 
 /** Packets of a running stack, until -c packets have come, a signal comes, or the stack goes. */
@@ -108,6 +200,7 @@ const watch = async (command: TcpdumpCommand, printer: TcpdumpPrinter, stack: st
         out?.write(bytes)
         if (out === null || command.alsoPrint) process.stdout.write(printer.print(packet))
       }
+      if (process.stdout.writableNeedDrain) await Promise.race([once(process.stdout, 'drain'), interrupted])
     }
     process.stderr.write(`${printer.count} packets captured\n`)
   } finally {
@@ -119,27 +212,32 @@ const watch = async (command: TcpdumpCommand, printer: TcpdumpPrinter, stack: st
 
 /** What -w writes to: a file, or with `-` standard output. */
 class OutputFile {
-  private readonly fd: number
+  /** Null for standard output, which may be a pipe that takes no more for now. */
+  private readonly fd: number | null
   private readonly path: string
 
   constructor(path: string) {
     this.path = path
     try {
-      this.fd = path === '-' ? 1 : openSync(path, 'w')
+      this.fd = path === '-' ? null : openSync(path, 'w')
     } catch (error) {
-      throw new Failure(`${path}: ${reasonOf(error)}`)
+      throw failure(path, error)
     }
   }
 
   write(chunk: Uint8Array): void {
+    if (this.fd === null) {
+      process.stdout.write(chunk)
+      return
+    }
     try {
       for (let at = 0; at < chunk.length; ) at += writeSync(this.fd, chunk, at)
     } catch (error) {
-      throw new Failure(`${this.path}: ${reasonOf(error)}`)
+      throw failure(this.path, error)
     }
   }
 
   close(): void {
-    if (this.path !== '-') closeSync(this.fd)
+    if (this.fd !== null) closeSync(this.fd)
   }
 }

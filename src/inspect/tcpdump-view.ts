@@ -3,6 +3,7 @@ import type { MacAddress } from '../wire/address.ts'
 import { ETHERNET_HEADER, EtherType } from '../wire/ethernet.ts'
 import { IpProtocol } from '../wire/ip.ts'
 import { VLAN_TYPES } from './dissect/ethertype.ts'
+import { COOKED_HEADERS, familyOf, familyVersion, LINK_NAMES, NULL_HEADER } from './dissect/link.ts'
 
 /** A packet as the expressions of pcap-filter(7) see it: headers at their places, and nothing where there is none. */
 export class PacketView {
@@ -22,14 +23,20 @@ export class PacketView {
     this.originalLength = originalLength
     this.view = new DataView(data.buffer, data.byteOffset, data.byteLength)
     this.isEthernet = linkType === LinkType.Ethernet
-    this.isKnown = this.isEthernet || linkType === LinkType.Raw
+    this.isKnown = LINK_NAMES.has(linkType)
+    const cooked = COOKED_HEADERS.get(linkType)
     if (this.isEthernet) {
       this.network = ETHERNET_HEADER
       this.etherType = this.number(12, 2) ?? 0
-    } else {
-      const version = (this.number(0, 1) ?? 0) >> 4
-      this.etherType = version === 4 ? EtherType.Ipv4 : version === 6 ? EtherType.Ipv6 : 0
-    }
+    } else if (cooked !== undefined) {
+      this.network = cooked.header
+      this.etherType = this.number(cooked.protocol, 2) ?? 0
+    } else if (linkType === LinkType.Null || linkType === LinkType.Loop) {
+      this.network = NULL_HEADER
+      this.etherType = etherTypeOf(familyVersion(familyOf(this.number(0, 4) ?? 0)))
+    } else if (linkType === LinkType.Ipv4) this.etherType = EtherType.Ipv4
+    else if (linkType === LinkType.Ipv6) this.etherType = EtherType.Ipv6
+    else this.etherType = etherTypeOf((this.number(0, 1) ?? 0) >> 4)
   }
 
   /** A number of 1, 2 or 4 bytes; null where the packet has not so many. */
@@ -144,6 +151,9 @@ export class PacketView {
     return first === null ? null : this.network + (first & 0xf) * 4
   }
 }
+
+const etherTypeOf = (version: number | null): number =>
+  version === 4 ? EtherType.Ipv4 : version === 6 ? EtherType.Ipv6 : 0
 
 const TRANSPORTS: Readonly<Record<string, number>> = {
   tcp: IpProtocol.Tcp,

@@ -1,9 +1,7 @@
-import { LinkType } from '../link/pcapng.ts'
 import { Dissection, type DissectOptions, type Dissectors, Truncated } from './dissect/dissection.ts'
 import { ascii, hex, hexAndAscii } from './dissect/dump.ts'
-import { putEthernet, putEtherPayload } from './dissect/ethernet.ts'
-import { putIpv4 } from './dissect/ipv4.ts'
-import { putIpv6 } from './dissect/ipv6.ts'
+import { putEtherPayload } from './dissect/ethernet.ts'
+import { LINK_NAMES, putLink } from './dissect/link.ts'
 import { SequenceTable } from './dissect/sequence.ts'
 import { putUpperLayer } from './dissect/upper.ts'
 import type { Names } from './names.ts'
@@ -86,6 +84,7 @@ export const parseTcpdump = (args: readonly string[], names?: Names): TcpdumpCom
     link: times('e') > 0,
     verbose: times('v'),
     quiet: times('q') > 0,
+    dumpsUnknown: times('q') + times('x') + times('X') === 0,
     absolute: times('S') > 0,
     checksums: times('K') === 0,
     names,
@@ -110,11 +109,6 @@ export const describeLink = (linkType: number, snaplen: number): string => {
   const [name, title] = LINK_NAMES.get(linkType) ?? [String(linkType), 'unknown']
   return `link-type ${name} (${title}), snapshot length ${snaplen}`
 }
-
-const LINK_NAMES: ReadonlyMap<number, readonly [string, string]> = new Map([
-  [LinkType.Ethernet, ['EN10MB', 'Ethernet']],
-  [LinkType.Raw, ['RAW', 'Raw IP']],
-])
 
 const NS = 1_000_000_000n
 
@@ -164,7 +158,7 @@ export class TcpdumpPrinter {
     const number = command.numbered ? `${String(this.shown).padStart(5)}  ` : ''
     const d = new Dissection(packet.data, command, this.sequences, DISSECTORS)
     try {
-      putLink(d, packet)
+      putLink(d, packet.linkType, packet.originalLength)
     } catch (error) {
       if (!(error instanceof Truncated)) throw error
       d.cutShort()
@@ -189,15 +183,15 @@ export class TcpdumpPrinter {
       case 1:
         return ''
       case 2:
-        return `${timeNs / NS}${this.fraction(timeNs)} `
+        return `${wholeSeconds(timeNs)}${this.fraction(timeNs)} `
       case 3:
       case 5:
         return `${this.span(timeNs - (since ?? timeNs))} `
       default: {
-        const seconds = Number(timeNs / NS)
+        const seconds = Number(wholeSeconds(timeNs))
         const local = seconds + this.offset(seconds)
         const date = times === 4 ? `${dateText(Math.floor(local / 86_400))} ` : ''
-        return `${date}${clockText(local % 86_400)}${this.fraction(timeNs)} `
+        return `${date}${clockText(((local % 86_400) + 86_400) % 86_400)}${this.fraction(timeNs)} `
       }
     }
   }
@@ -209,27 +203,13 @@ export class TcpdumpPrinter {
 
   /** Digits behind the point. */
   private fraction(timeNs: bigint): string {
-    const digits = String(timeNs % NS).padStart(9, '0')
+    const digits = String(timeNs - wholeSeconds(timeNs) * NS).padStart(9, '0')
     return `.${this.command.nanoseconds ? digits : digits.slice(0, 6)}`
   }
 }
 
-const putLink = (d: Dissection, { linkType, originalLength }: DumpedPacket): void => {
-  if (linkType === LinkType.Ethernet) {
-    putEthernet(d, originalLength)
-    return
-  }
-  if (linkType !== LinkType.Raw) {
-    d.put(`[link-type ${linkType}, length ${originalLength}]`)
-    return
-  }
-  if (d.options.link) d.put('ip: ')
-  d.protocol = 'raw'
-  const version = d.u8(0) >> 4
-  if (version === 4) putIpv4(d, 0, originalLength)
-  else if (version === 6) putIpv6(d, 0, originalLength)
-  else d.put(`unknown ip ${version}`)
-}
+/** Rounded down: a file may set a clock before 1970. */
+const wholeSeconds = (timeNs: bigint): bigint => (timeNs < 0n ? (timeNs - NS + 1n) / NS : timeNs / NS)
 
 const two = (value: number): string => String(value).padStart(2, '0')
 

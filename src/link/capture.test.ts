@@ -136,6 +136,14 @@ describe('Capture', () => {
     },
   )
 
+  test('a snaplen of 0 keeps all, and what is no number of bytes is refused', () => {
+    const s = cableTest()
+    expect(capturing(s.world, { snaplen: 0 }).capture.snaplen).toBe(262_144)
+    for (const snaplen of [-1, 0.5, Number.NaN]) {
+      expect(() => capturing(s.world, { snaplen })).toThrow(`snaplen: ${snaplen} is no number of bytes`)
+    }
+  })
+
   test('a checksum beyond the snaplen is left alone', () => {
     const s = cableTest({ checksumOffload: true })
     const { capture, close } = capturing(s.world, { snaplen: 51 })

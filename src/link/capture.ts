@@ -10,7 +10,7 @@ import { checksumFieldAt, hasNoChecksum, transportChecksum } from './segmentatio
 
 /** What is said of a capture as a whole, and of its packets. */
 export interface CaptureOptions {
-  /** The most bytes kept of each packet; 262,144 unless given, as in tcpdump. */
+  /** The most bytes kept of each packet; 262,144 unless given, as in tcpdump, and with 0. */
   readonly snaplen?: number
   /** Packets after which the capture is full; no limit unless given. */
   readonly limit?: number
@@ -48,6 +48,8 @@ export class Capture {
   readonly world: World
   readonly options: CaptureOptions
   readonly writer: PcapngWriter
+  /** The most bytes kept of each packet. */
+  readonly snaplen: number
   /** Packets written. */
   packets = 0
   /** What the sink threw; nothing is written after it. */
@@ -55,11 +57,16 @@ export class Capture {
   private readonly sources: CaptureSource[] = []
   private closed = false
 
-  /** @param sink takes the file's bytes, chunk by chunk; the chunks are its own */
+  /**
+   * @param sink takes the file's bytes, chunk by chunk; the chunks are its own
+   * @throws RangeError for a `snaplen` that is no number of bytes
+   */
   constructor(world: World, sink: (chunk: Uint8Array) => void, options: CaptureOptions = {}) {
     this.world = world
     this.options = options
-    const { hardware, os, application, resolution } = options
+    const { snaplen = 0, hardware, os, application, resolution } = options
+    if (!Number.isInteger(snaplen) || snaplen < 0) throw new RangeError(`snaplen: ${snaplen} is no number of bytes`)
+    this.snaplen = Math.min(snaplen || DEFAULT_SNAPLEN, DEFAULT_SNAPLEN)
     const guarded = (chunk: Uint8Array): void => {
       if (this.error !== null) return
       try {
@@ -92,7 +99,7 @@ export class Capture {
     const index = this.writer.addInterface({
       name,
       linkType,
-      snaplen: this.options.snaplen ?? DEFAULT_SNAPLEN,
+      snaplen: this.snaplen,
       ...(description === undefined ? {} : { description }),
       ...(mac === undefined ? {} : { mac }),
       ...(speed === undefined ? {} : { speed }),
@@ -143,7 +150,7 @@ class CaptureSource implements FrameTap {
     this.index = index
     this.start = owner.world.loop.now
     this.header = ethernetHeader ? new Uint8Array(ETHERNET_HEADER) : null
-    this.snaplen = owner.options.snaplen ?? DEFAULT_SNAPLEN
+    this.snaplen = owner.snaplen
   }
 
   frame(frame: Frame, outgoing: boolean): void {

@@ -1,7 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { makeCapture, mutateCapture } from '../../test/support/capture-maker.ts'
+import { SeededRandom } from '../core/random.ts'
 import { ip } from '../wire/address.ts'
-import { readCapture } from './pcap.ts'
+import { type CapturedPacket, type CaptureFile, CaptureReader, readCapture } from './pcap.ts'
 import { LinkType, PcapngWriter } from './pcapng.ts'
 
 const hex = (text: string): number[] => (text.match(/[0-9a-f]{2}/g) ?? []).map((byte) => Number.parseInt(byte, 16))
@@ -41,17 +43,50 @@ describe('pcap', () => {
 
   test.each([
     ['', 'not a capture file: it has fewer than 4 bytes'],
-    ['47494638 39610000', 'not a capture file: it begins with 0x38464947'],
+    [
+      '47494638 39610000',
+      "not a capture file: it begins with the bytes 47494638, which are neither pcap's nor pcapng's",
+    ],
+    ['1f8b0808 00000000', 'not a capture file of pcap or pcapng: it is compressed: gunzip it first'],
+    [
+      '736e6f6f 70000000',
+      "not a capture file of pcap or pcapng: it is one of snoop: 'editcap -F pcapng' makes one of it that can be read",
+    ],
     ['a1b2c3d4 0002', 'the file ends inside its header'],
     ['a1b2c3d4 0003 0000 00000000 00000000 00000000 00000001', 'pcap version 3 is not known, only 2'],
-    [`${PCAP_BIG} 00000001`, 'the file ends inside packet 1'],
+    [`${PCAP_BIG} 00000001`, 'the file ends inside packet 1, at byte 24'],
     [
       `${PCAP_BIG} 00000001 00000001 00000001 00000001 ff 00000001 00000001 00000002 00000001 ff`,
-      'the file ends inside packet 2',
+      'the file ends inside packet 2, at byte 41',
     ],
-    [`${PCAP_BIG} 00000001 00000001 ffffffff 00000001 ff`, 'the file ends inside packet 1'],
+    [
+      `${PCAP_BIG} 00000001 00000001 ffffffff 00000001 ff`,
+      'packet 1, at byte 24, is said to have 4294967295 bytes: the file is damaged there',
+    ],
   ])('%j is told in one line', (file, error) => {
     expect(read(file).error).toBe(error)
+  })
+
+  test('of version 2.3 and older, which had the two lengths the other way round', () => {
+    const file = (minor: number, first: string, second: string) =>
+      read(`a1b2c3d4 0002 000${minor} 00000000 00000000 00040000 00000001 00000001 0000000f ${first} ${second} 0a0b`)
+    for (const capture of [
+      file(2, '00000040', '00000002'),
+      file(3, '00000040', '00000002'),
+      file(3, '00000002', '00000040'),
+      file(4, '00000002', '00000040'),
+    ]) {
+      expect(capture).toMatchObject({ error: null, packets: [{ originalLength: 64, data: Uint8Array.from([10, 11]) }] })
+    }
+  })
+
+  test("Kuznetzov's variant, with more in front of each packet", () => {
+    const packet = '01000000 0f000000 01000000 40000000 02000000 0008 00 00 aa'
+    const capture = read(`${PCAP_LITTLE.replace('d4c3b2a1', '34cdb2a1')} ${packet} ${packet}`)
+    expect(capture).toMatchObject({ error: null, interfaces: [{ linkType: 1 }] })
+    expect(capture.packets.map(({ timeNs, data }) => [timeNs, [...data]])).toEqual(
+      new Array(2).fill([1_000_015_000n, [0xaa]]),
+    )
   })
 
   test('what came before the break is kept', () => {
@@ -198,7 +233,11 @@ describe('pcapng', () => {
     ['0a0d0d0a 10000000 4d3c2b1a 10000000', 'the block at byte 0 is too short'],
     [`${SECTION} 06000000 08000000 08000000`, 'the block at byte 28 has the length 8'],
     [`${SECTION} 06000000 0d000000 00000000 0d000000`, 'the block at byte 28 has the length 13'],
-    [`${SECTION} 06000000 fcffffff 00000000`, 'the file ends inside the block at byte 28'],
+    [
+      `${SECTION} 06000000 fcffffff 00000000`,
+      'the block at byte 28 is said to have 4294967292 bytes: the file is damaged there',
+    ],
+    [`${SECTION} 06000000 fcff0000 00000000`, 'the file ends inside the block at byte 28'],
     [`${SECTION} 01000000 14000000 0100 0000 00000000 18000000`, 'the block at byte 28 has the lengths 20 and 24'],
     [`${SECTION} 01000000 10000000 0100 0000 10000000`, 'the block at byte 28 is too short'],
     [
@@ -248,5 +287,57 @@ describe('pcapng', () => {
       ),
       { numRuns: 500 },
     )
+  })
+})
+
+/** What comes of a file that is read in pieces. */
+const readInPieces = (file: Uint8Array, random: SeededRandom): CaptureFile => {
+  const packets: CapturedPacket[] = []
+  const reader = new CaptureReader((packet) => packets.push({ ...packet, data: packet.data.slice() }))
+  for (let at = 0; at < file.length; ) {
+    const next = at + 1 + random.below(random.below(4) === 0 ? 200 : 20)
+    // Whoever reads has one buffer, perhaps.
+    reader.push(file.slice(at, next))
+    at = next
+  }
+  reader.end()
+  const { format, hardware, os, application, interfaces, names, error } = reader
+  return { format, hardware, os, application, interfaces, packets, names, error }
+}
+
+describe('files of every make', () => {
+  test('are read in any pieces as they are read whole, sound or damaged', () => {
+    let damaged = 0
+    for (let seed = 1; seed <= 1000; seed++) {
+      const random = new SeededRandom(seed)
+      const made = makeCapture(random)
+      expect(readCapture(made.file)).toMatchObject({ format: made.format, error: null })
+      const file = seed % 4 === 0 ? made.file : mutateCapture(random, made.file)
+      const whole = readCapture(file)
+      if (whole.error !== null) {
+        expect(whole.error).toMatch(/^[^\n]+$/)
+        damaged++
+      }
+      const { error, ...pieces } = readInPieces(file, random)
+      expect(pieces).toEqual({ ...whole, error: undefined })
+      expect(error).toBe(whole.error)
+    }
+    expect(damaged).toBeGreaterThan(200)
+  })
+
+  test('are copied to the nanosecond', () => {
+    for (let seed = 1; seed <= 200; seed++) {
+      const { interfaces, packets } = readCapture(makeCapture(new SeededRandom(seed)).file)
+      const chunks: Uint8Array[] = []
+      const writer = new PcapngWriter((chunk) => chunks.push(chunk), { epoch: 0 })
+      for (const { linkType, snaplen } of interfaces) writer.addInterface({ name: '', linkType, snaplen })
+      for (const packet of packets) writer.copy(packet.interface, packet)
+      writer.flush()
+      const copy = readCapture(Buffer.concat(chunks))
+      expect(copy.error).toBe(null)
+      expect(copy.packets.map(({ data, ...rest }) => [[...data], rest])).toEqual(
+        packets.map(({ data, ...rest }) => [[...data], rest]),
+      )
+    }
   })
 })

@@ -42,9 +42,20 @@ export const BYTE_ORDER_MAGIC = 0x1a2b_3c4d
 
 /** Kinds of link-layer header (tcpdump.org, "Link-layer header types"). */
 export const LinkType = {
+  /** BSD's loopback: packets behind an address family in the byte order of the machine. */
+  Null: 0,
   Ethernet: 1,
+  /** `Raw` as BSD's own number for it, which some programs write. */
+  RawBsd: 12,
   /** Bare IPv4 or IPv6 packets. */
   Raw: 101,
+  /** OpenBSD's loopback: the family in network order. */
+  Loop: 108,
+  /** Packets of any device of Linux (`-i any`), behind a header made up; and its second version. */
+  Cooked: 113,
+  Ipv4: 228,
+  Ipv6: 229,
+  Cooked2: 276,
 } as const
 
 /** Records of a name resolution block. */
@@ -73,6 +84,16 @@ export interface PcapngInterface {
   readonly mac?: MacAddress
   /** Bits per second. */
   readonly speed?: number
+}
+
+/** A packet of another capture. */
+export interface CopiedPacket {
+  /** Nanoseconds since 1970. */
+  readonly timeNs: bigint
+  readonly data: Uint8Array
+  readonly originalLength: number
+  readonly direction: 'in' | 'out' | null
+  readonly comment: string | null
 }
 
 /** What an interface counted, for its statistics block. */
@@ -171,14 +192,41 @@ export class PcapngWriter {
     this.begin(PcapngBlock.EnhancedPacket, 20 + captured + 3 + 8 + textRoom(remark))
     this.u32(on)
     this.time(time)
+    return this.rest(source, start, captured, original, outgoing ? OUTBOUND : INBOUND, remark)
+  }
+
+  /** Writes a packet of another capture as it is there, to the nanosecond. Times before 1970 become 1970. */
+  copy(on: number, packet: CopiedPacket): void {
+    const { timeNs, data, originalLength, direction } = packet
+    const remark = packet.comment ?? undefined
+    this.begin(PcapngBlock.EnhancedPacket, 20 + data.length + 3 + 8 + textRoom(remark))
+    this.u32(on)
+    const units = timeNs < 0n ? 0n : this.nanoseconds ? timeNs : timeNs / 1000n
+    this.u32(Number((units >> 32n) & 0xffff_ffffn))
+    this.u32(Number(units & 0xffff_ffffn))
+    const flags = direction === null ? null : direction === 'out' ? OUTBOUND : INBOUND
+    this.rest(data, 0, data.length, originalLength, flags, remark)
+  }
+
+  /** What comes behind the time in an enhanced packet block. @returns where the packet's bytes lie */
+  private rest(
+    source: Uint8Array,
+    start: number,
+    captured: number,
+    original: number,
+    flags: number | null,
+    remark: string | undefined,
+  ): number {
     this.u32(captured)
     this.u32(original)
     const at = this.used
     this.buffer.u8.set(source.subarray(start, start + captured), at)
     this.used += captured
     this.pad()
-    this.option(PcapngOption.PacketFlags, 4)
-    this.u32(outgoing ? OUTBOUND : INBOUND)
+    if (flags !== null) {
+      this.option(PcapngOption.PacketFlags, 4)
+      this.u32(flags)
+    }
     this.text(PcapngOption.Comment, remark)
     this.end()
     return at

@@ -8,12 +8,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { FrameChecksum } from '../../src/core/frame.ts'
+import { SeededRandom } from '../../src/core/random.ts'
 import { Cable } from '../../src/link/cable.ts'
 import { Capture } from '../../src/link/capture.ts'
 import { LoopbackPort } from '../../src/link/loopback.ts'
 import { readCapture } from '../../src/link/pcap.ts'
+import { PcapngWriter } from '../../src/link/pcapng.ts'
 import { Recorder, TestWorld, tcpFrame } from '../../src/link/testing.ts'
 import { ip } from '../../src/wire/address.ts'
+import { makeCapture } from '../support/capture-maker.ts'
 
 let directory = ''
 let file = ''
@@ -39,7 +42,7 @@ const fields = (path: string, ...names: string[]): string[][] =>
     .map((line) => line.split('\t'))
 
 /** A cable with checksum and segmentation offload, a bare IP link and loopback, and something on each. */
-const makeCapture = (): Uint8Array => {
+const captureAll = (): Uint8Array => {
   const world = new TestWorld()
   const chunks: Uint8Array[] = []
   const capture = new Capture(world, (chunk) => chunks.push(chunk), {
@@ -83,7 +86,7 @@ const makeCapture = (): Uint8Array => {
 beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), 'netglass-pcapng-'))
   file = join(directory, 'ours.pcapng')
-  bytes = makeCapture()
+  bytes = captureAll()
   writeFileSync(file, bytes)
 })
 
@@ -185,5 +188,40 @@ describe('we read the files of editcap', () => {
         .packets.filter((p) => p.interface !== 2)
         .map(({ timeNs, data }) => [(timeNs / unit) * unit, [...data]]),
     )
+  })
+})
+
+describe('files of every make', () => {
+  test.each([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])('number %i: what tshark reads of it', (seed) => {
+    const made = makeCapture(new SeededRandom(seed))
+    const path = join(directory, 'made')
+    writeFileSync(path, made.file)
+    const { error, packets } = readCapture(made.file)
+    const theirs = fields(path, 'frame.time_epoch', 'frame.len', 'frame.cap_len', 'frame.comment')
+    expect(error).toBe(null)
+    expect(
+      packets.map(({ timeNs, originalLength, data, comment }) => [
+        // What has no time has none there.
+        timeNs === 0n ? '' : `${timeNs / 10n ** 9n}.${String(timeNs % 10n ** 9n).padStart(9, '0')}`,
+        String(originalLength),
+        String(data.length),
+        comment ?? '',
+      ]),
+    ).toEqual(theirs.filter((line) => line.length > 1))
+  })
+
+  test('written again by us, tshark reads the same', () => {
+    for (const seed of [21, 22, 23]) {
+      const { interfaces, packets } = readCapture(makeCapture(new SeededRandom(seed)).file)
+      const path = join(directory, 'copy.pcapng')
+      const chunks: Uint8Array[] = []
+      const writer = new PcapngWriter((chunk) => chunks.push(chunk), { epoch: 0 })
+      for (const { linkType, snaplen } of interfaces) writer.addInterface({ name: 'x', linkType, snaplen })
+      for (const packet of packets) writer.copy(packet.interface, packet)
+      writer.flush()
+      writeFileSync(path, Buffer.concat(chunks))
+      const seen = fields(path, 'frame.len', 'frame.comment').filter((line) => line.length > 1)
+      expect(seen).toEqual(packets.map(({ originalLength, comment }) => [String(originalLength), comment ?? '']))
+    }
   })
 })

@@ -14,6 +14,8 @@ export interface DissectOptions {
   readonly verbose: number
   /** Less (`-q`). */
   readonly quiet: boolean
+  /** Dump what no dissector knows: not with `-q`, nor where there is a dump anyhow. */
+  readonly dumpsUnknown: boolean
   /** TCP sequence numbers as they are (`-S`). */
   readonly absolute: boolean
   /** Check checksums of what lies in IP, and of IPv4 headers; false with `-K`. */

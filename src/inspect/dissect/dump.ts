@@ -61,3 +61,8 @@ export const putUnknown = (d: Dissection, at: number, length: number, indent = '
   d.put(hexAndAscii(d.bytes.subarray(at, end), indent))
   if (end < at + length) throw new Truncated()
 }
+
+/** Dumps the packet from `at` on, where no dissector knows it and nothing else dumps it. */
+export const putRest = (d: Dissection, at: number): void => {
+  if (d.options.dumpsUnknown) putUnknown(d, at, d.end - at)
+}

@@ -1,7 +1,7 @@
 import { ETHERNET_HEADER, EtherType } from '../../wire/ethernet.ts'
 import { putArp } from './arp.ts'
 import { type Dissection, named } from './dissection.ts'
-import { putUnknown } from './dump.ts'
+import { putRest } from './dump.ts'
 import { ETHERTYPE_NAMES, VLAN_TYPES } from './ethertype.ts'
 import { putIpv4 } from './ipv4.ts'
 import { putIpv6 } from './ipv6.ts'
@@ -48,7 +48,7 @@ export const putEthernet = (d: Dissection, length: number): void => {
     const inside = Math.min(type, length - at)
     if (options.link) d.put(isLengthTold ? '802.3' : `802.3, length ${inside}: `)
     d.within(at + inside, () => {
-      d.linkHeader += putLlc(d, at, inside, addresses)
+      d.linkHeader += Math.abs(putLlc(d, at, inside, addresses))
     })
     return
   }
@@ -62,7 +62,7 @@ export const putEthernet = (d: Dissection, length: number): void => {
     putType(d, type)
     d.put(`, length ${length}: `)
   }
-  putUnknown(d, at, d.end - at)
+  putRest(d, at)
 }
 
 /** What a frame of a type carries, `length` bytes at `at`. @returns false when nothing can be told of it */

@@ -1,5 +1,5 @@
-import { type Dissection, flagNames, named } from './dissection.ts'
-import { putUnknown } from './dump.ts'
+import { type Dissection, named } from './dissection.ts'
+import { putRest, putUnknown } from './dump.ts'
 import { ETHERTYPE_NAMES } from './ethertype.ts'
 import { putIpv4 } from './ipv4.ts'
 
@@ -39,8 +39,8 @@ const COMMANDS: ReadonlyMap<number, string> = new Map([
 
 const SUPERVISORY = ['Receiver Ready', 'Receiver not Ready', 'Reject', '?']
 
-/** The `length` bytes at `at` of a frame between `addresses`. @returns bytes of LLC header */
-export const putLlc = (d: Dissection, at: number, length: number, addresses: string): number => {
+/** The `length` bytes at `at` of a frame between `addresses`, when it says. @returns bytes of LLC header, negative when nobody knows what is in it */
+export const putLlc = (d: Dissection, at: number, length: number, addresses: string | null): number => {
   d.protocol = 'llc'
   const least = d.has(at, 3) && length >= 3 && (d.u8(at + 2) & UNNUMBERED) !== UNNUMBERED ? 4 : 3
   if (!d.has(at, least) || length < least) {
@@ -61,7 +61,10 @@ export const putLlc = (d: Dissection, at: number, length: number, addresses: str
   const start = at + least
   const inside = length - least
   if (dsap === ssap && control === UI) {
-    if (dsap === Sap.Snap) return least + putSnap(d, start, inside)
+    if (dsap === Sap.Snap) {
+      const snap = putSnap(d, at, start, inside, addresses)
+      return Math.sign(snap) * least + snap
+    }
     if (dsap === Sap.Ip) {
       putIpv4(d, start, inside)
       return least
@@ -72,12 +75,14 @@ export const putLlc = (d: Dissection, at: number, length: number, addresses: str
       named(SAPS, dsap, `Unknown DSAP 0x${hex(dsap, 2)}`),
       named(SAPS, ssap, `Unknown SSAP 0x${hex(ssap, 2)}`),
     ]
-    const [sender, receiver] = addresses.slice(0, -2).split(' > ') as [string, string]
-    d.put(dsap === ssap ? `${sender} > ${receiver} ${to} ` : `${sender} ${from} > ${receiver} ${to} `)
+    const [sender, receiver] = (addresses ?? '').slice(0, -2).split(' > ')
+    if (receiver === undefined) d.put(dsap === ssap ? `${to} ` : `${from} > ${to} `)
+    else d.put(dsap === ssap ? `${sender} > ${receiver} ${to} ` : `${sender} ${from} > ${receiver} ${to} `)
   }
   putControl(d, control, isUnnumbered, (source & 1) !== 0, inside + least)
-  if (isUnnumbered || (control & UNNUMBERED) !== 1) putUnknown(d, start, d.end - start)
-  return least
+  if (!isUnnumbered && (control & UNNUMBERED) === 1) return least
+  putRest(d, at)
+  return -least
 }
 
 const hex = (value: number, digits: number): string => value.toString(16).padStart(digits, '0')
@@ -100,8 +105,11 @@ const putControl = (
 
 const SNAP = 5
 
-/** A SNAP header (RFC 1042): with the organization 0 an EtherType follows. @returns its bytes */
-const putSnap = (d: Dissection, at: number, length: number): number => {
+/**
+ * A SNAP header (RFC 1042) behind the LLC header at `llc`: with the organization 0 an EtherType follows.
+ * @returns its bytes, negative when nobody knows what is in it
+ */
+const putSnap = (d: Dissection, llc: number, at: number, length: number, addresses: string | null): number => {
   d.protocol = 'snap'
   if (!d.has(at, SNAP) || length < SNAP) {
     d.cutShort()
@@ -110,14 +118,19 @@ const putSnap = (d: Dissection, at: number, length: number): number => {
   const organization = d.u24(at)
   const type = d.u16(at + 3)
   const isEtherType = organization === 0
+  const name = isEtherType ? named(ETHERTYPE_NAMES, type, 'Unknown') : 'Unknown'
+  const typeText = `${isEtherType ? 'ethertype' : 'pid'} ${name} (0x${hex(type, 4)}), length ${length - SNAP}: `
   if (d.options.link) {
-    const name = isEtherType ? named(ETHERTYPE_NAMES, type, 'Unknown') : 'Unknown'
     d.put(`oui ${isEtherType ? 'Ethernet' : 'Unknown'} (0x${hex(organization, 6)}), `)
-    d.put(`${isEtherType ? 'ethertype' : 'pid'} ${name} (0x${hex(type, 4)}), length ${length - SNAP}: `)
+    d.put(typeText)
   }
   if (!isEtherType || !d.dissectors.etherPayload(d, type, at + SNAP, length - SNAP)) {
-    if (!d.options.link) d.put(`${flagNames([], 0, '')}`)
-    putUnknown(d, at + SNAP, d.end - at - SNAP)
+    if (!d.options.link) {
+      const between = addresses === null ? '' : `${addresses.slice(0, -2)} `
+      d.put(`${between}SNAP, ${isEtherType ? '' : `oui Unknown (0x${hex(organization, 6)}), `}${typeText}`)
+    }
+    putRest(d, llc)
+    return -SNAP
   }
   return SNAP
 }

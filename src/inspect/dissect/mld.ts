@@ -23,9 +23,9 @@ export const putMldQuery = (d: Dissection, at: number, length: number): void => 
     d.put(` unknown-version (len ${length}) `)
     return
   }
+  d.put(' v2')
   const code = d.u16(at + 4)
   const response = code < 0x8000 ? code : ((code & 0xfff) | 0x1000) << (((code >> 12) & 7) + 3)
-  d.put(' v2')
   if (d.options.verbose > 0) {
     d.put(` [max resp delay=${response}]`)
   }
