@@ -147,10 +147,13 @@ const tables = [
   series('routes: look-up', 10_000, routes),
   series('listeners: look-up', 10_000, listeners),
 ]
-write('tables.svg', plot('Tables', 'how many there are', 'nanoseconds for one', tables))
+write(
+  'tables.svg',
+  plot({ title: 'Tables: time for one look-up or change', note: '', unit: 'ns' }, 'how many there are', tables),
+)
 const { times, memory } = connections()
-write('connections.svg', plot('Connections', 'how many are open', 'microseconds', times))
-write('memory.svg', plot('Connections', 'how many are open', 'bytes', [memory]))
+write('connections.svg', plot({ title: 'Connections: time', note: '', unit: 'µs' }, 'how many are open', times))
+write('memory.svg', plot({ title: 'Connections: memory', note: '', unit: 'bytes' }, 'how many are open', [memory]))
 for (const { name, points } of [...tables, ...times, memory]) {
   console.log(`${name.padEnd(28)}${points.map(([x, y]) => `${x}: ${y.toFixed(y < 100 ? 1 : 0)}`).join('   ')}`)
 }

@@ -74,7 +74,7 @@ it('measures both sides over a range of sizes, and draws', { timeout: 120_000 },
   const wrong = bench('measure', '--only', 'speed')
   expect([wrong.status, wrong.err]).toEqual([
     1,
-    'netglass: --only speed: choose from host, link, pipe, copy, servers\n',
+    'netglass: --only speed: choose from host, link, offload, pipe, copy, servers\n',
   ])
 })
 

@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
+import type { CableOptions } from '../../link/cable.ts'
 import { tuneV8 } from '../../node/v8.ts'
 import { SERVER_DESIGNS } from '../../services/echo-designs.ts'
 import { dataRate, type TesterFigures } from '../../services/echo-tester.ts'
@@ -9,6 +10,7 @@ import { Failure } from '../failure.ts'
 import { addExamples } from '../help.ts'
 import { KernelSide } from './kernel.ts'
 import * as ours from './measurements.ts'
+import { OFFLOAD } from './pair.ts'
 import { type BarGroup, bars, plot } from './plot.ts'
 import { machine, occasion, today } from './report.ts'
 
@@ -33,6 +35,12 @@ interface Point {
 interface Table {
   readonly name: string
   readonly title: string
+  /** What else there is to know of it. */
+  readonly note?: string
+  /** What a mean is of. */
+  readonly each: 'run' | 'client' | 'request'
+  /** What the other side is called; the kernel unless given. */
+  readonly rival?: string
   readonly xTitle: string
   readonly unit: string
   /** Why the kernel's side is missing. */
@@ -44,6 +52,8 @@ interface Table {
 interface Curve {
   readonly name: string
   readonly title: string
+  readonly note?: string
+  readonly rival?: string
   readonly xTitle: string
   readonly unit: string
   readonly sizes: readonly number[]
@@ -61,20 +71,28 @@ const COPIES = doubling(4, 1024)
 const amount = (buffer: number): number => Math.min(256 * 2 ** 20, Math.max(128 * 2 ** 20, buffer * 16_384))
 const times = (size: number): number => Math.round(1e8 / (size + 40))
 
-const throughput = (name: string, title: string, acrossLink: boolean): Curve => ({
+/** @param cable ours; null for the loopback of one host */
+const throughput = (name: string, title: string, cable: CableOptions | null, note?: string): Curve => ({
   name,
   title,
+  ...(note === undefined ? {} : { note }),
   xTitle: 'buffer',
   unit: 'Gbit/s',
   sizes: BUFFERS,
-  ours: (size) => ours.stream(size, amount(size), acrossLink),
-  kernel: (side, size) => side.stream(size, amount(size), acrossLink),
-  without: (side) => (acrossLink ? side.withoutLink : side.without),
+  ours: (size) => ours.stream(size, amount(size), cable),
+  kernel: (side, size) => side.stream(size, amount(size), cable !== null),
+  without: (side) => (cable === null ? side.without : side.withoutLink),
 })
 
 const CURVES: readonly Curve[] = [
-  throughput('host', 'Throughput on one host', false),
-  throughput('link', 'Throughput across a link, MTU 1500', true),
+  throughput('host', 'Throughput on one host', null),
+  throughput(
+    'link',
+    'Throughput across a link, MTU 1500',
+    {},
+    'ours cuts segments, computes and verifies checksums; veth passes 64 KB on unsummed',
+  ),
+  throughput('offload', 'Throughput across a link that takes 64 KB, unsummed, as veth does', OFFLOAD),
   {
     name: 'pipe',
     title: 'Throughput of a pipe',
@@ -87,7 +105,9 @@ const CURVES: readonly Curve[] = [
   },
   {
     name: 'copy',
-    title: 'Memory: into a queue and out of it (beside: memcpy in C)',
+    title: 'Memory: into a queue and out of it',
+    note: 'beside memcpy in C, which checks nothing, nor goes round the end of a ring',
+    rival: 'memcpy',
     xTitle: 'transfer',
     unit: 'GB/s',
     sizes: COPIES,
@@ -145,21 +165,21 @@ const measure = async (options: MeasureOptions): Promise<void> => {
 }
 
 const measureCurve = async (curve: Curve, side: KernelSide, runs: number): Promise<Table> => {
-  const { name, title, xTitle, unit } = curve
-  const without = curve.without(side)
+  const { sizes, ours: mineAt, kernel: theirsAt, without: withoutAt, ...told } = curve
+  const without = withoutAt(side)
   const points: Point[] = []
-  for (const size of curve.sizes) {
+  for (const size of sizes) {
     // V8 compiles first: what small buffers need is not what large ones do.
-    await curve.ours(size)
+    await mineAt(size)
     const mine: number[] = []
     const theirs: number[] = []
     for (let run = 0; run < runs; run++) {
-      mine.push(await curve.ours(size))
-      if (without === null) theirs.push(await curve.kernel(side, size))
+      mine.push(await mineAt(size))
+      if (without === null) theirs.push(await theirsAt(side, size))
     }
     points.push({ x: size, ours: summarize(mine), kernel: without === null ? summarize(theirs) : null })
   }
-  return { name, title, xTitle, unit, without, points }
+  return { ...told, each: 'run', without, points }
 }
 
 /** The tester's clients, requests of each, and bytes of a request. */
@@ -168,11 +188,33 @@ const REQUESTS = 100
 const SIZE = 1024
 
 /** What is made of the tester's figures: a table each. */
-const ASPECTS: readonly { name: string; title: string; unit: string; of: (figures: TesterFigures) => number[] }[] = [
-  { name: 'connect', title: 'time to connect', unit: 'µs', of: ({ connect }) => connect },
-  { name: 'latency', title: "latency, until a client's first answer begins", unit: 'µs', of: ({ latency }) => latency },
-  { name: 'response', title: 'response time of a request', unit: 'µs', of: ({ response }) => response },
-  { name: 'rate', title: 'data rate of all clients', unit: 'Mbit/s', of: (figures) => [dataRate(figures)] },
+const ASPECTS: readonly (Pick<Table, 'name' | 'title' | 'each' | 'unit'> & {
+  readonly note?: string
+  readonly of: (figures: TesterFigures) => number[]
+})[] = [
+  {
+    name: 'connect',
+    title: 'time to connect',
+    note: 'not to be compared: all of ours connect in one turn',
+    each: 'client',
+    unit: 'µs',
+    of: ({ connect }) => connect,
+  },
+  {
+    name: 'latency',
+    title: 'latency, until the first answer begins',
+    each: 'client',
+    unit: 'µs',
+    of: ({ latency }) => latency,
+  },
+  { name: 'response', title: 'response time', each: 'request', unit: 'µs', of: ({ response }) => response },
+  {
+    name: 'rate',
+    title: 'data rate of all clients',
+    each: 'run',
+    unit: 'Mbit/s',
+    of: (figures) => [dataRate(figures)],
+  },
 ]
 
 const measureServers = async (side: KernelSide, runs: number): Promise<Table[]> => {
@@ -190,9 +232,12 @@ const measureServers = async (side: KernelSide, runs: number): Promise<Table[]> 
     mine.push(own)
     theirs.push(other)
   }
-  return ASPECTS.map(({ name, title, unit, of }) => ({
+  const service = `${CLIENTS} clients, ${REQUESTS} requests of ${SIZE} bytes`
+  return ASPECTS.map(({ name, title, note, each, unit, of }) => ({
     name: `${SERVERS}-${name}`,
-    title: `${CLIENTS} clients of an echo server, ${REQUESTS} requests of ${SIZE} bytes each: ${title}`,
+    title: `Echo servers: ${title}`,
+    note: note === undefined ? service : `${service}; ${note}`,
+    each,
     xTitle: 'design',
     unit,
     without,
@@ -209,13 +254,24 @@ const pointText = (x: number | string): string => (typeof x === 'number' ? sizeT
 
 /** Three digits that count. */
 const figure = (value: number): string => (value >= 100 ? value.toFixed(0) : value.toPrecision(3))
-const spread = ({ mean, deviation }: Summary): string => `${figure(mean)} ± ${figure(deviation)}`
+/** One value has no deviation. */
+const spread = ({ count, mean, deviation }: Summary): string =>
+  count === 1 ? figure(mean) : `${figure(mean)} ± ${figure(deviation)}`
+
+const countOf = (count: number, what: string): string =>
+  `${count.toLocaleString('en')} ${what}${count === 1 ? '' : 's'}`
 
 /** A table as text. The ratio says how many times the kernel's figure ours is. */
-export const tableText = ({ title, xTitle, unit, without, points }: Table, runs: number): string => {
-  const lines = [`${title}, ${unit}: mean ± standard deviation of ${runs} ${runs === 1 ? 'run' : 'runs'}`]
+export const tableText = (table: Table, runs: number): string => {
+  const { title, note, each, rival = 'kernel', xTitle, unit, without, points } = table
+  const ofRuns = each === 'run' ? '' : ` in ${countOf(runs, 'run')}`
+  const less = unit === 'µs' ? ', less is better' : ''
+  const lines = [
+    `${title}, ${unit}${less}: mean ± standard deviation of ${countOf(points[0]!.ours.count, each)}${ofRuns}`,
+  ]
+  if (note !== undefined) lines.push(`(${note})`)
   if (without !== null) lines.push(`(the kernel's is missing: ${without})`)
-  lines.push(`${xTitle.padEnd(12)}${'netglass'.padEnd(20)}${'kernel'.padEnd(20)}netglass / kernel`)
+  lines.push(`${xTitle.padEnd(12)}${'netglass'.padEnd(20)}${rival.padEnd(20)}netglass / ${rival}`)
   for (const { x, ours: mine, kernel } of points) {
     const theirs = kernel === null ? '–' : spread(kernel)
     const ratio = kernel === null ? '–' : (mine.mean / kernel.mean).toFixed(2)
@@ -230,10 +286,10 @@ const draw = (directory: string, tables: readonly Table[]): void => {
 }
 
 /** A table as an SVG. */
-export const picture = ({ title, xTitle, unit, points }: Table): string => {
+export const picture = ({ title, note = '', rival = 'kernel', xTitle, unit, points }: Table): string => {
   const sides = [
     ['netglass', (point: Point) => point.ours],
-    ['kernel', (point: Point) => point.kernel],
+    [rival, (point: Point) => point.kernel],
   ] as const
   const shown = sides.filter(([, of]) => points.every((point) => of(point) !== null))
   if (typeof points[0]?.x === 'string') {
@@ -242,8 +298,7 @@ export const picture = ({ title, xTitle, unit, points }: Table): string => {
       values: shown.map(([, of]) => of(point)!),
     }))
     return bars(
-      title,
-      unit,
+      { title, note, unit },
       shown.map(([name]) => name),
       groups,
     )
@@ -252,5 +307,5 @@ export const picture = ({ title, xTitle, unit, points }: Table): string => {
     name,
     points: points.map((point) => [Number(point.x), of(point)!.mean, of(point)!.deviation] as const),
   }))
-  return plot(title, xTitle, unit, series, { base: 2, label: sizeText })
+  return plot({ title, note, unit }, xTitle, series, { base: 2, label: sizeText })
 }

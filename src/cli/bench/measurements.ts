@@ -1,6 +1,7 @@
 import { Ring } from '../../core/ring.ts'
 import type { Host } from '../../host/host.ts'
 import type { Process } from '../../host/process.ts'
+import type { CableOptions } from '../../link/cable.ts'
 import type { ServerDesign } from '../../services/echo-designs.ts'
 import { echoTester, type TesterFigures } from '../../services/echo-tester.ts'
 import { AF_INET, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET } from '../../socket/constants.ts'
@@ -15,12 +16,16 @@ const ended = async (process: Process): Promise<void> => {
   if (status !== 0) throw new Error(`${process.name} ended with ${status}`)
 }
 
-/** One stream between two programs, with buffers of `buffer` bytes on both sides. @returns Gbit/s */
-export const stream = async (buffer: number, bytes: number, acrossLink: boolean): Promise<number> => {
-  const pair = benchPair()
+/**
+ * One stream between two programs, with buffers of `buffer` bytes on both sides.
+ * @param cable the link that it crosses; null for the loopback of one host
+ * @returns Gbit/s
+ */
+export const stream = async (buffer: number, bytes: number, cable: CableOptions | null): Promise<number> => {
+  const pair = benchPair({ cable: cable ?? {} })
   const { server } = pair
-  const client: Host = acrossLink ? pair.client : server
-  const address = acrossLink ? SERVER : '127.0.0.1'
+  const client: Host = cable === null ? server : pair.client
+  const address = cable === null ? '127.0.0.1' : SERVER
   const sink = server.spawn('sink', async (sys) => {
     const listener = sys.socket(AF_INET, SOCK_STREAM)
     sys.setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, 1)

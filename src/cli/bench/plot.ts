@@ -1,3 +1,12 @@
+/** What stands above a plot. */
+export interface Heading {
+  readonly title: string
+  /** What else there is to know; empty where there is nothing. */
+  readonly note: string
+  /** Of the y axis. */
+  readonly unit: string
+}
+
 /** A line of a plot: its name and its points, each with the standard deviation of its y where that is known. */
 export interface Series {
   readonly name: string
@@ -39,30 +48,26 @@ const scale = (values: readonly number[], lines: string[]): ((y: number) => numb
   return yOf
 }
 
-/** The upright line of a standard deviation, either way. */
+/** The upright line of a standard deviation, either way. Where it goes on above the field it has no end there. */
 const errorBar = (x: number, low: number, high: number, colour: string): string =>
-  `<path d="M${(x - 3).toFixed(1)} ${low.toFixed(1)}h6m-3 0V${high.toFixed(1)}m-3 0h6" stroke="${colour}" fill="none"/>`
+  `<path d="M${(x - 3).toFixed(1)} ${low.toFixed(1)}h6m-3 0V${Math.max(TOP, high).toFixed(1)}${high < TOP ? '' : 'm-3 0h6'}" stroke="${colour}" fill="none"/>`
 
 const legend = (index: number, name: string): string =>
   text(WIDTH - RIGHT + 12, TOP + 14 + index * 18, name, 'start', ` fill="${COLOURS[index % COLOURS.length]}"`)
 
-const svg = (title: string, lines: readonly string[]): string =>
+const svg = ({ title, note, unit }: Heading, lines: readonly string[]): string =>
   `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="12">
-<title>${title}</title>
+<title>${title}, ${unit}</title>
 <rect width="${WIDTH}" height="${HEIGHT}" fill="white"/>
 ${lines.join('\n')}
-${text(LEFT, TOP - 16, title, 'start', ' font-weight="bold"')}
+${text(LEFT, TOP - 23, title, 'start', ' font-weight="bold"')}
+${note === '' ? '' : text(LEFT, TOP - 8, note, 'start', ' font-size="11" fill="#555"')}
+${text(LEFT - 6, TOP - 8, unit, 'end', ' fill="#555"')}
 </svg>
 `
 
 /** An SVG with a logarithmic x axis and a linear y axis. */
-export const plot = (
-  title: string,
-  xTitle: string,
-  yTitle: string,
-  series: readonly Series[],
-  axis: LogAxis = TENS,
-): string => {
+export const plot = (heading: Heading, xTitle: string, series: readonly Series[], axis: LogAxis = TENS): string => {
   const points = series.flatMap((line) => line.points)
   const log = (x: number): number => Math.log(x) / Math.log(axis.base)
   // A power of the base comes out a hair beside its whole number.
@@ -95,7 +100,7 @@ export const plot = (
     lines.push(legend(index, name))
   })
   lines.push(text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 12, xTitle))
-  return svg(`${title}: ${yTitle}`, lines)
+  return svg(heading, lines)
 }
 
 /** A group of bars that stand side by side. */
@@ -106,7 +111,7 @@ export interface BarGroup {
 }
 
 /** An SVG with a group of bars for each thing that is compared. @param names of the bars of each group */
-export const bars = (title: string, yTitle: string, names: readonly string[], groups: readonly BarGroup[]): string => {
+export const bars = (heading: Heading, names: readonly string[], groups: readonly BarGroup[]): string => {
   const lines: string[] = []
   const yOf = scale(
     groups.flatMap(({ values }) => values.map(({ mean }) => mean)),
@@ -123,13 +128,13 @@ export const bars = (title: string, yTitle: string, names: readonly string[], gr
       lines.push(
         `<rect x="${x.toFixed(1)}" y="${yOf(mean).toFixed(1)}" width="${bar.toFixed(1)}" height="${height.toFixed(1)}" fill="${colour}"/>`,
       )
-      const top = Math.max(TOP, yOf(mean + deviation))
-      if (deviation > 0) lines.push(errorBar(x + bar / 2, yOf(Math.max(0, mean - deviation)), top, '#333'))
+      if (deviation > 0)
+        lines.push(errorBar(x + bar / 2, yOf(Math.max(0, mean - deviation)), yOf(mean + deviation), '#333'))
     })
     lines.push(text(from + wide / 2, FLOOR + 18, name))
   })
   for (const [index, name] of names.entries()) lines.push(legend(index, name))
-  return svg(`${title}: ${yTitle}`, lines)
+  return svg(heading, lines)
 }
 
 /** The least of 1, 2, 4 and 8 times a power of ten that is not below `value`. */
