@@ -648,7 +648,9 @@ describe('looking in', () => {
     expect(await netglass('ss', '-tn', '--stack', 'ng0')).toEqual(failure(`no stack named ng0 is running: ${none}`))
     const first = await up('--tap', 'ng0', ...addresses)
     const second = await up('--tun', 'ng1', '--ip', '10.78.0.2/24', '--serve', 'echo:4007')
-    expect(await netglass('ss', '-ltn')).toEqual(failure('several stacks are running, say which with --stack: ng0, ng1'))
+    expect(await netglass('ss', '-ltn')).toEqual(
+      failure('several stacks are running, say which with --stack: ng0, ng1'),
+    )
     expect(await tool('ss', '-ltn', '--stack', 'ng1')).toContain('*:4007')
     expect(await tool('netstat', '-ant', '--stack=ng0')).not.toContain('LISTEN')
     expect(await netglass('ss', '-tn', '--stack', 'x')).toEqual(
