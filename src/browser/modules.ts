@@ -7,7 +7,7 @@ import { NetContext } from '../net/context.ts'
 import { noNames } from '../net/lookup.ts'
 import { moduleMaker } from '../net/modules.ts'
 import type { Modules } from '../net/node-types.ts'
-import type { Platform } from '../net/platform.ts'
+import { noChannel, type Platform } from '../net/platform.ts'
 import type { HostModules, ModuleOptions } from '../web/host-modules.ts'
 import { scope, webSurroundings } from '../web/surroundings.ts'
 import { makeWeb, type Web } from '../web/web.ts'
@@ -29,6 +29,7 @@ const platform: Platform = {
   nextTick: ticks.nextTick,
   scope: () => scope,
   emitWarning: (text, name) => console.warn(`${name}: ${text}`),
+  channel: () => noChannel,
 }
 
 const makeModules = moduleMaker(platform)

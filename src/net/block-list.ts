@@ -1,6 +1,15 @@
 import { type IpAddress, samePrefix } from '../wire/address.ts'
 import { invalidArgType, invalidArgValue } from './errors.ts'
-import { addressOf, type Inspect, type IpFamily, SocketAddress, validateFamily } from './socket-address.ts'
+import {
+  addressOf,
+  INSPECT,
+  type Inspect,
+  type InspectOptions,
+  type IpFamily,
+  inspected,
+  SocketAddress,
+  validateFamily,
+} from './socket-address.ts'
 import { validateInteger, validateString } from './validate.ts'
 
 interface Rule {
@@ -104,8 +113,7 @@ export class BlockList {
     }
   }
 
-  [Symbol.for('nodejs.util.inspect.custom')](_depth: number, options: object, inspect?: Inspect): string {
-    const rules = { rules: this.rules }
-    return `BlockList ${inspect === undefined ? JSON.stringify(rules) : inspect(rules, options)}`
+  [INSPECT](depth: number, options: InspectOptions, inspect?: Inspect): string {
+    return inspected('BlockList', { rules: this.rules }, depth, options, inspect)
   }
 }

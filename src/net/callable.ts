@@ -45,11 +45,15 @@ export const asClass = <A extends unknown[], T extends object, P extends object>
 export const isInstance = (prototype: object, value: unknown): boolean =>
   typeof value === 'object' && value !== null && Object.prototype.isPrototypeOf.call(prototype, value)
 
-/** A prototype with the methods of `shape`, a class without constructor and fields, on top of that of `parent`. */
+/**
+ * A prototype with the methods of `shape`, a class without constructor and fields, on top of that of `parent`. They are enumerable, as those
+ * of Node's classes of the old way: whoever wraps all of an object's methods finds them so.
+ */
 export const prototypeOf = <T extends object>(shape: { readonly prototype: T }, parent: { prototype: object }): T => {
   const { constructor: _constructor, ...methods } = Object.getOwnPropertyDescriptors(shape.prototype) as Record<
     string,
     PropertyDescriptor
   >
+  for (const descriptor of Object.values(methods)) descriptor.enumerable = true
   return Object.create(parent.prototype, methods) as T
 }

@@ -7,6 +7,7 @@ type Listener = (...args: never[]) => void
 /** The module `dgram` of a program. @param prototype what sockets of all programs share */
 export const dgramModule = (surroundings: Surroundings, prototype: DgramSocket) => {
   const { EventEmitter } = surroundings.platform
+  const channel = surroundings.platform.channel('udp.socket')
   const Socket = callable<[type: unknown, listener?: Listener], DgramSocket, typeof EventEmitter>(
     'Socket',
     prototype,
@@ -14,6 +15,7 @@ export const dgramModule = (surroundings: Surroundings, prototype: DgramSocket) 
     (self, [type, listener]) => {
       ;(EventEmitter as unknown as () => void).call(self)
       setUpDgram(self, surroundings, type, listener)
+      if (channel.hasSubscribers) channel.publish({ socket: self })
     },
   )
   return {

@@ -132,9 +132,8 @@ const inOrder = (addresses: readonly LookupAddress[], order: ResultOrder): reado
 }
 
 /** `dns.lookup` of a program. */
-export const lookupFunction =
-  (surroundings: Surroundings, defaultOrder: () => ResultOrder) =>
-  (...args: unknown[]): object => {
+export const lookupFunction = (surroundings: Surroundings, defaultOrder: () => ResultOrder) =>
+  function lookup(...args: unknown[]): object {
     const [name, given] = args
     const callback = typeof given === 'function' ? given : args[2]
     const options = typeof given === 'function' ? undefined : given
@@ -161,9 +160,8 @@ export const lookupFunction =
   }
 
 /** `dns.promises.lookup` of a program. What is wrong with the arguments is thrown, not rejected. */
-export const lookupPromise =
-  (surroundings: Surroundings, defaultOrder: () => ResultOrder) =>
-  (name: unknown, options?: unknown): Promise<unknown> => {
+export const lookupPromise = (surroundings: Asking, defaultOrder: () => ResultOrder) =>
+  function lookup(name: unknown, options?: unknown): Promise<unknown> {
     const question = readLookup(name, options, defaultOrder())
     const family = isIP(question.name)
     if (question.name === '') {
@@ -186,16 +184,16 @@ export interface ServiceNames {
   readonly service: string
 }
 
-type ServiceAnswer = { readonly error: CodedError } | ServiceNames
+export type ServiceAnswer = { readonly error: CodedError } | ServiceNames
 
 const readService = (address: unknown, port: unknown): [address: string, port: number] => {
   if (isIP(address) === 0) throw invalidArgValue('address', address)
   return [address as string, validatePort(port)]
 }
 
-/** getnameinfo(3) with NI_NAMEREQD. */
-const askService = (
-  surroundings: Surroundings,
+/** getnameinfo(3) with NI_NAMEREQD. @param done told in a turn of its own */
+export const askService = (
+  surroundings: Asking,
   address: string,
   port: number,
   done: (answer: ServiceAnswer) => void,
@@ -217,9 +215,8 @@ const askService = (
 }
 
 /** `dns.lookupService` of a program. */
-export const lookupServiceFunction =
-  (surroundings: Surroundings) =>
-  (...args: unknown[]): object => {
+export const lookupServiceFunction = (surroundings: Surroundings) =>
+  function lookupService(...args: unknown[]): object {
     if (args.length !== 3) throw missingArgs('address', 'port', 'callback')
     const [address, port] = readService(args[0], args[1])
     const [, , callback] = args
@@ -233,9 +230,8 @@ export const lookupServiceFunction =
   }
 
 /** `dns.promises.lookupService` of a program. */
-export const lookupServicePromise =
-  (surroundings: Surroundings) =>
-  (...args: unknown[]): Promise<ServiceNames> => {
+export const lookupServicePromise = (surroundings: Asking) =>
+  function lookupService(...args: unknown[]): Promise<ServiceNames> {
     if (args.length !== 2) throw missingArgs('address', 'port')
     const [address, port] = readService(args[0], args[1])
     return new Promise((resolve, reject) => {

@@ -159,7 +159,7 @@ const withPromise = <F extends object>(callback: F, promise: object): F => {
 /** The module `dns` of a program. */
 export const dnsModule = (surroundings: Surroundings) => {
   let order: ResultOrder = 'verbatim'
-  const defaultOrder = (): ResultOrder => order
+  const getDefaultResultOrder = (): ResultOrder => order
   const { Resolver, PromiseResolver } = resolverClasses(surroundings)
   const core = new ResolverCore(surroundings)
   const shared = {
@@ -167,7 +167,7 @@ export const dnsModule = (surroundings: Surroundings) => {
     getServers: (): string[] => core.getServers(),
     setServers: (servers: readonly string[]): void => core.setServers(servers, true),
     // Node's types do not know ipv6first everywhere.
-    getDefaultResultOrder: defaultOrder as () => 'ipv4first' | 'verbatim',
+    getDefaultResultOrder: getDefaultResultOrder as () => 'ipv4first' | 'verbatim',
     setDefaultResultOrder: (value: ResultOrder): void => {
       validateOneOf(value, 'dnsOrder', ORDERS)
       order = value
@@ -176,7 +176,7 @@ export const dnsModule = (surroundings: Surroundings) => {
   const promises = {
     ...shared,
     ...functionsOf<NodeDns['promises']>(new PromiseResolver(core)),
-    lookup: lookupPromise(surroundings, defaultOrder) as NodeDns['promises']['lookup'],
+    lookup: lookupPromise(surroundings, getDefaultResultOrder) as NodeDns['promises']['lookup'],
     lookupService: lookupServicePromise(surroundings),
     Resolver: PromiseResolver as unknown as NodeDns['promises']['Resolver'],
   }
@@ -187,7 +187,10 @@ export const dnsModule = (surroundings: Surroundings) => {
     ALL,
     V4MAPPED,
     // Node's types give these two a namespace, for `promisify`.
-    lookup: withPromise(lookupFunction(surroundings, defaultOrder), promises.lookup) as unknown as NodeDns['lookup'],
+    lookup: withPromise(
+      lookupFunction(surroundings, getDefaultResultOrder),
+      promises.lookup,
+    ) as unknown as NodeDns['lookup'],
     lookupService: withPromise(
       lookupServiceFunction(surroundings),
       promises.lookupService,

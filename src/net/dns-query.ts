@@ -26,6 +26,9 @@ const CODES = new Map<number, string>([
 /** Another server may know better. */
 const TRANSIENT: ReadonlySet<string> = new Set(['ESERVFAIL', 'ENOTIMP', 'EREFUSED', 'ECONNREFUSED', 'ETIMEOUT'])
 
+/** Is it a name of which no name server is to hear (RFC 7686 section 2)? */
+export const isOnion = (name: string): boolean => /(^|\.)onion\.?$/i.test(name)
+
 /** Asks as c-ares does. @returns the records, or the code of what went wrong */
 export const resolveQuery = async (
   sys: Sys,
@@ -35,6 +38,7 @@ export const resolveQuery = async (
 ): Promise<readonly DnsRecord[] | string> => {
   const asked = name.endsWith('.') ? name.slice(0, -1) : name
   if (!isDnsName(asked)) return 'EBADNAME'
+  if (isOnion(asked)) return 'ENOTFOUND'
   if (plan.servers.length === 0) return 'ECONNREFUSED'
   let failure = 'ETIMEOUT'
   for (let round = 0; round < plan.tries; round++) {

@@ -1,5 +1,6 @@
-import { parseIpAddress } from '../wire/address.ts'
+import { type IpAddress, parseIpAddress } from '../wire/address.ts'
 import { DNS_PORT, type DnsRecord, DnsType, reverseName } from '../wire/dns.ts'
+import type { NetContext } from './context.ts'
 import { PendingAnswer } from './dns-pending.ts'
 import { type QueryPlan, resolveQuery } from './dns-query.ts'
 import { CAA, NAPTR, readAny, readRecords } from './dns-records.ts'
@@ -19,7 +20,7 @@ import { isIPv4, isIPv6, validateFunction, validateInt32, validateString } from 
 const TIMEOUT = 2000
 const TRIES = 4
 /** Who is asked when a host knows nobody: somebody on it. */
-const NOBODY: readonly DnsServer[] = [{ address: '127.0.0.1', port: DNS_PORT }]
+export const NOBODY: readonly DnsServer[] = [{ address: '127.0.0.1', port: DNS_PORT }]
 
 type Answer = readonly DnsRecord[] | string
 
@@ -52,6 +53,10 @@ export interface ResolverOptions {
   readonly timeout?: number
   readonly tries?: number
 }
+
+/** The name of an address that a host knows without asking anybody. */
+export const knownName = ({ host, names }: NetContext, address: IpAddress): string | undefined =>
+  names.nameOf(address.toString()) ?? host.resolver.hosts.find((entry) => entry.address.equals(address))?.names[0]
 
 /** What both kinds of resolvers do: ask name servers, and nobody else. */
 export class ResolverCore {
@@ -137,8 +142,7 @@ export class ResolverCore {
   reverse(address: string, done: (error: CodedError | null, names?: unknown) => void): void {
     const parsed = parseIpAddress(address)
     if (parsed === undefined) throw Object.assign(dnsException(-22, 'getHostByAddr', address), { code: 'EINVAL' })
-    const { host, names } = this.surroundings.current()
-    const known = names.nameOf(address) ?? host.resolver.hosts.find((entry) => entry.address.equals(parsed))?.names[0]
+    const known = knownName(this.surroundings.current(), parsed)
     if (known !== undefined) {
       new PendingAnswer<string>(this.surroundings, (name) => done(null, [name])).settle(known)
       return

@@ -113,6 +113,9 @@ const invalidType = coded(TypeError, 'ERR_INVALID_ARG_TYPE')
 export const invalidArgType = (name: string, expected: string | readonly string[], actual: unknown): CodedError =>
   invalidType(`${argument(name)} must be ${describeExpected([expected].flat())}. Received ${kindOf(actual)}`)
 
+/** Text that is to be written in the encoding `buffer`. */
+export const notBuffer = (): CodedError => invalidType('Second argument must be a buffer')
+
 const invalidValue = coded(TypeError, 'ERR_INVALID_ARG_VALUE')
 export const invalidArgValue = (name: string, value: unknown, reason = 'is invalid'): CodedError => {
   const shown = inspect(value)

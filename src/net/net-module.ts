@@ -3,7 +3,7 @@ import { asClass, callable, isInstance, type OldClass } from './callable.ts'
 import { invalidArgType, invalidArgValue, invalidFdType } from './errors.ts'
 import { LEAST_ATTEMPT, type Listener, normalizeArgs } from './net-connect.ts'
 import type { NetHandle } from './net-handle.ts'
-import { type NetServer, setUpServer } from './net-server.ts'
+import { type NetServer, serverChannels, setUpServer } from './net-server.ts'
 import type { NetSocket } from './net-socket.ts'
 import { attach, onEnd, SocketState, STATE, stateOf } from './net-socket-state.ts'
 import type { Platform, Surroundings } from './platform.ts'
@@ -195,6 +195,7 @@ export const netModule = (surroundings: Surroundings, prototypes: NetPrototypes)
   const { platform } = surroundings
   const Socket = socketClass(surroundings, prototypes.socket)
   const accept = acceptWith(Socket)
+  const channels = serverChannels(platform)
   const Server = callable<[options?: unknown, listener?: Listener], NetServer, Platform['EventEmitter']>(
     'Server',
     prototypes.server,
@@ -205,7 +206,7 @@ export const netModule = (surroundings: Surroundings, prototypes: NetPrototypes)
         typeof given === 'object' && given !== null ? given : undefined,
       )
       const options = constructServer(self, given, listener)
-      setUpServer(self, { surroundings, accept })
+      setUpServer(self, { surroundings, accept, channels })
       self.allowHalfOpen = options.allowHalfOpen || false
       self.pauseOnConnect = Boolean(options.pauseOnConnect)
       self.noDelay = Boolean(options.noDelay)
@@ -216,20 +217,25 @@ export const netModule = (surroundings: Surroundings, prototypes: NetPrototypes)
       if (options.blockList !== undefined) self.blockList = options.blockList
     },
   )
-  const connect = (...args: unknown[]): NetSocket => {
+  // Functions that may be called with `new`, as Node's.
+  function connect(...args: unknown[]): NetSocket {
     const normalized = normalizeArgs(args)
     const options = normalized[0] as SocketOptions & { timeout?: number }
     const socket = new Socket(options)
+    if (clients.hasSubscribers) clients.publish({ socket })
     if (options.timeout) socket.setTimeout(options.timeout)
     return socket.connect(normalized)
   }
   const { autoSelectFamily } = surroundings
+  const clients = platform.channel('net.client.socket')
   return {
     BlockList,
     SocketAddress,
     connect,
     createConnection: connect,
-    createServer: (options?: unknown, listener?: Listener): NetServer => new Server(options, listener),
+    createServer: function createServer(options?: unknown, listener?: Listener): NetServer {
+      return new Server(options, listener)
+    },
     isIP,
     isIPv4,
     isIPv6,

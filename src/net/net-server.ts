@@ -11,7 +11,7 @@ import { isPipeName, normalizeArgs, toNumber } from './net-connect.ts'
 import { type AddressKind, NetHandle } from './net-handle.ts'
 import type { NetSocket } from './net-socket.ts'
 import type { EventEmitter } from './node-types.ts'
-import type { Surroundings } from './platform.ts'
+import type { Channel, Platform, Surroundings } from './platform.ts'
 import type { AddressInfo } from './socket-handle.ts'
 import { validateAbortSignal, validatePort } from './validate.ts'
 
@@ -24,7 +24,24 @@ interface ServerState {
   readonly surroundings: Surroundings
   /** Makes the socket of a connection. */
   readonly accept: (server: NetServer, handle: NetHandle) => NetSocket
+  readonly channels: ServerChannels
 }
+
+/** Who watches servers. */
+export interface ServerChannels {
+  readonly accepted: Channel
+  readonly began: Channel
+  readonly listening: Channel
+  readonly failed: Channel
+}
+
+/** The channels of all servers of a program. */
+export const serverChannels = ({ channel }: Platform): ServerChannels => ({
+  accepted: channel('net.server.socket'),
+  began: channel('tracing:net.server.listen:asyncStart'),
+  listening: channel('tracing:net.server.listen:asyncEnd'),
+  failed: channel('tracing:net.server.listen:error'),
+})
 
 interface ListenOptions {
   port?: unknown
@@ -65,6 +82,8 @@ export class NetServer extends Parent {
     const [given, listener] = normalizeArgs(args)
     if (this._handle !== null) throw serverAlreadyListening()
     if (listener !== null) this.once('listening', listener as () => void)
+    const { began } = this[STATE].channels
+    if (began.hasSubscribers) began.publish({ server: this, options: given })
     const backlogOfArgs = toNumber(args.length > 1 && args[1]) || toNumber(args.length > 2 && args[2]) || undefined
     const options = (given['_handle'] || given['handle'] || given) as ListenOptions
     this._listeningId++
@@ -166,7 +185,9 @@ const followSignal = (server: NetServer, signal: AbortSignal | undefined): void 
   server.once('close', () => signal.removeEventListener('abort', close))
 }
 
-const emitError = (server: NetServer, error: CodedError): void => {
+const failToListen = (server: NetServer, error: CodedError): void => {
+  const { failed } = server[STATE].channels
+  if (failed.hasSubscribers) failed.publish({ server, error })
   server[STATE].surroundings.platform.nextTick(() => void server.emit('error', error))
 }
 
@@ -221,7 +242,7 @@ const startListening = (
   backlog: number | undefined,
   options: ListenOptions = {},
 ): void => {
-  const { surroundings } = server[STATE]
+  const { surroundings, channels } = server[STATE]
   let at = address
   let family = kind
   if (server._handle === null) {
@@ -233,7 +254,7 @@ const startListening = (
     }
     if (typeof handle === 'number') handle = boundHandle(surroundings, family as AddressKind, at, port, options)
     if (typeof handle === 'number') {
-      emitError(server, listenException(handle, 'listen', at, port))
+      failToListen(server, listenException(handle, 'listen', at, port))
       return
     }
     server._handle = handle
@@ -243,11 +264,13 @@ const startListening = (
   if (result !== 0) {
     server._handle.close()
     server._handle = null
-    emitError(server, listenException(result, 'listen', at, port))
+    failToListen(server, listenException(result, 'listen', at, port))
     return
   }
   server._connectionKey = `${family === 'path' ? -1 : family}:${at}:${port}`
   if (server._unref) server.unref()
+  const { listening } = channels
+  if (listening.hasSubscribers) listening.publish({ server })
   surroundings.platform.nextTick(() => {
     if (server._handle !== null) server.emit('listening')
   })
@@ -272,7 +295,10 @@ const connectionMade = (server: NetServer, status: number, handle: NetHandle | n
     }
   }
   server._connections++
-  server.emit('connection', server[STATE].accept(server, handle))
+  const { accept, channels } = server[STATE]
+  const socket = accept(server, handle)
+  server.emit('connection', socket)
+  if (channels.accepted.hasSubscribers) channels.accepted.publish({ socket })
 }
 
 const endpointsOf = (handle: NetHandle): Record<string, unknown> | undefined => {

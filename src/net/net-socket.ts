@@ -3,6 +3,7 @@ import {
   errnoException,
   invalidArgType,
   invalidHandleType,
+  notBuffer,
   outOfRange,
   socketClosed,
 } from './errors.ts'
@@ -367,8 +368,11 @@ const chunksOf = (
   )
 }
 
-const toBytes = (Bytes: Platform['Buffer'], chunk: unknown, encoding: BufferEncoding | ''): Uint8Array =>
-  typeof chunk === 'string' ? Bytes.from(chunk, encoding === '' ? 'utf8' : encoding) : (chunk as Uint8Array)
+const toBytes = (Bytes: Platform['Buffer'], chunk: unknown, encoding: BufferEncoding | 'buffer' | ''): Uint8Array => {
+  if (typeof chunk !== 'string') return chunk as Uint8Array
+  if (encoding === 'buffer') throw notBuffer()
+  return Bytes.from(chunk, encoding === '' ? 'utf8' : encoding)
+}
 
 const afterWrite = (socket: NetSocket, status: number, callback: WriteDone): void => {
   if (socket.destroyed) {

@@ -8,6 +8,15 @@ export interface Scope {
   runInAsyncScope<S, A extends unknown[]>(body: (this: S, ...args: A) => void, self: S, ...args: A): void
 }
 
+/** Tells those who watch. */
+export interface Channel {
+  readonly hasSubscribers: boolean
+  publish(message: object): void
+}
+
+/** Nobody watches. */
+export const noChannel: Channel = { hasSubscribers: false, publish: () => {} }
+
 /** What the modules stand on that the language does not have: Node's own, or libraries that do the same in a browser. */
 export interface Platform {
   readonly EventEmitter: typeof EventEmitter
@@ -17,6 +26,8 @@ export interface Platform {
   /** The context of the caller. @param name of what begins, for those who watch */
   scope(name: string): Scope
   emitWarning(text: string, name: string, code?: string): void
+  /** Where those listen who watch a program (`node:diagnostics_channel`). */
+  channel(name: string): Channel
 }
 
 /** Enough to ask for names. */

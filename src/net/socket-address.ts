@@ -12,6 +12,29 @@ export const validateFamily = (family: unknown, name: string): IpFamily => {
   return small
 }
 
+export type Inspect = (value: unknown, options: object) => string
+
+/** What `util.inspect` gives to an object that shows itself. */
+export interface InspectOptions {
+  readonly depth: number | null
+}
+
+/** The name of the method by which it does so. */
+export const INSPECT: unique symbol = Symbol.for('nodejs.util.inspect.custom') as never
+
+/** An object of a class as its fields, one level less deep than what it is in. */
+export const inspected = (
+  name: string,
+  fields: object,
+  depth: number,
+  options: InspectOptions,
+  inspect?: Inspect,
+): string => {
+  if (depth < 0) return `[${name}]`
+  if (inspect === undefined) return `${name} ${JSON.stringify(fields)}`
+  return `${name} ${inspect(fields, { ...options, depth: options.depth === null ? null : options.depth - 1 })}`
+}
+
 /** `net.SocketAddress`: an address with a port. */
 export class SocketAddress {
   readonly #address: string
@@ -25,7 +48,9 @@ export class SocketAddress {
     > = {},
   ) {
     if (typeof options !== 'object' || options === null) throw invalidArgType('options', 'Object', options)
-    const family = validateFamily(options.family ?? 'ipv4', 'options.family')
+    const { family: wanted = 'ipv4' } = options
+    if (typeof wanted !== 'string') throw invalidArgValue('options.family', wanted)
+    const family = validateFamily(wanted, 'options.family')
     const { address = family === 'ipv4' ? '127.0.0.1' : '::', port = 0, flowlabel = 0 } = options
     validateString(address, 'options.address')
     this.#port = validatePort(port, 'options.port')
@@ -63,13 +88,10 @@ export class SocketAddress {
     return { address: this.address, port: this.port, family: this.family, flowlabel: this.flowlabel }
   }
 
-  [Symbol.for('nodejs.util.inspect.custom')](_depth: number, options: object, inspect?: Inspect): string {
-    const shown = inspect === undefined ? JSON.stringify(this) : inspect(this.toJSON(), options)
-    return `SocketAddress ${shown}`
+  [INSPECT](depth: number, options: InspectOptions, inspect?: Inspect): string {
+    return inspected('SocketAddress', this.toJSON(), depth, options, inspect)
   }
 }
-
-export type Inspect = (value: unknown, options: object) => string
 
 /** The bits of an address in a text of one family. @returns undefined for what is none */
 export const addressOf = (text: string, family: IpFamily): IpAddress | undefined =>

@@ -52,9 +52,9 @@ export const validateAbortSignal = (signal: unknown, name: string): void => {
 
 /** @returns the port as a number */
 export const validatePort = (port: unknown, name = 'Port', allowsZero = true): number => {
-  const isText = typeof port === 'string' && port.trim() !== ''
-  const number = Number(port)
-  const fits = (typeof port === 'number' || isText) && number === number >>> 0 && number <= 0xffff
+  const isGiven = typeof port === 'number' || (typeof port === 'string' && port.trim() !== '')
+  const number = isGiven ? Number(port) : -1
+  const fits = number === number >>> 0 && number <= 0xffff
   if (!fits || (number === 0 && !allowsZero)) throw socketBadPort(name, port, allowsZero)
   return number
 }

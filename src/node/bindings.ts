@@ -81,7 +81,7 @@ interface BindingTypes {
   cares_wrap: {
     getaddrinfo: (request: NodeRequest, name: string, family: number, hints: number, order: number | boolean) => number
     getnameinfo: (request: NodeRequest, address: string, port: number) => number
-    ChannelWrap: Constructor<object>
+    ChannelWrap: new (timeout: number, tries: number) => object
     DNS_ORDER_IPV4_FIRST?: number
     DNS_ORDER_IPV6_FIRST?: number
   }

@@ -11,7 +11,8 @@ export const overlayHttp = (): void => {
   prototype.getName = function (options) {
     const name = native.call(this, options)
     const { current } = programs
-    return current === null ? name : `${name}:netglass ${current.id}`
+    // The thread's own has the names that it knows from Node.
+    return current === programs.own || current === null ? name : `${name}:netglass ${current.id}`
   }
   for (const { Server } of [http, https]) {
     for (const name of ['closeIdleConnections', 'closeAllConnections'] as const) {

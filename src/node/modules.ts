@@ -1,5 +1,6 @@
 import { AsyncResource } from 'node:async_hooks'
 import { Buffer } from 'node:buffer'
+import { channel } from 'node:diagnostics_channel'
 import { EventEmitter } from 'node:events'
 import { Duplex } from 'node:stream'
 import type { Host } from '../host/host.ts'
@@ -24,6 +25,7 @@ const platform: Platform = {
   nextTick: process.nextTick,
   scope: (name) => new AsyncResource(name),
   emitWarning: (text, name, code) => process.emitWarning(text, name, code),
+  channel,
 }
 
 const makeModules = moduleMaker(platform)

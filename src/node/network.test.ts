@@ -1,6 +1,7 @@
 import { execFile, spawn } from 'node:child_process'
 import { scrypt } from 'node:crypto'
-import { lookup } from 'node:dns'
+import dgram from 'node:dgram'
+import dns, { lookup } from 'node:dns'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import http from 'node:http'
@@ -11,6 +12,7 @@ import { gzip } from 'node:zlib'
 import { afterEach, describe, expect, it } from 'vitest'
 import { Timeline } from '../sim/timeline.ts'
 import { NodeNetwork } from './network.ts'
+import { program, useProgram } from './program.ts'
 
 /** Unmodified users of Node's modules on several hosts, in virtual time. */
 
@@ -150,6 +152,51 @@ describe('NodeNetwork', () => {
       }),
     )
     expect(addresses).toEqual([{ address: '10.0.0.2', family: 4 }])
+  })
+
+  it('asks the name servers of the host that runs', async () => {
+    network = new NodeNetwork({ seed: 7 })
+    const hosts = ['a', 'b'].map((name) => network.host(name))
+    network.link(hosts[0]!, hosts[1]!, { delay: 10 })
+    for (const host of hosts) host.resolver.servers = [{ address: '127.0.0.1', port: 53 }]
+    const found = await network.run(() =>
+      Promise.all(
+        ['a', 'b'].map((name, index) =>
+          network.on(name, async () => {
+            const server = dgram.createSocket('udp4').bind(53, '127.0.0.1')
+            // An answer that points to the question: A, IN, 60 s, 1.1.1.1 or 1.1.1.2; none for IPv6.
+            const answer = Buffer.from(`c00c000100010000003c00040101010${index + 1}`, 'hex')
+            server.on('message', (query, from) => {
+              const isIpv4 = query.readUInt16BE(query.length - 4) === 1
+              const header = Buffer.from([query[0]!, query[1]!, 0x81, 0x80, 0, 1, 0, Number(isIpv4), 0, 0, 0, 0])
+              const parts = isIpv4 ? [header, query.subarray(12), answer] : [header, query.subarray(12)]
+              server.send(Buffer.concat(parts), from.port, from.address)
+            })
+            await once(server, 'listening')
+            const { address } = await dns.promises.lookup('x.example')
+            server.close()
+            const unknown = await dns.promises.lookupService('192.0.2.1', 80).catch(({ code }) => code as string)
+            return [address, dns.getServers(), unknown]
+          }),
+        ),
+      ),
+    )
+    expect(found).toEqual([
+      ['1.1.1.1', ['127.0.0.1'], 'EAI_AGAIN'],
+      ['1.1.1.2', ['127.0.0.1'], 'EAI_AGAIN'],
+    ])
+  })
+
+  it('has the names of Node for the connections that its thread keeps', () => {
+    network = new NodeNetwork()
+    const context = program(network.host('a'))
+    useProgram(context)
+    try {
+      expect(http.globalAgent.getName({ host: 'b', port: 80 })).toBe('b:80:')
+    } finally {
+      useProgram(null)
+    }
+    network.on('a', () => expect(http.globalAgent.getName({ host: 'b', port: 80 })).toMatch(/^b:80::netglass/))
   })
 
   it('leads a port to a server of the kernel, and stands still while it works', async () => {

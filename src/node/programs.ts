@@ -19,8 +19,6 @@ export class NodeContext extends NetContext {
   readonly kernel: KernelList
   /** Have its events their turns as ticks? Where time is real, and nobody wants to do without. */
   readonly inTicks: boolean
-  /** Who answers the queries of `dns.resolve` and its like. */
-  readonly nameServers: readonly NameServer[]
 
   constructor(host: Host, name: string, options: NodeContextOptions) {
     const { clock, fast } = host.world
@@ -37,7 +35,11 @@ export class NodeContext extends NetContext {
     )
     this.kernel = options.kernel
     this.inTicks = inTicks
-    this.nameServers = options.nameServers ?? []
+  }
+
+  /** Who answers the queries of `dns.resolve` and its like: whom the host asks. */
+  get nameServers(): readonly NameServer[] {
+    return this.host.resolver.servers.map(({ address, port }) => [address.includes(':') ? 6 : 4, address, port])
   }
 
   /** Has a worker thread, which is at the other end of `port`, use this program's sockets. @param shared for `Answers` */
@@ -55,7 +57,6 @@ const afterResuming = (host: Host, run: () => void): void => {
 /** What a program's view of the network is made with. */
 export interface NodeContextOptions {
   readonly names: NameTable
-  readonly nameServers?: readonly NameServer[]
   /** What goes to the kernel's own stack. */
   readonly kernel: KernelList
   /** Gives the program's events their turn, where another one than the host's driver has to know of it. */

@@ -1,6 +1,7 @@
 import { AsyncResource } from 'node:async_hooks'
 import { Errno } from '../core/errno.ts'
 import type { StreamTransport } from '../net/context.ts'
+import { notBuffer } from '../net/errors.ts'
 import type { AddressInfo } from '../net/socket-handle.ts'
 import type { StreamOwner } from '../net/stream-handle.ts'
 import { UV_TCP_IPV6ONLY } from '../net/uv.ts'
@@ -125,7 +126,7 @@ export class VirtualTcp implements StreamOwner {
 
   onShutdown(request: unknown, status: number): void {
     if (this.user !== null) this.scope.runInAsyncScope(() => this.user?.onShutdown(request, status))
-    else this.scope.runInAsyncScope(complete, null, request as NodeRequest, status)
+    else this.scope.runInAsyncScope(complete, null, request as NodeRequest, status, this.native, undefined)
   }
 
   onClosed(): void {
@@ -224,7 +225,10 @@ export const overlayTcp = (): void => {
     getpeername: (own, out: Partial<AddressInfo>) => own.handle.peerAddress(out),
     readStart: (own) => own.handle.readStart(),
     readStop: (own) => own.handle.readStop(),
-    writeBuffer: (own, request: object, buffer: Uint8Array) => own.write(request, [buffer]),
+    writeBuffer: (own, request: object, buffer: Uint8Array) => {
+      if (!ArrayBuffer.isView(buffer)) throw notBuffer()
+      return own.write(request, [buffer])
+    },
     writev: (own, request: object, chunks: Chunks, allBuffers: boolean) =>
       own.write(request, buffersOf(chunks, allBuffers)),
     writeUtf8String: writeString('utf8'),

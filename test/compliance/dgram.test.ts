@@ -1,4 +1,5 @@
 import type { Socket } from 'node:dgram'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { describe, expect, it } from 'vitest'
 import { implementations } from './implementations.ts'
@@ -19,6 +20,15 @@ const closed = async (...sockets: Socket[]): Promise<void> => {
 }
 
 describe.each(implementations)('dgram: $name', ({ run }) => {
+  it('is watched', async () => {
+    const told: unknown[] = []
+    const watch = (message: unknown): void => void told.push(message)
+    subscribe('udp.socket', watch)
+    const socket = await run(async ({ dgram }) => dgram.createSocket('udp4').close())
+    unsubscribe('udp.socket', watch)
+    expect(told).toEqual([{ socket }])
+  })
+
   it('carries datagrams, in one piece or several', async () => {
     const result = await run(async ({ dgram }) => {
       const log = new Log()

@@ -48,6 +48,7 @@ describe.each(implementations)('dns: $name', ({ run }) => {
       thrownBy(() => dns.promises.lookup('a', { order: 'x' as never })),
       thrownBy(() => dns.lookupService('x', 1, () => {})),
       thrownBy(() => dns.lookupService('127.0.0.1', -1, () => {})),
+      thrownBy(() => dns.lookupService('127.0.0.1', Symbol('port') as never, () => {})).slice(0, 16),
       thrownBy(() => (dns.lookupService as (...args: unknown[]) => void)('127.0.0.1', 1)),
       thrownBy(() => dns.resolve('a', 'X' as never, () => {})),
       thrownBy(() => dns.resolve4(5 as never, () => {})),
@@ -68,6 +69,7 @@ describe.each(implementations)('dns: $name', ({ run }) => {
       "name=TypeError message=The property 'options.order' must be one of: 'verbatim', 'ipv4first', 'ipv6first'. Received 'x' code=ERR_INVALID_ARG_VALUE",
       "name=TypeError message=The argument 'address' is invalid. Received 'x' code=ERR_INVALID_ARG_VALUE",
       'name=RangeError message=Port should be >= 0 and < 65536. Received type number (-1). code=ERR_SOCKET_BAD_PORT',
+      'name=RangeError ',
       'name=TypeError message=The "address", "port", and "callback" arguments must be specified code=ERR_MISSING_ARGS',
       "name=TypeError message=The argument 'rrtype' is invalid. Received 'X' code=ERR_INVALID_ARG_VALUE",
       'name=TypeError message=The "name" argument must be of type string. Received type number (5) code=ERR_INVALID_ARG_TYPE',
@@ -77,6 +79,37 @@ describe.each(implementations)('dns: $name', ({ run }) => {
       'name=RangeError message=The value of "options.tries" is out of range. It must be >= 1 && <= 2147483647. Received 0 code=ERR_OUT_OF_RANGE',
       'name=TypeError message=Invalid IP address. code=ERR_INVALID_ARG_VALUE',
     ])
+  })
+
+  it('takes a list of servers with holes, and no other while it asks', async () => {
+    const found = await run(async ({ dns, dgram }) => {
+      const silent = dgram.createSocket('udp4').bind(0, '127.0.0.1')
+      await new Promise<void>((resolve) => silent.once('listening', resolve))
+      const resolver = new dns.Resolver()
+      const atFirst = resolver.getServers().length > 0
+      const servers = ['127.0.0.1']
+      servers[2] = '0.0.0.0'
+      resolver.setServers(servers)
+      const kept = resolver.getServers()
+      resolver.setServers([`127.0.0.1:${silent.address().port}`])
+      const asking = new Promise((resolve) => resolver.resolve4('a.example', resolve))
+      const thrown = thrownBy(() => resolver.setServers(['127.0.0.1'])).replace(/ \[.*\]/, '')
+      resolver.cancel()
+      const answer = describeError(await asking)
+      silent.close()
+      return [atFirst, kept, thrown, answer]
+    })
+    expect(found).toEqual([
+      true,
+      ['127.0.0.1', '0.0.0.0'],
+      'name=Error message=c-ares failed to set servers: "There are pending queries." code=ERR_DNS_SET_SERVERS_FAILED',
+      'name=Error message=queryA ECANCELLED a.example code=ECANCELLED syscall=queryA',
+    ])
+  })
+
+  it('asks nobody for a name of Tor', async () => {
+    const failure = await run(({ dns }) => rejected(new dns.promises.Resolver().resolve4('a.onion')))
+    expect(failure).toBe('name=Error message=queryA ENOTFOUND a.onion code=ENOTFOUND syscall=queryA')
   })
 
   it('keeps servers, and gives up what is cancelled', async () => {

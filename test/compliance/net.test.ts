@@ -1,6 +1,8 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import type { AddressInfo, Server, Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { inspect } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import type { Modules } from '../../src/node/modules.ts'
 import { implementations } from './implementations.ts'
@@ -37,7 +39,87 @@ const twoAddresses = (_name: string, _options: object, callback: (...args: unkno
 const closed = (...emitters: (Socket | Server)[]): Promise<unknown> =>
   Promise.all(emitters.map((emitter) => new Promise((resolve) => emitter.once('close', resolve))))
 
+/** Says on which channels of `node:diagnostics_channel` something was told while `body` ran. */
+const watching = async (names: readonly string[], body: () => Promise<unknown>): Promise<string[]> => {
+  const told: string[] = []
+  const watchers = names.map((name) => {
+    const watch = (message: unknown): void => void told.push(`${name} ${Object.keys(message as object).join(',')}`)
+    subscribe(name, watch)
+    return () => unsubscribe(name, watch)
+  })
+  try {
+    await body()
+  } finally {
+    for (const stop of watchers) stop()
+  }
+  return told
+}
+
 describe.each(implementations)('net: $name', ({ run }) => {
+  it('is watched', async () => {
+    const listening = ['asyncStart', 'asyncEnd', 'error'].map((event) => `tracing:net.server.listen:${event}`)
+    const told = await run(({ net }) =>
+      watching(['net.client.socket', 'net.server.socket', ...listening], async () => {
+        const { server, port } = await serve(net, (socket) => socket.end())
+        const client = net.connect(port, '127.0.0.1')
+        const failing = net.createServer().listen(port, '127.0.0.1')
+        await Promise.all([closed(client.resume(), server), once(failing, 'error')])
+      }),
+    )
+    expect(told.sort()).toEqual([
+      'net.client.socket socket',
+      'net.server.socket socket',
+      'tracing:net.server.listen:asyncEnd server',
+      'tracing:net.server.listen:asyncStart server,options',
+      'tracing:net.server.listen:asyncStart server,options',
+      'tracing:net.server.listen:error server,error',
+    ])
+  })
+
+  it('has methods that are found by going through them, and functions that may be called with new', async () => {
+    const found = await run(async ({ net }) => {
+      const names: string[] = []
+      for (const name in net.Socket.prototype) if (!name.startsWith('_')) names.push(name)
+      const make = net.createServer as unknown as new () => Server
+      return [names.includes('setTimeout'), names.includes('remoteAddress'), new make() instanceof net.Server]
+    })
+    expect(found).toEqual([true, true, true])
+  })
+
+  it('shows lists and addresses as deep as it is asked to', async () => {
+    const shown = await run(async ({ net }) => {
+      const list = new net.BlockList()
+      list.addAddress('1.2.3.4')
+      const address = new net.SocketAddress({ port: 80 })
+      return [
+        ...[-1, 1, 2].map((depth) => inspect(list, { depth })),
+        ...[-1, 1].map((depth) => inspect(address, { depth })),
+        thrownBy(() => new net.SocketAddress({ family: 4 as never })),
+      ]
+    })
+    expect(shown).toEqual([
+      '[BlockList]',
+      'BlockList { rules: [Array] }',
+      "BlockList { rules: [ 'Address: IPv4 1.2.3.4' ] }",
+      '[SocketAddress]',
+      "SocketAddress { address: '127.0.0.1', port: 80, family: 'ipv4', flowlabel: 0 }",
+      "name=TypeError message=The property 'options.family' is invalid. Received 4 code=ERR_INVALID_ARG_VALUE",
+    ])
+  })
+
+  it('writes no text as a buffer', async () => {
+    const thrown = await run(async ({ net }) => {
+      const { server, port } = await serve(net, (socket) => socket.resume())
+      const client = net.connect(port, '127.0.0.1')
+      await once(client, 'connect')
+      const error = thrownBy(() => client.write('text', 'buffer' as BufferEncoding))
+      client.destroy()
+      await closed(server)
+      return error
+    })
+    expect(thrown).toBe('name=TypeError message=Second argument must be a buffer code=ERR_INVALID_ARG_TYPE')
+  })
+
   it('tells of a connection, its data and its end in this order', async () => {
     const lines = await run(async ({ net }) => {
       const log = new Log()

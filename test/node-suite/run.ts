@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 
 /**
- * Node's own tests over this stack: `npm run build && node --import tsx test/node-suite/run.ts [pattern]`. The tests come from
+ * Node's own tests over this stack: `npm run build && node --import tsx test/node-suite/run.ts [prefix…]`. The tests come from
  * Debian's source package, and stay in a folder outside the repository. `--kernel` runs them over the kernel's stack,
  * `--modules` with this package's modules in place of `net`, `dgram` and `dns`.
  * `--expected FILE` compares with a list of those that are known to fail, with the reason for each: it is an error when another
@@ -30,7 +30,8 @@ const { values, positionals } = parseArgs({
     timeout: { type: 'string', default: '60' },
   },
 })
-const [pattern = 'test-net-'] = positionals
+/** What the names of the tests begin with. */
+const prefixes = positionals.length === 0 ? ['test-net-'] : positionals
 const expected = values.expected === undefined ? null : (JSON.parse(readFileSync(values.expected, 'utf8')) as Expected)
 /** Seconds for a test that will fail. */
 const SHORT = 10
@@ -107,7 +108,7 @@ const runTest = (source: string, name: string): Promise<Result> =>
 
 const source = fetchSource(resolve(values.folder))
 const names = readdirSync(join(source, 'test/parallel')).filter(
-  (name) => name.startsWith(pattern) && /\.m?js$/.test(name),
+  (name) => prefixes.some((prefix) => name.startsWith(prefix)) && /\.m?js$/.test(name),
 )
 const results: Result[] = []
 // Those that wait for their end come first.

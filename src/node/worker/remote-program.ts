@@ -23,12 +23,12 @@ export interface RemoteConfiguration {
 /** The program of a worker: its sockets are those of a host in another thread. */
 class RemoteProgram extends NodeContext {
   private readonly link: HostLink
+  private readonly servers: readonly NameServer[]
 
   /** @param host a stand-in of this thread's, for its timers */
   constructor(host: Host, link: HostLink, { nameServers, kernel }: RemoteConfiguration) {
     super(host, 'worker', {
       names: noNames,
-      nameServers,
       kernel: new KernelList(kernel),
       onActive: (isActive) => {
         if (isActive) link.port.ref()
@@ -36,6 +36,11 @@ class RemoteProgram extends NodeContext {
       },
     })
     this.link = link
+    this.servers = nameServers
+  }
+
+  override get nameServers(): readonly NameServer[] {
+    return this.servers
   }
 
   override newStream(owner: StreamOwner): StreamTransport {
