@@ -13,6 +13,12 @@ export const FrameChecksum = {
   Good: 2,
 } as const
 
+/** Who wants to know when a frame leaves the host. */
+export interface FrameWatcher {
+  /** It is handed to the link through the interface of this index, with its link header, from `start` to `end`. */
+  leaves(frame: Frame, interfaceIndex: number): void
+}
+
 /**
  * One frame, or IP packet, on its way: a block of the world's memory and where in it each header starts.
  *
@@ -47,6 +53,8 @@ export class Frame {
   segmentSize = 0
   /** World time at which the frame was handed to the link or came from it, microseconds; fractions count. */
   time = 0
+  /** Who is told that it leaves; null for nobody. */
+  watcher: FrameWatcher | null = null
   /** Next in the queue that owns this frame. */
   next: Frame | null = null
 
@@ -125,6 +133,7 @@ export class FramePool {
     frame.checksum = FrameChecksum.Unverified
     frame.segmentSize = 0
     frame.time = 0
+    frame.watcher = null
     return frame
   }
 

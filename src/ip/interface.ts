@@ -344,6 +344,7 @@ export class NetworkInterface implements LinkUser {
       this.stack.drop(frame, Drop['interface-down'])
       return
     }
+    if (frame.watcher !== null) this.tellWatcher(frame)
     if (frame.segmentSize > 0 || frame.checksum === FrameChecksum.Partial) {
       this.transmitFitted(frame)
       return
@@ -351,6 +352,12 @@ export class NetworkInterface implements LinkUser {
     statistics.txPackets++
     statistics.txBytes += frame.end - frame.start
     port.send(frame)
+  }
+
+  /** Once, also where the frame goes through another interface below this one. */
+  private tellWatcher(frame: Frame): void {
+    frame.watcher!.leaves(frame, this.index)
+    frame.watcher = null
   }
 
   /** Gives up every timer, address, group and frame. The port is free again. */

@@ -78,9 +78,13 @@ export const SOF_TIMESTAMPING_TX_SCHED = 256
 export const SOF_TIMESTAMPING_TX_ACK = 512
 export const SOF_TIMESTAMPING_OPT_CMSG = 1024
 export const SOF_TIMESTAMPING_OPT_TSONLY = 2048
+export const SOF_TIMESTAMPING_OPT_STATS = 4096
 export const SOF_TIMESTAMPING_OPT_ID_TCP = 65_536
+export const SOF_TIMESTAMPING_TX_COMPLETION = 262_144
 /** What a time stamp of something sent is of: ee_info of SO_EE_ORIGIN_TIMESTAMPING. */
 export const SCM_TSTAMP_SND = 0
+/** The number that a packet's time stamps have, in place of the next one: a control message. */
+export const SCM_TS_OPT_ID = 81
 export const SCM_TSTAMP_SCHED = 1
 export const SCM_TSTAMP_ACK = 2
 export const SO_ACCEPTCONN = 30

@@ -1,4 +1,5 @@
 import type { Sockaddr } from './address.ts'
+import { SOL_IPV6 } from './constants.ts'
 import type { OpenFile } from './open-file.ts'
 import type { Timeval } from './socket-options.ts'
 
@@ -86,16 +87,16 @@ const HEADER = 16
 const align = (bytes: number): number => (bytes + 7) & ~7
 
 /** Bytes that a message takes in the program's buffer: CMSG_SPACE of its data. */
-const controlSpace = ({ data }: ControlMessage): number => HEADER + align(dataLength(data))
+const controlSpace = ({ cmsg_level, data }: ControlMessage): number => HEADER + align(dataLength(cmsg_level, data))
 
-const dataLength = (data: ControlData): number => {
+const dataLength = (level: number, data: ControlData): number => {
   if (typeof data === 'number') return 4
   if (isDescriptors(data)) return data.length * 4
   if (isCredentials(data)) return 12
   if ('ipi_ifindex' in data) return 12
   if ('ipi6_ifindex' in data) return 20
   if ('ts' in data) return 48
-  if ('ee_errno' in data) return 16 + (data.ee_origin === 3 ? 28 : 16)
+  if ('ee_errno' in data) return 16 + (level === SOL_IPV6 ? 28 : 16)
   return 16
 }
 

@@ -1,4 +1,5 @@
 import { Errno } from '../core/errno.ts'
+import type { FrameWatcher } from '../core/frame.ts'
 import type { NetworkInterface } from '../ip/interface.ts'
 import type { SourceAddress } from '../udp/datagram.ts'
 import { ErrorOrigin, type QueuedError } from '../udp/error-queue.ts'
@@ -7,7 +8,7 @@ import { formatAs6, formatSockaddr } from './address.ts'
 import * as C from './constants.ts'
 import { type ControlMessage, controlNumber, type PacketInfo, type PacketInfo6 } from './control.ts'
 import type { DatagramSocket } from './datagram.ts'
-import { arrivalMessages } from './tcp-notices.ts'
+import { arrivalMessages, SOF_TX_RECORD, timestampingMessage } from './tcp-notices.ts'
 
 /** Control messages of datagrams: what single ones are sent with, and what is told of those received (ip(7), ipv6(7)). */
 
@@ -18,6 +19,10 @@ export interface Special {
   hopLimit?: number
   trafficClass?: number
   dontFragment?: boolean
+  /** Bits of SO_TIMESTAMPING that ask for stamps of what is sent, in place of the socket's, and the number that they have. */
+  stamps?: number
+  stampId?: number
+  watcher?: FrameWatcher
 }
 
 /**
@@ -43,15 +48,28 @@ export const readSpecial = (
       socket.family === 6
     ) {
       problem = readPacketInfo6(socket, special, message)
-    } else if (message.cmsg_level === C.SOL_SOCKET) problem = readAtSocket(socket, message)
+    } else if (message.cmsg_level === C.SOL_SOCKET) problem = readAtSocket(socket, special, message)
     if (problem !== 0) return problem
   }
   return special
 }
 
-const readAtSocket = (socket: DatagramSocket, { cmsg_type }: ControlMessage): number => {
-  if (cmsg_type !== C.SO_MARK) return -Errno.EINVAL
-  return socket.uid === 0 ? 0 : -Errno.EPERM
+const readAtSocket = (socket: DatagramSocket, special: Special, message: ControlMessage): number => {
+  const value = controlNumber(message)
+  switch (message.cmsg_type) {
+    case C.SO_MARK:
+      return socket.uid === 0 ? 0 : -Errno.EPERM
+    case C.SO_TIMESTAMPING:
+      if (Number.isNaN(value) || (value & ~SOF_TX_RECORD) !== 0) return -Errno.EINVAL
+      special.stamps = value
+      return 0
+    case C.SCM_TS_OPT_ID:
+      if (Number.isNaN(value) || (socket.kept.timestamping & C.SOF_TIMESTAMPING_OPT_ID) === 0) return -Errno.EINVAL
+      special.stampId = value
+      return 0
+    default:
+      return -Errno.EINVAL
+  }
 }
 
 const readAtIp = (socket: DatagramSocket, special: Special, message: ControlMessage): number => {
@@ -122,12 +140,18 @@ const setSource = (socket: DatagramSocket, special: Special, index: number, text
 
 /** Tells of a datagram what its socket wants to know, in Linux's order. */
 export const describeArrival = (socket: DatagramSocket, into: ControlMessage[], source: SourceAddress): void => {
-  const { kept, layer, ipOptions: options } = socket
+  const { kept, layer } = socket
   into.push(...arrivalMessages(kept, layer.ip.wallClock.at(source.time)))
   // Told only once there were some.
   if (kept.dropCount && socket.dropped > 0) {
     into.push({ cmsg_level: C.SOL_SOCKET, cmsg_type: C.SO_RXQ_OVFL, data: socket.dropped })
   }
+  describeHeader(socket, into, source)
+}
+
+/** What the IP header of a packet says that the socket wants to know. */
+const describeHeader = (socket: DatagramSocket, into: ControlMessage[], source: SourceAddress): void => {
+  const { ipOptions: options } = socket
   const isIpv4 = source.address.isIpv4
   if (socket.family === 6 && options.packetInfo6) {
     const data = { ipi6_addr: formatAs6(source.destination), ipi6_ifindex: source.interfaceIndex }
@@ -170,9 +194,17 @@ const answerFrom = ({ layer }: DatagramSocket, { destination, address, interface
   return typeof way === 'number' ? destination : way.source
 }
 
+/** When a packet left, with what else there is to tell of it. */
+export const describeStamp = (socket: DatagramSocket, into: ControlMessage[], error: QueuedError): void => {
+  const { at, header } = error.stamp!
+  if (at >= 0) into.push(timestampingMessage(socket.layer.ip.wallClock.at(at)))
+  if (header !== null) describeHeader(socket, into, header)
+  into.push(describeError(socket.family, error))
+}
+
 /** An error out of the queue, as IP_RECVERR or IPV6_RECVERR has it. */
 export const describeError = (family: 4 | 6, error: QueuedError): ControlMessage => {
-  const isLocal = error.origin === ErrorOrigin.Local || error.offender === null
+  const offender = error.stamp?.header?.address ?? (error.origin === ErrorOrigin.Local ? null : error.offender)
   return {
     cmsg_level: family === 4 ? C.SOL_IP : C.SOL_IPV6,
     cmsg_type: family === 4 ? C.IP_RECVERR : C.IPV6_RECVERR,
@@ -182,8 +214,8 @@ export const describeError = (family: 4 | 6, error: QueuedError): ControlMessage
       ee_type: error.type,
       ee_code: error.code,
       ee_info: error.info,
-      ee_data: 0,
-      offender: isLocal ? { family: C.AF_UNSPEC } : formatSockaddr(error.offender!, 0, family),
+      ee_data: error.stamp?.id ?? 0,
+      offender: offender === null ? { family: C.AF_UNSPEC } : formatSockaddr(offender, 0, family),
     },
   }
 }

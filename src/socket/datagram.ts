@@ -7,7 +7,8 @@ import { IPV4_ANY, IPV4_LOOPBACK, type IpAddress } from '../wire/address.ts'
 import { type Endpoint, formatSockaddr, hasScope, isUnspec, type KnownSockaddr, type Sockaddr } from './address.ts'
 import * as C from './constants.ts'
 import type { ControlMessage } from './control.ts'
-import { describeArrival, describeError, readSpecial, type Special } from './datagram-control.ts'
+import { describeArrival, describeError, describeStamp, readSpecial, type Special } from './datagram-control.ts'
+import { StampedPacket, stampsPackets } from './datagram-stamps.ts'
 import { InetSocket } from './inet.ts'
 import { isMembershipOption, setMembership } from './multicast-options.ts'
 import type { Received } from './socket.ts'
@@ -35,6 +36,8 @@ export abstract class DatagramSocket extends InetSocket {
   /** The address that was read last, and what it was read from: most programs send to one for long. */
   private given: Sockaddr = {}
   private readLast: Endpoint | null = null
+  /** SOF_TIMESTAMPING_OPT_ID: the number of the next packet that is stamped. */
+  private nextStamp = 0
 
   /** Packets and bytes of data that wait to be read, what they are charged with, and how many found no room. */
   abstract get queued(): number
@@ -47,6 +50,8 @@ export abstract class DatagramSocket extends InetSocket {
   abstract get remote(): { address: IpAddress; port: number } | null
 
   protected abstract takeQueuedError(): QueuedError | null
+  /** Puts something into the error queue, and tells of it. */
+  abstract noteQueued(error: QueuedError): void
 
   override get isStream(): boolean {
     return false
@@ -132,6 +137,30 @@ export abstract class DatagramSocket extends InetSocket {
     return control === null || control.length === 0 ? null : readSpecial(this, control, isIpv4)
   }
 
+  /** Sees to it that a packet is stamped, where the socket or a control message asks for that (SO_TIMESTAMPING). */
+  protected withStamps(special: Special | null): Special | null {
+    const { timestamping } = this.kept
+    const asked = special?.stamps ?? timestamping
+    if (!stampsPackets(asked)) return special
+    const isNumbered = (timestamping & C.SOF_TIMESTAMPING_OPT_ID) !== 0
+    const id = special?.stampId ?? (isNumbered ? this.nextStamp++ : 0)
+    return { ...special, watcher: new StampedPacket(this, asked, id >>> 0) }
+  }
+
+  /** What was to be stamped could not be sent: the next packet has its number. @returns `result` */
+  protected afterStamped(special: Special | null, result: number): number {
+    const hasOwn = special?.stampId !== undefined || (this.kept.timestamping & C.SOF_TIMESTAMPING_OPT_ID) === 0
+    if (result < 0 && special?.watcher !== undefined && !hasOwn) this.nextStamp--
+    return result
+  }
+
+  override optionChanged(name: number, value: number): number {
+    if (name !== C.SO_TIMESTAMPING) return 0
+    const numbers = (value & C.SOF_TIMESTAMPING_OPT_ID) !== 0
+    if (numbers && (this.kept.timestamping & C.SOF_TIMESTAMPING_OPT_ID) === 0) this.nextStamp = 0
+    return 0
+  }
+
   /** Fills in what recvmsg(2) tells of a datagram beside its data. `source.port` is 0 where there are no ports. */
   protected tell(received: Received, source: SourceAddress): void {
     const { address } = source
@@ -147,10 +176,12 @@ export abstract class DatagramSocket extends InetSocket {
     const count = Math.min(length, error.data.length)
     target.set(error.data.subarray(0, count), at)
     if (received !== null) {
-      received.from = formatSockaddr(error.destination, error.port, this.family)
+      if (error.stamp === undefined) received.from = formatSockaddr(error.destination, error.port, this.family)
       received.flags |= C.MSG_ERRQUEUE
       if (count < error.data.length) received.flags |= C.MSG_TRUNC
-      if (received.control !== null) received.control.push(describeError(this.family, error))
+      const { control } = received
+      if (control !== null && error.stamp !== undefined) describeStamp(this, control, error)
+      else if (control !== null) control.push(describeError(this.family, error))
     }
     return count
   }

@@ -142,11 +142,19 @@ export abstract class PacketSocket extends DatagramSocket {
     const path = sizes.fragmentSize === 0 ? way : narrowed(sizes, way, packet, dontFragment)
     const flags = sendFlags(sizes, path, packet, dontFragment)
     const { ip } = this.layer
+    this.watch(frame)
     return this.sent(ip.send(frame, path, path.source, this.protocol, hopLimit, trafficClass, flags), length)
+  }
+
+  /** Has the packet stamped that is about to leave, where that is asked for. */
+  protected watch(frame: Frame): void {
+    this.special = this.withStamps(this.special)
+    frame.watcher = this.special?.watcher ?? null
   }
 
   /** A full queue on the way is as good as a loss in the network, unless errors are asked for. */
   protected sent(result: number, length: number): number {
+    this.afterStamped(this.special, result)
     if (result === 0) return length
     return result === -Errno.ENOBUFS && !this.wantsErrors ? length : result
   }
@@ -212,9 +220,14 @@ export abstract class PacketSocket extends DatagramSocket {
     this.wake(Readiness.Err)
   }
 
+  noteQueued(error: QueuedError): void {
+    this.errors.push(error)
+    this.wake(Readiness.Err)
+  }
+
   protected takeQueuedError(): QueuedError | null {
     const error = this.errors.shift()
-    if (error !== null) this.pendingError = this.errors.nextIcmpErrno
+    if (error !== null) this.pendingError = this.errors.pendingAfter(error, this.pendingError)
     return error
   }
 
@@ -253,7 +266,7 @@ export abstract class PacketSocket extends DatagramSocket {
 
   override optionChanged(name: number, value: number): number {
     if (name === C.SO_BROADCAST) this.isBroadcaster = value !== 0
-    return 0
+    return super.optionChanged(name, value)
   }
 
   ipOptionsChanged(): number {

@@ -100,7 +100,10 @@ export class RawSocket extends PacketSocket implements RawReceiver {
     u8.set(source.subarray(at, at + length), frame.start)
     frame.end = frame.start + length
     if (isWhole) {
-      if (u8[frame.start]! >>> 4 === this.family) return this.sent(ip.sendRaw(frame, way), length)
+      if (u8[frame.start]! >>> 4 === this.family) {
+        this.watch(frame)
+        return this.sent(ip.sendRaw(frame, way), length)
+      }
       ip.world.frames.release(frame)
       return -Errno.EINVAL
     }

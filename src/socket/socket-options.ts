@@ -37,8 +37,13 @@ const MOST_BUFFER = INT_MAX >> 1
 /** The greatest priority that is not the superuser's alone. */
 const MAX_PRIORITY = 6
 
+/** Bits of SO_TIMESTAMPING that mean nothing without another. */
+const isCoherent = (flags: number): boolean =>
+  ((flags & C.SOF_TIMESTAMPING_OPT_ID_TCP) === 0 || (flags & C.SOF_TIMESTAMPING_OPT_ID) !== 0) &&
+  ((flags & C.SOF_TIMESTAMPING_OPT_STATS) === 0 || (flags & C.SOF_TIMESTAMPING_OPT_TSONLY) !== 0)
+
 /** All bits of SO_TIMESTAMPING. */
-const MAX_TIMESTAMPING = 0x3_ffff
+const MAX_TIMESTAMPING = 0x7_ffff
 
 /** @returns 0 or a negative `Errno` */
 export const setSocketOption = (socket: Socket, name: number, value: OptionValue): number => {
@@ -93,7 +98,7 @@ const setNumber = (socket: Socket, name: number, value: number): number => {
       kept.timestampNs = on && name === C.SO_TIMESTAMPNS
       break
     case C.SO_TIMESTAMPING: {
-      if (value < 0 || value > MAX_TIMESTAMPING) return -Errno.EINVAL
+      if (value < 0 || value > MAX_TIMESTAMPING || !isCoherent(value)) return -Errno.EINVAL
       const problem = socket.optionChanged(name, value)
       if (problem === 0) kept.timestamping = value
       return problem

@@ -193,3 +193,30 @@ it('TCP_INQ and the times of arrival come with recvmsg(2)', async () => {
     [0],
   ])
 })
+
+it('SO_TIMESTAMPING: a control message asks for stages of one send in place of the option', async () => {
+  const seen = await withClient(async (sys, fd) => {
+    sys.setsockopt(fd, C.SOL_SOCKET, C.SO_TIMESTAMPING, TX & ~C.SOF_TIMESTAMPING_TX_SCHED)
+    const send = (data: number): Promise<number | string> => {
+      const message = { cmsg_level: C.SOL_SOCKET, cmsg_type: C.SO_TIMESTAMPING, data }
+      return codeOf(() => sys.sendmsg(fd, { msg_iov: ['abc'], msg_control: [message] }))
+    }
+    const results = [
+      await send(C.SOF_TIMESTAMPING_TX_SCHED),
+      await send(C.SOF_TIMESTAMPING_RX_SOFTWARE),
+      await send(0),
+      await send(C.SOF_TIMESTAMPING_TX_ACK),
+    ]
+    await sys.sleep(1)
+    const stamps: unknown[] = []
+    for (let i = 0; i < 3; i++) {
+      const stamp = stampOf(await notice(sys, fd))
+      stamps.push(Array.isArray(stamp) ? stamp.slice(0, 2) : stamp)
+    }
+    return [results, stamps]
+  })
+  expect(seen).toEqual([
+    [3, 'EINVAL', 3, 3],
+    [[1, 2], [2, 8], 'EAGAIN'],
+  ])
+})

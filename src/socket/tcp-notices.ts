@@ -17,10 +17,13 @@ import type { Received } from './socket.ts'
 
 /** Entries kept at the most: Linux's charge for more would not fit into SO_RCVBUF either. */
 const MOST_NOTICES = 1024
-/** Bits of SO_TIMESTAMPING that ask for stamps of what is sent. */
-const SOF_TX = C.SOF_TIMESTAMPING_TX_SOFTWARE | C.SOF_TIMESTAMPING_TX_SCHED | C.SOF_TIMESTAMPING_TX_ACK
-/** The bit that asks for each `TxStage`. */
-const STAGE_BITS = [C.SOF_TIMESTAMPING_TX_SOFTWARE, C.SOF_TIMESTAMPING_TX_SCHED, C.SOF_TIMESTAMPING_TX_ACK]
+/** Bits of SO_TIMESTAMPING that ask for stamps of what is sent, and those of them that are heeded. */
+export const SOF_TX_RECORD =
+  C.SOF_TIMESTAMPING_TX_HARDWARE |
+  C.SOF_TIMESTAMPING_TX_SOFTWARE |
+  C.SOF_TIMESTAMPING_TX_SCHED |
+  C.SOF_TIMESTAMPING_TX_ACK |
+  C.SOF_TIMESTAMPING_TX_COMPLETION
 
 interface Notice {
   /** When, of a time stamp; -1 where there is none to tell. */
@@ -75,7 +78,6 @@ export class TcpNotices {
 
   /** A byte whose stamps were asked for has come to a stage. @param flags SO_TIMESTAMPING */
   stamp(stage: number, seq: number, at: Micros, flags: number): boolean {
-    if ((flags & STAGE_BITS[stage]!) === 0) return false
     const hasId = (flags & C.SOF_TIMESTAMPING_OPT_ID) !== 0 && this.firstByte !== null
     const error = describe({
       ee_errno: Errno.ENOMSG,
@@ -190,7 +192,7 @@ const timespec = (time: Micros): Timespec => ({
 })
 
 /** SCM_TIMESTAMPING: a stamp of software; the other two, hardware's, are zero. */
-const timestampingMessage = (time: Micros): ControlMessage => {
+export const timestampingMessage = (time: Micros): ControlMessage => {
   const none = { tv_sec: 0, tv_nsec: 0 }
   return { cmsg_level: C.SOL_SOCKET, cmsg_type: C.SCM_TIMESTAMPING, data: { ts: [timespec(time), none, none] } }
 }
@@ -217,15 +219,19 @@ const SOF_RX = C.SOF_TIMESTAMPING_RX_SOFTWARE | C.SOF_TIMESTAMPING_SOFTWARE
 export const stampsArrivals = (flags: number): boolean => (flags & SOF_RX) === SOF_RX
 
 /**
- * Are time stamps of a send asked for?
+ * Which time stamps of a send are asked for?
  * @param flags SO_TIMESTAMPING, which a control message of the send goes before
+ * @returns bits of SO_TIMESTAMPING, or -EINVAL: other bits cannot be set by one
  */
-export const stampsSend = (flags: number, control: readonly ControlMessage[] | null): boolean => {
-  let asked = flags
-  if (control !== null) {
-    for (const { cmsg_level, cmsg_type, data } of control) {
-      if (cmsg_level === C.SOL_SOCKET && cmsg_type === C.SO_TIMESTAMPING && typeof data === 'number') asked = data
-    }
+export const stampsOfSend = (flags: number, control: readonly ControlMessage[] | null): number => {
+  let asked = flags & SOF_TX_RECORD
+  if (control === null) return asked
+  for (const { cmsg_level, cmsg_type, data } of control) {
+    if (cmsg_level !== C.SOL_SOCKET) continue
+    if (cmsg_type === C.SCM_TS_OPT_ID) return -Errno.EINVAL
+    if (cmsg_type !== C.SO_TIMESTAMPING || typeof data !== 'number') continue
+    if ((data & ~SOF_TX_RECORD) !== 0) return -Errno.EINVAL
+    asked = data
   }
-  return (asked & SOF_TX) !== 0
+  return asked
 }

@@ -19,7 +19,7 @@ import { PortOwner } from './ports.ts'
 import { type Received, TCP_FLAGS } from './socket.ts'
 import type { OptionFailure, OptionValue } from './socket-options.ts'
 import { TcpEndpoint } from './tcp-endpoint.ts'
-import { stampsArrivals, stampsSend, TcpNotices } from './tcp-notices.ts'
+import { stampsArrivals, stampsOfSend, TcpNotices } from './tcp-notices.ts'
 import {
   copyTcpOptions,
   getTcpOption,
@@ -231,11 +231,13 @@ export class TcpSocket extends TcpEndpoint implements TcpObserver {
     const problem = writeError(c)
     if (problem !== 0) return problem < 0 ? -Errno.EAGAIN : -problem
     if (length === 0) return 0
+    const stamps = stampsOfSend(this.kept.timestamping, control)
+    if (stamps < 0) return stamps
     const writeFlags =
       ((flags & C.MSG_OOB) !== 0 ? WriteFlag.Urgent : 0) |
       ((flags & C.MSG_MORE) !== 0 ? WriteFlag.More : 0) |
       ((flags & C.MSG_EOR) !== 0 ? WriteFlag.EndOfRecord : 0) |
-      (stampsSend(this.kept.timestamping, control) ? this.stampFlags(flags) : 0)
+      (stamps === 0 ? 0 : this.stampFlags(flags, stamps))
     const taken = write(c, source, at, length, writeFlags)
     if (taken > 0) return this.pinned(taken, flags, taken < length && this.waits(flags))
     c.wantsSpace = true
@@ -246,8 +248,14 @@ export class TcpSocket extends TcpEndpoint implements TcpObserver {
     return !this.nonBlocking && (flags & C.MSG_DONTWAIT) === 0
   }
 
-  private stampFlags(flags: number): number {
-    return this.waits(flags) ? WriteFlag.Timestamp : WriteFlag.Timestamp | WriteFlag.TimestampPart
+  private stampFlags(flags: number, stamps: number): number {
+    return (
+      WriteFlag.Timestamp |
+      (this.waits(flags) ? 0 : WriteFlag.TimestampPart) |
+      ((stamps & C.SOF_TIMESTAMPING_TX_SOFTWARE) !== 0 ? WriteFlag.StampSent : 0) |
+      ((stamps & C.SOF_TIMESTAMPING_TX_SCHED) !== 0 ? WriteFlag.StampScheduled : 0) |
+      ((stamps & C.SOF_TIMESTAMPING_TX_ACK) !== 0 ? WriteFlag.StampAcknowledged : 0)
+    )
   }
 
   /** Notes `taken` bytes just queued with MSG_ZEROCOPY, which is told of when they are acknowledged. @returns `taken` */

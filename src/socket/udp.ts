@@ -184,7 +184,9 @@ export class UdpSocket extends DatagramSocket implements UdpClaim, ReadinessObse
     }
     // Over IPv6 nobody minds MSG_OOB.
     const heeded = this.family === 4 || address?.isIpv4 === true ? flags : flags & ~C.MSG_OOB
-    return endpoint.send(source, at, length, isNamed ? target : null, heeded, special)
+    if (!endpoint.isGathering) special = this.withStamps(special)
+    const result = endpoint.send(source, at, length, isNamed ? target : null, heeded, special)
+    return this.afterStamped(special, result)
   }
 
   /** Groups are sent to from the address that IP_MULTICAST_IF has named, if it has. */
@@ -226,6 +228,11 @@ export class UdpSocket extends DatagramSocket implements UdpClaim, ReadinessObse
     this.wake(events)
   }
 
+  noteQueued(error: QueuedError): void {
+    this.endpoint.errors.push(error)
+    this.wake(Readiness.Err)
+  }
+
   override takeError(): number {
     return this.endpoint.takeError()
   }
@@ -265,7 +272,7 @@ export class UdpSocket extends DatagramSocket implements UdpClaim, ReadinessObse
     if (name === C.SO_BROADCAST) options.broadcast = value !== 0
     else if (name === C.SO_NO_CHECK) options.noChecksum = value !== 0
     else if (name === C.SO_BINDTODEVICE) this.follow()
-    return 0
+    return super.optionChanged(name, value)
   }
 
   ipOptionsChanged(): number {

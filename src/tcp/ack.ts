@@ -275,7 +275,7 @@ const cleanQueue = (
     const record = queue.at(0)
     if (!takeAcked(c, record, ece)) break
     if (!state.whole) break
-    if ((record.marks & RecordMark.Timestamp) !== 0) c.observer?.stamped(TxStage.Acknowledged, record.stampSeq)
+    if ((record.marks & RecordMark.StampAcknowledged) !== 0) c.observer?.stamped(TxStage.Acknowledged, record.stampSeq)
     unlinkSent(cc, record)
     queue.shift()
     layer.records.give(record)

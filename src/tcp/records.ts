@@ -49,8 +49,8 @@ export const splitRecord = (
 ): SendRecord => {
   const record = queue.at(index)
   const rest = c.layer.records.take((record.seq + length) | 0, record.end, record.flags)
-  const staysStamped = (record.marks & RecordMark.Timestamp) !== 0 && seqLt(record.stampSeq, rest.seq)
-  rest.marks = staysStamped ? record.marks & ~RecordMark.Timestamp : record.marks
+  const staysStamped = (record.marks & RecordMark.Stamps) !== 0 && seqLt(record.stampSeq, rest.seq)
+  rest.marks = staysStamped ? record.marks & ~RecordMark.Stamps : record.marks
   rest.stampSeq = record.stampSeq
   rest.sacked = record.sacked
   rest.sentAt = record.sentAt
@@ -64,7 +64,7 @@ export const splitRecord = (
   rest.lostAtSend = record.lostAtSend
   record.end = rest.seq
   record.flags &= ~(TcpFlag.Psh | TcpFlag.Fin)
-  record.marks = staysStamped ? RecordMark.Timestamp : 0
+  record.marks = staysStamped ? record.marks & RecordMark.Stamps : 0
   const sent = index < queue.sentCount
   const before = record.segments
   countSegments(record, mss)

@@ -29,8 +29,11 @@ export const Sacked = {
 export const RecordMark = {
   /** MSG_EOR: bytes written later may not join it. */
   EndOfRecord: 1,
-  /** Somebody asked for time stamps of it. */
-  Timestamp: 2,
+  /** Somebody asked for time stamps of it: of when it leaves, when it is handed to the link, when it is acknowledged. */
+  StampSent: 2,
+  StampScheduled: 4,
+  StampAcknowledged: 8,
+  Stamps: 14,
 } as const
 
 const CONTROLS = TcpFlag.Syn | TcpFlag.Fin

@@ -68,9 +68,9 @@ export const transmitRecord = (c: TcpConnection, record: SendRecord, mss: number
     dataSent(c, record)
     paceAfter(c, length)
   }
-  if (errno === 0 && (record.marks & RecordMark.Timestamp) !== 0) {
-    c.observer?.stamped(TxStage.Scheduled, record.stampSeq)
-    c.observer?.stamped(TxStage.Sent, record.stampSeq)
+  if (errno === 0 && (record.marks & RecordMark.Stamps) !== 0) {
+    if ((record.marks & RecordMark.StampScheduled) !== 0) c.observer?.stamped(TxStage.Scheduled, record.stampSeq)
+    if ((record.marks & RecordMark.StampSent) !== 0) c.observer?.stamped(TxStage.Sent, record.stampSeq)
   }
   return errno
 }

@@ -25,6 +25,10 @@ export const WriteFlag = {
   /** Time stamps are asked of the last byte, if all can be queued; or of the last that can. */
   Timestamp: 8,
   TimestampPart: 16,
+  /** Which of them: `RecordMark`'s bits, four places up. */
+  StampSent: 32,
+  StampScheduled: 64,
+  StampAcknowledged: 128,
 } as const
 
 const CAN_SEND = stateSet(TcpState.Established, TcpState.CloseWait)
@@ -91,7 +95,7 @@ export const write = (c: TcpConnection, source: Uint8Array, at: number, length: 
   }
   if (taken === 0) return queue.length === 0 ? -Errno.ENOBUFS : 0
   if (((flags & WriteFlag.Timestamp) !== 0 && taken === length) || (flags & WriteFlag.TimestampPart) !== 0) {
-    markTimestamp(c)
+    markTimestamp(c, flags)
   }
   // Before it is sent: that the queue is the limit counts.
   if (taken < length) c.wantsSpace = true
@@ -155,11 +159,11 @@ const extend = (c: TcpConnection, last: SendRecord | null, count: number, isFirs
 }
 
 /** Time stamps are wanted of the last byte written, unless it has left already. */
-const markTimestamp = (c: TcpConnection): void => {
+const markTimestamp = (c: TcpConnection, flags: number): void => {
   const queue = c.sendQueue()
   const record = queue.hasUnsent ? queue.last : null
   if (record === null) return
-  record.marks |= RecordMark.Timestamp
+  record.marks |= (flags >> 4) & RecordMark.Stamps
   record.stampSeq = (c.snd.writeSeq - 1) | 0
 }
 

@@ -48,12 +48,17 @@ export const noteInterface = (memory: Memory, frame: Frame, index: number): void
 
 /** Fills `into` from the headers that a queued datagram still has before its payload. */
 export const readDatagram = (into: SourceAddress, memory: Memory, frame: Frame): void => {
-  const { u8, view } = memory
-  const at = frame.network
+  const { view } = memory
   into.port = view.getUint16(frame.start - 8)
   into.interfaceIndex = view.getInt32(frame.base)
   into.time = frame.time
   into.length = frame.end - frame.start
+  readIpHeader(into, memory, frame.network)
+}
+
+/** Fills `into` with what the IP header at `at` says. */
+export const readIpHeader = (into: SourceAddress, memory: Memory, at: number): void => {
+  const { u8, view } = memory
   if (u8[at]! >>> 4 === 4) {
     into.w0 = 0
     into.w1 = 0

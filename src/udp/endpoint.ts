@@ -1,5 +1,5 @@
 import { Errno } from '../core/errno.ts'
-import { type Frame, FrameChecksum, FrameQueue } from '../core/frame.ts'
+import { type Frame, FrameChecksum, FrameQueue, type FrameWatcher } from '../core/frame.ts'
 import { Readiness, type ReadinessObserver } from '../core/readiness.ts'
 import type { Destination } from '../ip/destination.ts'
 import type { NetworkInterface } from '../ip/interface.ts'
@@ -27,13 +27,14 @@ export interface UdpAddress {
   readonly interface?: NetworkInterface | null
 }
 
-/** What a single datagram may have otherwise than its endpoint's options say (IP_PKTINFO, IP_TTL, IP_TOS, IPV6_DONTFRAG). */
+/** What a single datagram may have otherwise than its endpoint's options say (IP_PKTINFO, IP_TTL, IP_TOS, IPV6_DONTFRAG), and who is told that it leaves. */
 export interface DatagramOptions {
   readonly source?: IpAddress | null
   readonly interface?: NetworkInterface | null
   readonly hopLimit?: number
   readonly trafficClass?: number
   readonly dontFragment?: boolean
+  readonly watcher?: FrameWatcher
 }
 
 /** The most data that a datagram can hold: an IPv4 packet's 65,535 bytes without its headers. */
@@ -75,6 +76,7 @@ export class UdpEndpoint {
   private gathered: Frame | null = null
   private gatheredTo: Destination | null = null
   private gatheredPort = 0
+  private gatheredSpecial: DatagramOptions | null = null
 
   constructor(stack: IpStack, isIpv6: boolean) {
     this.stack = stack
@@ -176,7 +178,7 @@ export class UdpEndpoint {
   takeQueuedError(): QueuedError | null {
     const error = this.errors.shift()
     // The error that is reported in passing follows the queue.
-    if (error !== null && error.origin !== ErrorOrigin.Local) this.pendingError = this.errors.nextIcmpErrno
+    if (error !== null) this.pendingError = this.errors.pendingAfter(error, this.pendingError)
     return error
   }
 
@@ -234,6 +236,7 @@ export class UdpEndpoint {
       this.gathered = frame
       this.gatheredTo = way
       this.gatheredPort = port
+      this.gatheredSpecial = special
       return this.gather(u8, at, length, more)
     }
     this.append(frame, u8, at, length)
@@ -400,7 +403,9 @@ export class UdpEndpoint {
     if (gathered === null || gatheredTo === null) return 0
     this.gathered = null
     this.gatheredTo = null
-    return this.transmit(gathered, gatheredTo, this.gatheredPort, null)
+    const special = this.gatheredSpecial
+    this.gatheredSpecial = null
+    return this.transmit(gathered, gatheredTo, this.gatheredPort, special)
   }
 
   /** Writes the header of the datagram in `frame` and sends it. Owns the frame. @returns 0 or a negative errno */
@@ -434,6 +439,7 @@ export class UdpEndpoint {
     const hopLimit = special?.hopLimit ?? (group ? options.multicastHopLimit : options.hopLimit)
     const trafficClass = special?.trafficClass ?? options.trafficClass
     const mtuBefore = way.mtu
+    frame.watcher = special?.watcher ?? null
     const result = stack.send(frame, way, way.source, IpProtocol.Udp, hopLimit, trafficClass, flags)
     return this.sent(result, way, port, v4, mtuBefore)
   }

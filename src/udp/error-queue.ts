@@ -1,8 +1,9 @@
 import type { IcmpError } from '../ip/protocol.ts'
 import { IpAddress } from '../wire/address.ts'
+import type { SourceAddress } from './datagram.ts'
 
 /** Where an error in the queue came from: Linux's SO_EE_ORIGIN_*. */
-export const ErrorOrigin = { None: 0, Local: 1, Icmp: 2, Icmp6: 3 } as const
+export const ErrorOrigin = { None: 0, Local: 1, Icmp: 2, Icmp6: 3, Timestamping: 4 } as const
 
 /** One error that IP_RECVERR collects: Linux's `sock_extended_err`, and the datagram it is about. */
 export interface QueuedError {
@@ -21,6 +22,18 @@ export interface QueuedError {
   readonly port: number
   /** As much of the datagram's data as is known. */
   readonly data: Uint8Array
+  /** What it is when it is no error, but tells when a packet left (SO_TIMESTAMPING). */
+  readonly stamp?: SentStamp
+}
+
+/** When a packet left, which `QueuedError.info` says how far. */
+export interface SentStamp {
+  /** World time, microseconds; -1 where it is not told. */
+  readonly at: number
+  /** Number of the packet, where they are numbered (SOF_TIMESTAMPING_OPT_ID); else 0. */
+  readonly id: number
+  /** What its IP header says; null where it is not told. */
+  readonly header: SourceAddress | null
 }
 
 /** Errors kept for MSG_ERRQUEUE at the most; the charge of more would not fit into a default SO_RCVBUF either. */
@@ -43,16 +56,25 @@ export class ErrorQueue {
     return this.errors.shift() ?? null
   }
 
+  /** The error that is reported in passing once `taken` has left the queue, if `pending` was: the next one of ICMP's. */
+  pendingAfter(taken: QueuedError, pending: number): number {
+    const next = this.nextIcmpErrno
+    return next !== 0 ? next : isIcmp(taken) ? 0 : pending
+  }
+
   /** The error number of the oldest error, if it came by ICMP; else 0. */
-  get nextIcmpErrno(): number {
+  private get nextIcmpErrno(): number {
     const next = this.errors[0]
-    return next === undefined || next.origin === ErrorOrigin.Local ? 0 : next.errno
+    return next !== undefined && isIcmp(next) ? next.errno : 0
   }
 
   clear(): void {
     this.errors.length = 0
   }
 }
+
+/** Did it come by ICMP? Then it is reported in passing as well. */
+export const isIcmp = ({ origin }: QueuedError): boolean => origin === ErrorOrigin.Icmp || origin === ErrorOrigin.Icmp6
 
 /** What an ICMP error says, to be kept. `u8` is the world's memory. */
 export const queuedIcmpError = (error: IcmpError, u8: Uint8Array, errno: number): QueuedError => {
