@@ -70,6 +70,7 @@ test('frames do not overlap, and are used again in a clean state', () => {
     checksum: FrameChecksum.Unverified,
     segmentSize: 0,
     time: 0,
+    watcher: null,
     next: null,
   })
   expect([frames.inUse, frames.total]).toEqual([6, total])
