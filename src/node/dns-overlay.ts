@@ -1,6 +1,5 @@
 import { AsyncResource } from 'node:async_hooks'
-import dns from 'node:dns'
-import { syncBuiltinESMExports } from 'node:module'
+import { createRequire, syncBuiltinESMExports } from 'node:module'
 import { askLookup, askService, lookupPromise, lookupServicePromise } from '../net/dns-lookup.ts'
 import { isOnion } from '../net/dns-query.ts'
 import { knownName, NOBODY } from '../net/dns-resolver.ts'
@@ -97,7 +96,7 @@ export const overlayDns = (): void => {
     )
     return 0
   }
-  overlayPromises()
+  if (promisesLoaded()) overlayPromises()
   overlayQueries(cares.ChannelWrap)
 }
 
@@ -107,11 +106,15 @@ const askingFor = (current: () => NodeContext): Asking => ({
   current,
 })
 
-/**
- * `lookup` and `lookupService` of `dns.promises`, which is loaded when it is first asked for, or imported, and keeps the native functions
- * that it finds then.
- */
+/** Has Node loaded `dns.promises`? That is when it is first asked for, or a module imports `dns`. It keeps the native functions that it finds. */
+const promisesLoaded = (): boolean =>
+  (process as unknown as { moduleLoadList: readonly string[] }).moduleLoadList.includes(
+    'NativeModule internal/dns/promises',
+  )
+
+/** `lookup` and `lookupService` of `dns.promises`, where it has kept the native ones. */
 const overlayPromises = (): void => {
+  const dns = createRequire(import.meta.url)('node:dns') as typeof import('node:dns')
   const { promises } = dns
   const { lookup, lookupService } = promises
   const asking = askingFor(() => programs.current!)

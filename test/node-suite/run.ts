@@ -12,8 +12,9 @@ import { parseArgs } from 'node:util'
  * fails, when one of them passes, and when fewer run than the file says.
  */
 
-/** What is known of a run: how many tests there are at least, and why some of them fail. */
+/** What is known of a run: what the names of its tests begin with, how many there are at least, and why some of them fail. */
 interface Expected {
+  readonly tests: readonly string[]
   readonly atLeast: number
   readonly failures: Readonly<Record<string, string>>
 }
@@ -24,18 +25,19 @@ const { values, positionals } = parseArgs({
     folder: { type: 'string', default: join(tmpdir(), 'netglass-node-suite') },
     kernel: { type: 'boolean', default: false },
     modules: { type: 'boolean', default: false },
-    jobs: { type: 'string', default: '2' },
+    jobs: { type: 'string', default: '3' },
     expected: { type: 'string' },
     json: { type: 'string' },
     timeout: { type: 'string', default: '60' },
   },
 })
-/** What the names of the tests begin with. */
-const prefixes = positionals.length === 0 ? ['test-net-'] : positionals
 const expected = values.expected === undefined ? null : (JSON.parse(readFileSync(values.expected, 'utf8')) as Expected)
+/** What the names of the tests begin with. */
+const prefixes = positionals.length > 0 ? positionals : (expected?.tests ?? ['test-net-'])
 /** Seconds for a test that will fail. */
-const SHORT = 10
-const main = resolve(import.meta.dirname, '../../dist/cli/main.js')
+const SHORT = 5
+/** What `netglass run` starts. */
+const main = resolve(import.meta.dirname, '../../dist/cli/run-main.js')
 
 const modules = resolve(import.meta.dirname, 'modules.cjs')
 
@@ -83,11 +85,11 @@ const runTest = (source: string, name: string): Promise<Result> =>
   new Promise((done) => {
     const path = join(source, 'test/parallel', name)
     const hook = values.modules ? ['--disable-warning=ExperimentalWarning', '-r', modules] : []
-    const words = values.kernel ? [...flagsOf(path), path] : [main, 'run', '--', ...hook, ...flagsOf(path), path]
+    const words = [...hook, ...flagsOf(path), ...(values.kernel ? [] : [main]), path]
     const start = Date.now()
     const child = spawn(process.execPath, words, {
       cwd: join(source, 'test/parallel'),
-      env: { ...process.env, TEST_THREAD_ID: name.replace(/\W/g, '') },
+      env: { ...process.env, TEST_THREAD_ID: name.replace(/\W/g, ''), NETGLASS_RUN: JSON.stringify({ name: path }) },
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
     })
