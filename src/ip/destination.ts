@@ -216,8 +216,10 @@ const assemble = (
   const iface = kind === 'local' ? stack.loopback : out
   let gateway = kind === 'unicast' && route !== null ? route.gateway : null
   const { w0, w1, w2, w3 } = address
-  const path = kind === 'unicast' ? stack.paths.get(w0, w1, w2, w3) : undefined
-  if (path?.corrects(out, gateway)) gateway = path.gateway!.equals(address) ? null : path.gateway
+  const path = kind === 'unicast' ? stack.paths.get(w0, w1, w2, w3, route) : undefined
+  if (path !== undefined && path.gateway !== null && path.interface === out) {
+    gateway = path.gateway.equals(address) ? null : path.gateway
+  }
   const source = requestedSource ?? chooseSource(stack, address, kind, out, gateway, route)
   if (!address.isIpv4 && source.isUnspecified) return -Errno.EADDRNOTAVAIL
   // What is this host's alone never leaves it.

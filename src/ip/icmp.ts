@@ -194,6 +194,14 @@ export class IcmpProtocol4 implements TransportProtocol {
     if (reason !== Drop.none || quoted.version !== 4) return Drop['icmp-bad-quote']
     if (!stack.isLocalWords(0, 0, 0xffff, quoted.source3)) return Drop['icmp-bad-quote']
     fillError(error, message)
+    if (error.errno === Errno.EMSGSIZE) {
+      const { ip_no_pmtu_disc } = stack.settings
+      // Hardened: of protocols alone that can tell a forged error from a true one.
+      const isIgnored = ip_no_pmtu_disc === 2 || (ip_no_pmtu_disc === 3 && quoted.protocol !== IpProtocol.Tcp)
+      if (isIgnored) return Drop['icmp-ignored']
+      // Where paths are not searched the packets get as small as they ever have to be.
+      if (ip_no_pmtu_disc === 1) error.mtu = 0
+    }
     error.transportStart = quoted.payloadStart
     error.transportEnd = quoted.payloadEnd
     error.reporter0 = 0

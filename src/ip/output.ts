@@ -30,6 +30,8 @@ export const SendFlag = {
   NoLoop: 0x04,
   /** Routers are to look at it (RFC 2113, RFC 2711). */
   RouterAlert: 0x08,
+  /** Must not be fragmented even where the path's MTU is so small, or locked, that others may be. */
+  EvenLocked: 0x10,
 } as const
 
 const MAX_PACKET = 0xffff
@@ -78,7 +80,8 @@ const ipv4Send = (
   mib.ip.OutRequests++
   const packets = frame.segmentSize > 0 ? Math.ceil(payload / frame.segmentSize) : 1
   const identification = stack.nextIdent(destination, protocol, packets)
-  const dontFragment = (flags & SendFlag.DontFragment) !== 0 && !destination.mtuLocked
+  const mayFragment = destination.mtuLocked && (flags & SendFlag.EvenLocked) === 0
+  const dontFragment = (flags & SendFlag.DontFragment) !== 0 && !mayFragment
   const hops =
     hopLimit !== 0 || destination.kind === 'multicast'
       ? hopLimit

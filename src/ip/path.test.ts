@@ -66,12 +66,73 @@ describe('path MTU', () => {
     expect([mtu('172.16.0.2'), a.paths.size]).toEqual([1500, 0])
   })
 
-  test('ip_no_pmtu_disc, and destinations that have no path', () => {
-    const { a } = host({ ip_no_pmtu_disc: 1 })
-    expect(a.updatePathMtu(ip('172.16.0.1'), 1400)).toBe(false)
+  test('destinations that have no path have no path MTU', () => {
+    const { a } = host()
     expect(a.updatePathMtu(ip('127.0.0.1'), 1400)).toBe(false)
     expect(a.updatePathMtu(ip('224.0.0.1'), 1400)).toBe(false)
     expect(a.paths.size).toBe(0)
+  })
+
+  describe('goes with the route it was learnt on (seen on Linux 6.18)', () => {
+    const learnt = () => {
+      const { a, mtu } = host()
+      a.updatePathMtu(ip('172.16.0.1'), 1000)
+      a.updatePathMtu(ip('2600::1'), 1300)
+      return { a, both: () => [mtu('172.16.0.1'), mtu('2600::1')] }
+    }
+
+    test('other routes that come and go change nothing', () => {
+      const { a, both } = learnt()
+      a.route('172.20.0.0/16', '10.0.0.2')
+      a.route('2700::/16', '2001:db8::2')
+      a.routes.removeAll((route) => [16].includes(route.length))
+      expect(both()).toEqual([1000, 1300])
+    })
+
+    test('a longer prefix to the same gateway: of one kind for IPv4, another route for IPv6', () => {
+      const { a, both } = learnt()
+      a.route('172.16.0.0/24', '10.0.0.2')
+      a.route('2600::/64', '2001:db8::2')
+      expect(both()).toEqual([1000, 1500])
+      a.routes.removeAll(
+        (route) => (route.length === 24 && route.gateway !== null) || route.destination.equals(ip('2600::')),
+      )
+      expect(both()).toEqual([1000, 1300])
+    })
+
+    test('a longer prefix to another gateway', () => {
+      const { a, both } = learnt()
+      a.route('172.16.0.0/24', '10.0.0.3')
+      a.route('2600::/64', '2001:db8::3')
+      expect(both()).toEqual([1500, 1500])
+    })
+
+    test('a changed route, and one that went and came back', () => {
+      const { a, both } = learnt()
+      const change = (gateway4: string, gateway6: string): void => {
+        for (const [prefix, gateway] of [
+          ['0.0.0.0', gateway4],
+          ['::', gateway6],
+        ] as const) {
+          a.routes.replace({ prefix: { address: ip(prefix), length: 0 }, gateway: ip(gateway) })
+        }
+      }
+      change('10.0.0.2', '2001:db8::2')
+      expect(both()).toEqual([1000, 1500])
+      change('10.0.0.3', '2001:db8::3')
+      expect(both()).toEqual([1500, 1500])
+      change('10.0.0.2', '2001:db8::2')
+      expect(both()).toEqual([1500, 1500])
+      expect(a.paths.size).toBe(0)
+    })
+
+    test('ip route flush cache', () => {
+      const { a, both } = learnt()
+      a.paths.flush(4)
+      expect(both()).toEqual([1500, 1300])
+      a.paths.flush(6)
+      expect([...both(), a.paths.size]).toEqual([1500, 1500, 0])
+    })
   })
 
   test('remembers so many destinations, and forgets the oldest first', () => {

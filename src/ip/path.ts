@@ -3,11 +3,14 @@ import type { IpAddress } from '../wire/address.ts'
 import { IPV6_MIN_MTU } from '../wire/ipv6.ts'
 import { AddressMap } from './address-map.ts'
 import type { NetworkInterface } from './interface.ts'
+import type { Route } from './route.ts'
 import type { IpStack } from './stack.ts'
 
-/** What the network has told of the way to one address beside what the routes say. */
+/** What the network has told of the way to one address beside what a route says: it holds for that route, and goes with it. */
 export class Path {
   readonly address: IpAddress
+  /** The route that it is about; null for an address on the link that no route leads to. */
+  route: Route | null
   /** Path MTU, bytes; 0 when nobody has told. */
   mtu = 0
   /** The path's MTU is below `min_pmtu`: packets of that size go, without the prohibition to fragment them. */
@@ -17,19 +20,16 @@ export class Path {
   /** The next hop that a redirect named, through `interface`: the address itself when it is on the link. */
   gateway: IpAddress | null = null
   interface: NetworkInterface | null = null
-  /** The next hop that the routes named then; null for the address itself. */
-  insteadOf: IpAddress | null = null
   gatewayExpires = Number.POSITIVE_INFINITY
 
-  constructor(address: IpAddress) {
+  constructor(address: IpAddress, route: Route | null) {
     this.address = address
+    this.route = route
   }
 
-  /** Does the redirect hold for a route through `iface` to `gateway`: is it still the route that it has corrected? */
-  corrects(iface: NetworkInterface, gateway: IpAddress | null): boolean {
-    const { insteadOf } = this
-    if (this.gateway === null || this.interface !== iface) return false
-    return insteadOf === null || gateway === null ? insteadOf === gateway : insteadOf.equals(gateway)
+  /** Does it hold for this route? With IPv4 also for another that says the same, as Linux keeps such things once. */
+  isOf(route: Route | null): boolean {
+    return this.route === route || (this.route !== null && route !== null && saySame(this.route, route))
   }
 }
 
@@ -63,26 +63,29 @@ export class PathTable implements TimerOwner {
     return this.paths.size
   }
 
-  /** What is known of the way to an address, or `undefined`. */
-  get(w0: number, w1: number, w2: number, w3: number): Path | undefined {
-    return this.paths.size === 0 ? undefined : this.paths.get(w0, w1, w2, w3, 0)
+  /** What is known of the way to an address that a route leads to, or `undefined`. */
+  get(w0: number, w1: number, w2: number, w3: number, route: Route | null): Path | undefined {
+    if (this.paths.size === 0) return undefined
+    const path = this.paths.get(w0, w1, w2, w3, 0)
+    return path?.isOf(route) === true ? path : undefined
   }
 
   /**
    * Takes in that packets to an address may have `mtu` bytes at the most, 0 when that was not said. Whoever calls has made sure that the message
    * is about a packet that was really sent (RFC 5927 section 7, RFC 8201 section 4).
    * @param current the path MTU believed so far
+   * @param route the one that leads there
    * @returns whether it is lower than what was believed
    */
-  updateMtu(address: IpAddress, mtu: number, current: number): boolean {
+  updateMtu(address: IpAddress, mtu: number, current: number, route: Route | null): boolean {
     const { settings, world } = this.stack
     const v4 = address.isIpv4
     // Every link of IPv6 takes 1280 bytes: who says otherwise is not believed at all (RFC 8201 section 4).
-    if (v4 ? settings.ip_no_pmtu_disc !== 0 : mtu < IPV6_MIN_MTU) return false
+    if (!v4 && mtu < IPV6_MIN_MTU) return false
     const locked = v4 && mtu < settings.min_pmtu
     const next = locked ? Math.min(settings.min_pmtu, current) : mtu
     if (next > current || (next === current && !locked)) return false
-    const path = this.obtain(address)
+    const path = this.obtain(address, route)
     path.mtu = next
     path.mtuLocked = locked
     path.mtuExpires = world.loop.now + (v4 ? settings.mtu_expires : settings.ipv6_mtu_expires) * 1e6
@@ -92,11 +95,10 @@ export class PathTable implements TimerOwner {
 
   /** Takes in that packets to an address are to go to `gateway`, or directly when that is the address. */
   redirect(address: IpAddress, gateway: IpAddress, iface: NetworkInterface): void {
-    const path = this.obtain(address)
     const { w0, w1, w2, w3 } = address
+    const path = this.obtain(address, this.stack.routes.lookup(w0, w1, w2, w3, iface))
     path.gateway = gateway
     path.interface = iface
-    path.insteadOf = this.stack.routes.lookup(w0, w1, w2, w3, iface)?.gateway ?? null
     path.gatewayExpires = this.stack.world.loop.now + REDIRECT_TIME
     this.changed()
   }
@@ -110,6 +112,28 @@ export class PathTable implements TimerOwner {
       path.gatewayExpires = Number.POSITIVE_INFINITY
       this.dropIfEmpty(path)
     }
+  }
+
+  /**
+   * A route is gone: so is what was learnt of ways along it.
+   * @param successor takes its place, if one does
+   */
+  routeGone(route: Route, successor: Route | null): void {
+    if (this.paths.size === 0) return
+    const along = this.paths.values().filter((path) => path.route === route)
+    if (along.length === 0) return
+    const others = successor === null ? this.stack.routes.all() : [successor, ...this.stack.routes.all()]
+    const heir = others.find((other) => saySame(other, route))
+    for (const path of along) {
+      if (heir !== undefined) path.route = heir
+      else this.remove(path)
+    }
+  }
+
+  /** Forgets all: `ip route flush cache`. */
+  flush(family: 4 | 6): void {
+    for (const path of this.paths.values()) if (path.address.family === family) this.remove(path)
+    this.changed()
   }
 
   list(): PathInfo[] {
@@ -146,12 +170,14 @@ export class PathTable implements TimerOwner {
     this.paths.clear()
   }
 
-  private obtain(address: IpAddress): Path {
+  /** The entry of an address, for a route: what was told of another is forgotten. */
+  private obtain(address: IpAddress, route: Route | null): Path {
     const { w0, w1, w2, w3 } = address
     const found = this.paths.get(w0, w1, w2, w3, 0)
-    if (found !== undefined) return found
+    if (found?.isOf(route) === true) return found
+    if (found !== undefined) this.remove(found)
     if (this.paths.size >= MOST_PATHS) this.evict()
-    const path = new Path(address)
+    const path = new Path(address, route)
     this.paths.set(w0, w1, w2, w3, 0, path)
     return path
   }
@@ -183,3 +209,21 @@ export class PathTable implements TimerOwner {
 }
 
 const expiryOf = (path: Path): number => Math.min(path.mtuExpires, path.gatewayExpires)
+
+/** Do two routes of IPv4 say the same but for their prefix? */
+const saySame = (a: Route, b: Route): boolean =>
+  a.destination.isIpv4 &&
+  b.destination.isIpv4 &&
+  a.type === b.type &&
+  a.interface === b.interface &&
+  isSame(a.gateway, b.gateway) &&
+  isSame(a.source, b.source) &&
+  a.metric === b.metric &&
+  a.protocol === b.protocol &&
+  a.scope === b.scope &&
+  a.mtu === b.mtu &&
+  a.mtuLocked === b.mtuLocked &&
+  a.advertisedMss === b.advertisedMss &&
+  a.initialCwnd === b.initialCwnd
+
+const isSame = (a: IpAddress | null, b: IpAddress | null): boolean => (a === null || b === null ? a === b : a.equals(b))

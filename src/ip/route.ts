@@ -190,7 +190,7 @@ export class RouteTable implements TimerOwner {
     const problem = this.check(spec)
     if (problem !== 0) return problem
     const route = new Route(this.withInterface(spec))
-    this.removeWhere(route, (at) => at.metric === route.metric)
+    this.removeWhere(route, (at) => at.metric === route.metric, route)
     this.insert(route)
     return 0
   }
@@ -363,16 +363,17 @@ export class RouteTable implements TimerOwner {
     this.stack.changed()
   }
 
-  private removeWhere(like: Route, matches: (route: Route) => boolean): void {
+  /** @param heir takes the place of what is removed */
+  private removeWhere(like: Route, matches: (route: Route) => boolean, heir: Route | null = null): void {
     const { w0, w1, w2, w3 } = like.destination
     const trie = this.trieOf(like)
     const head = this.first(like)
     let first: Route | null = null
     let last: Route | null = null
-    let removed = false
+    const removed: Route[] = []
     for (let at = head; at !== null; ) {
       const next: Route | null = at.next
-      if (matches(at)) removed = true
+      if (matches(at)) removed.push(at)
       else {
         if (last === null) first = at
         else last.next = at
@@ -381,9 +382,11 @@ export class RouteTable implements TimerOwner {
       }
       at = next
     }
-    if (!removed) return
+    if (removed.length === 0) return
     if (first === null) trie.delete(w0, w1, w2, w3, bitsOf(like))
     else trie.set(w0, w1, w2, w3, bitsOf(like), first)
+    const { paths } = this.stack
+    for (const route of removed) paths.routeGone(route, heir)
     this.stack.changed()
   }
 }

@@ -317,7 +317,8 @@ export class IpStack {
   updatePathMtu(address: IpAddress, mtu: number, iface: NetworkInterface | null = null): boolean {
     const destination = this.resolve(address, null, iface)
     if (typeof destination === 'number' || destination.kind !== 'unicast') return false
-    return this.paths.updateMtu(address, mtu, destination.mtu)
+    const { w0, w1, w2, w3 } = address
+    return this.paths.updateMtu(address, mtu, destination.mtu, this.routes.lookup(w0, w1, w2, w3, iface))
   }
 
   /** The fragments of a packet have not all come in time: its sender is told (RFC 792, RFC 4443 section 3.3). */

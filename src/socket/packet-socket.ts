@@ -205,12 +205,18 @@ export abstract class PacketSocket extends DatagramSocket {
 
   /** An ICMP error about a packet that was sent from here. */
   protected noteError(error: IcmpError): void {
-    const { wantsErrors } = this
-    if (!wantsErrors && !this.isConnected) return
-    const discovery = this.family === 4 ? this.ipOptions.pathMtuDiscovery : this.ipOptions.pathMtuDiscovery6
+    const { wantsErrors, ipOptions } = this
+    const is4 = this.family === 4
+    const discovery = is4 ? ipOptions.pathMtuDiscovery : ipOptions.pathMtuDiscovery6
     const isTooBig = error.errno === Errno.EMSGSIZE
-    const isHard = isTooBig ? discovery !== C.IP_PMTUDISC_DONT : error.hard
-    if (isTooBig) this.layer.ip.updatePathMtu(error.quoted.destination, error.mtu, this.boundInterface)
+    // As on Linux: IPv4 believes unless the socket goes by the device's MTU, IPv6 whom the error is told.
+    const isTold = wantsErrors || this.isConnected
+    if (isTooBig && (is4 ? discovery < C.IP_PMTUDISC_INTERFACE : isTold)) {
+      this.layer.ip.updatePathMtu(error.quoted.destination, error.mtu, this.boundInterface)
+    }
+    if (!isTold) return
+    const searches = is4 ? discovery !== C.IP_PMTUDISC_DONT : discovery === C.IP_PMTUDISC_DO
+    const isHard = isTooBig ? searches : error.hard
     if (wantsErrors) {
       const { u8 } = this.layer.ip.world.memory
       this.errors.push({ ...queuedIcmpError(error, u8, error.errno), port: 0 })

@@ -1,7 +1,10 @@
 import { expect, it } from 'vitest'
 import type { Sys } from '../host/calls.ts'
+import type { Msghdr } from '../host/calls-message.ts'
+import { Network } from '../sim/network.ts'
 import { codeOf, NOTHING, Pair } from '../sim/testing.ts'
 import * as C from './constants.ts'
+import type { ExtendedError } from './control.ts'
 
 /**
  * Sends datagrams of so many bytes to a host over a link of 1500 bytes. What the kernel did (6.18, over lo with that MTU)
@@ -93,5 +96,40 @@ it('of raw sockets too', async () => {
   expect(await send(sizes, option(C.IPV6_MTU, 1280), [], C.SOCK_RAW)).toEqual([
     [1400, 1440],
     [3000, 1280, 1280, 584],
+  ])
+})
+
+it('ip_no_pmtu_disc: what is told of a router that wants smaller packets, and what is learnt', async () => {
+  const seen: unknown[] = []
+  for (const mode of [0, 1, 2, 3]) {
+    const network = new Network()
+    const client = network.host('client', { sysctl: { 'net.ipv4.ip_no_pmtu_disc': mode } })
+    const router = network.router('router')
+    const server = network.host('server')
+    network.link(client, router)
+    network.link(router, server, { mtu: 1000 })
+    network.computeRoutes()
+    client.spawn('client', async (sys) => {
+      const fd = sys.socket(C.AF_INET, C.SOCK_DGRAM)
+      const initial = await sys.getsockopt(fd, C.SOL_IP, C.IP_MTU_DISCOVER)
+      await sys.connect(fd, { address: '10.0.1.2', port: 9 })
+      sys.setsockopt(fd, C.SOL_IP, C.IP_MTU_DISCOVER, C.IP_PMTUDISC_PROBE)
+      sys.setsockopt(fd, C.SOL_IP, C.IP_RECVERR, 1)
+      await sys.send(fd, new Uint8Array(1400))
+      await sys.sleep(1)
+      const message: Msghdr = { msg_iov: [new Uint8Array(10)], msg_controllen: 100 }
+      const result = await codeOf(() => sys.recvmsg(fd, message, C.MSG_ERRQUEUE))
+      const error = message.msg_control?.[0]?.data as ExtendedError | undefined
+      seen.push([initial, result, error?.ee_info, await sys.getsockopt(fd, C.SOL_IP, C.IP_MTU)])
+    })
+    await network.run(5000)
+    network.close()
+  }
+  // Linux 6.18.
+  expect(seen).toEqual([
+    [C.IP_PMTUDISC_WANT, 10, 1000, 1000],
+    [C.IP_PMTUDISC_DONT, 10, 0, 552],
+    [C.IP_PMTUDISC_DONT, 'EAGAIN', undefined, 1500],
+    [C.IP_PMTUDISC_DONT, 'EAGAIN', undefined, 1500],
   ])
 })

@@ -97,13 +97,12 @@ export const tcpIpOptionsChanged = (socket: TcpSocket): void => {
   const trafficClass = is4 ? ipOptions.tos : ipOptions.trafficClass
   const receiveErrors = socket.family === 4 ? ipOptions.receiveErrors : ipOptions.receiveErrors6
   const minHopLimit = is4 ? ipOptions.minTtl : ipOptions.minHops
-  const { pathMtuDiscovery } = ipOptions
-  const dontFragment = !is4 || pathMtuDiscovery === C.IP_PMTUDISC_DO || pathMtuDiscovery === C.IP_PMTUDISC_WANT
+  const pathMtuDiscovery = is4 ? ipOptions.pathMtuDiscovery : ipOptions.pathMtuDiscovery6
   const { options: before } = c
   const isSame = before.hopLimit === hops && before.trafficClass === trafficClass
-  const passesSame = before.minHopLimit === minHopLimit && before.dontFragment === dontFragment
+  const passesSame = before.minHopLimit === minHopLimit && before.pathMtuDiscovery === pathMtuDiscovery
   if (isSame && passesSame && before.receiveErrors === receiveErrors) return
-  Object.assign(c.ownOptions(), { receiveErrors, hopLimit: hops, trafficClass, minHopLimit, dontFragment })
+  Object.assign(c.ownOptions(), { receiveErrors, hopLimit: hops, trafficClass, minHopLimit, pathMtuDiscovery })
 }
 
 /** An option at SOL_SOCKET that the connection follows was set. */

@@ -4,6 +4,7 @@ import { Ring } from '../core/ring.ts'
 import type { Timer, TimerOwner } from '../core/timer.ts'
 import type { Destination } from '../ip/destination.ts'
 import type { IcmpError } from '../ip/protocol.ts'
+import { PathMtuDiscovery } from '../udp/options.ts'
 import type { IpAddress } from '../wire/address.ts'
 import type { CongestionControl } from './congestion/control.ts'
 import type { CongestionState } from './congestion/state.ts'
@@ -136,8 +137,8 @@ export class TcpOptions {
   hopLimit = 0
   /** IP_MINTTL or IPV6_MINHOPCOUNT: what comes with less is dropped (RFC 5082). */
   minHopLimit = 0
-  /** IP_MTU_DISCOVER: is no router to cut segments, so that the path MTU is found (RFC 1191)? */
-  dontFragment = true
+  /** IP_MTU_DISCOVER or IPV6_MTU_DISCOVER: one of `PathMtuDiscovery` (RFC 1191). */
+  pathMtuDiscovery: number = PathMtuDiscovery.Want
   /** IP_RECVERR or IPV6_RECVERR: ICMP errors are reported at once, also where the connection goes on. */
   receiveErrors = false
 }

@@ -2,6 +2,7 @@ import { Errno } from '../core/errno.ts'
 import { Readiness } from '../core/readiness.ts'
 import { seqGt, seqLt } from '../core/seq.ts'
 import type { IcmpError } from '../ip/protocol.ts'
+import { PathMtuDiscovery } from '../udp/options.ts'
 import { IcmpType, IcmpUnreachable } from '../wire/icmp.ts'
 import { Icmpv6Type, Icmpv6Unreachable } from '../wire/icmpv6.ts'
 import { CaState } from './congestion/state.ts'
@@ -69,14 +70,20 @@ export const endsRequest = (error: IcmpError): boolean => {
 /** The path has become narrower: cut smaller segments, and send again what was too large (RFC 1191, RFC 8201). */
 const pathMtuReduced = (c: TcpConnection, mtu: number): void => {
   const { layer, snd } = c
+  const { pathMtuDiscovery } = c.options
+  const is4 = c.remote.isIpv4
+  const isBelieved = pathMtuDiscovery < PathMtuDiscovery.Interface
+  if (!is4 && !isBelieved) return
   layer.ip.updatePathMtu(c.remote, mtu, c.scope)
   refreshDestination(c)
   const { destination } = c
   if (destination === null) return
-  if (mtu < destination.mtu && c.options.dontFragment && !destination.mtuLocked && c.remote.isIpv4) {
-    c.softError = Errno.EMSGSIZE
-  }
+  const mayFragment = pathMtuDiscovery !== PathMtuDiscovery.Do && destination.mtuLocked
+  const searches = pathMtuDiscovery === PathMtuDiscovery.Want || pathMtuDiscovery === PathMtuDiscovery.Do
+  if (is4 && searches && mtu < destination.mtu && !mayFragment) c.softError = Errno.EMSGSIZE
   if (snd.pathMtu <= destination.mtu) return
+  // What did not forbid fragments has got through in pieces. What is sent next goes by the path's MTU all the same, as on Linux.
+  if (is4 && (pathMtuDiscovery === PathMtuDiscovery.Dont || !isBelieved)) return
   syncMss(c, destination.mtu)
   retransmitTooLarge(c)
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { established, inState } from '../../test/support/tcp.ts'
 import { ms } from '../core/clock.ts'
+import { PathMtuDiscovery } from '../udp/options.ts'
 
 /** Path MTU discovery (RFC 1191, RFC 8201): type and code of "fragmentation needed" and "packet too big". */
 const tooBig = (ipv6: boolean, mtu: number, seq: number): { type: number; code: number; mtu: number; seq: number } =>
@@ -35,6 +36,53 @@ describe('path MTU discovery', () => {
       expect(s.sent().map(({ length }) => length)).toEqual([second, second])
     })
   }
+
+  it('IP_MTU_DISCOVER: without DF what is out has got through in pieces; what follows goes by the path all the same', () => {
+    const { Dont, Want, Do, Probe, Interface, Omit } = PathMtuDiscovery
+    const seen = [Dont, Want, Do, Probe, Interface, Omit].map((pathMtuDiscovery) => {
+      const s = established({ rtt: ms(10), options: { pathMtuDiscovery } })
+      s.send(1460)
+      s.sent()
+      s.icmp(tooBig(false, 1000, 1))
+      const again = s.sent().map(({ length }) => length)
+      s.receive({ flags: 'A', seq: 1, ack: 1461 })
+      s.send(1460)
+      return [again, s.sent().map(({ length }) => length)[0]]
+    })
+    // Linux 6.18.
+    const small = [[960, 500], 960]
+    expect(seen).toEqual([[[], 960], small, small, small, [[], 960], [[], 960]])
+  })
+
+  it('IPV6_MTU_DISCOVER: who goes by the MTU of the device does not hear of the path', () => {
+    for (const pathMtuDiscovery of [PathMtuDiscovery.Interface, PathMtuDiscovery.Omit]) {
+      const s = established({ ipv6: true, rtt: ms(10), options: { pathMtuDiscovery } })
+      s.send(1440)
+      s.sent()
+      s.icmp(tooBig(true, 1300, 1))
+      s.expectNothing()
+      s.receive({ flags: 'A', seq: 1, ack: 1441 })
+      s.send(1440)
+      expect(s.sent().map(({ length }) => length)).toEqual([1440])
+    }
+    const s = established({ ipv6: true, rtt: ms(10), options: { pathMtuDiscovery: PathMtuDiscovery.Dont } })
+    s.send(1440)
+    s.sent()
+    s.icmp(tooBig(true, 1300, 1))
+    expect(s.sent().map(({ length }) => length)).toEqual([1240, 200])
+  })
+
+  it('ip_no_pmtu_disc: 1 as small as it ever gets, 2 deaf, 3 of TCP alone', () => {
+    const seen = [0, 1, 2, 3].map((mode) => {
+      const s = established({ rtt: ms(10) })
+      s.ip.settings.ip_no_pmtu_disc = mode
+      s.send(1460)
+      s.sent()
+      s.icmp(tooBig(false, 1000, 1))
+      return s.connection.snd.mss
+    })
+    expect(seen).toEqual([960, 512, 1460, 960])
+  })
 
   it('an error about what is not in flight changes nothing (RFC 5927)', () => {
     const s = established({ rtt: ms(10) })

@@ -4,6 +4,7 @@ import type { Memory } from '../core/memory.ts'
 import type { Ring } from '../core/ring.ts'
 import { seqLt } from '../core/seq.ts'
 import { SendFlag } from '../ip/output.ts'
+import { PathMtuDiscovery } from '../udp/options.ts'
 import { checksumOf, foldSum, sumBytes, sumWord } from '../wire/checksum.ts'
 import { Ecn, IpProtocol } from '../wire/ip.ts'
 import {
@@ -195,10 +196,16 @@ const emit = (
   if ((flags & TcpFlag.Ack) !== 0) ackSent(c)
   let trafficClass = c.options.trafficClass
   if (carriesEct && c.has(Feature.Ecn)) trafficClass |= Ecn.Ect0
-  const { hopLimit, dontFragment } = c.options
-  const ipFlags = dontFragment ? SendFlag.DontFragment : 0
+  const { hopLimit, pathMtuDiscovery } = c.options
+  const ipFlags = pathMtuDiscovery === PathMtuDiscovery.Want ? SendFlag.DontFragment : fragmentFlags(c)
   // Not with a sign before it: -0 is a number that V8 has to allocate.
   return 0 - layer.ip.send(frame, destination, c.local, IpProtocol.Tcp, hopLimit, trafficClass, ipFlags)
+}
+
+/** What IP is to know of segments that are sent with another value of IP_MTU_DISCOVER than the usual one. */
+const fragmentFlags = (c: TcpConnection): number => {
+  if (!c.remote.isIpv4) return SendFlag.DontFragment
+  return c.options.pathMtuDiscovery === PathMtuDiscovery.Do ? SendFlag.DontFragment | SendFlag.EvenLocked : 0
 }
 
 /** Has the header no options but time stamps, and none of the rare flags? */

@@ -505,6 +505,28 @@ describe('path MTU', () => {
     expect(lab.world.frames.inUse).toBe(0)
   })
 
+  test('who goes by the MTU of the device is told of the path, but does not believe it; who searches none is not told', () => {
+    const { Dont, Want, Interface, Omit } = PathMtuDiscovery
+    const seen = [Dont, Want, Interface, Omit].map((pathMtuDiscovery) => {
+      const { a } = udpPair()
+      const { endpoint } = a.open(1000)
+      Object.assign(endpoint.options, { pathMtuDiscovery, receiveErrors: true })
+      const quote = ipv4Packet({ from: '10.0.0.1', to: '10.0.0.2', protocol: 17, payload: udpDatagram(1000, 7) })
+      const message = new Uint8Array([3, 4, 0, 0, 0, 0, 1000 >>> 8, 1000 & 255, ...quote])
+      new DataView(message.buffer).setUint16(2, ~naiveSum(message) & 0xffff)
+      a.stack.receive('eth0', ipv4Packet({ from: '10.0.0.9', to: '10.0.0.1', protocol: 1, payload: message }))
+      const way = a.stack.resolve(ip('10.0.0.2'))
+      return [endpoint.takeQueuedError()?.info ?? null, typeof way === 'number' ? way : way.mtu]
+    })
+    // Linux 6.18.
+    expect(seen).toEqual([
+      [null, 1000],
+      [1000, 1000],
+      [1000, 1500],
+      [1000, 1500],
+    ])
+  })
+
   test('a message about a datagram that nobody sent changes nothing', () => {
     const { a } = udpPair()
     a.open(1000)

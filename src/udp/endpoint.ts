@@ -312,10 +312,12 @@ export class UdpEndpoint {
     const { stack, options } = this
     let { hard } = error
     if (error.errno === Errno.EMSGSIZE) {
-      const mayBelieve = options.pathMtuDiscovery < PathMtuDiscovery.Interface
+      const { pathMtuDiscovery } = options
+      const mayBelieve = pathMtuDiscovery < PathMtuDiscovery.Interface
       if (mayBelieve) stack.updatePathMtu(error.quoted.destination, error.mtu, this.boundInterface)
-      if (options.pathMtuDiscovery === PathMtuDiscovery.Dont || !mayBelieve) return
-      hard = true
+      hard = pathMtuDiscovery !== PathMtuDiscovery.Dont
+      // As on Linux: over IPv4 who searches no path is not told, over IPv6 who goes by the device's MTU.
+      if (error.version === 4 ? !hard : !mayBelieve) return
     }
     if (options.receiveErrors) {
       this.errors.push(queuedIcmpError(error, stack.world.memory.u8, error.errno))

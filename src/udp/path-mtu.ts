@@ -16,10 +16,10 @@ export const sendFlags = (options: SizeOptions, way: Destination, packet: number
       if (packet <= way.mtu) flags |= SendFlag.DontFragment
       break
     case PathMtuDiscovery.Do:
-      flags |= SendFlag.DontFragment
+      flags |= SendFlag.DontFragment | SendFlag.EvenLocked
       break
     case PathMtuDiscovery.Probe:
-      flags |= SendFlag.DontFragment | SendFlag.InterfaceMtu
+      flags |= SendFlag.DontFragment | SendFlag.EvenLocked | SendFlag.InterfaceMtu
       break
     case PathMtuDiscovery.Interface:
     case PathMtuDiscovery.Omit:
