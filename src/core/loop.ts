@@ -1,6 +1,6 @@
 import type { Clock, Micros } from './clock.ts'
 import { ALL_FAST_PATHS, type FastPaths } from './fast-paths.ts'
-import { TimerWheel } from './timer.ts'
+import { type Timer, TimerWheel } from './timer.ts'
 
 /** Something that has work to do in the next turn: a link with frames to deliver, a host with calls to resume. */
 export abstract class Task {
@@ -28,6 +28,8 @@ export class Loop {
   readonly clock: Clock
   readonly timers: TimerWheel
   readonly fast: FastPaths
+  /** Timers that go on for ever, whether or not anybody answers: whoever runs until nothing is left does not wait for them. */
+  readonly background = new Set<Timer>()
   /** World time of this turn, microseconds. It does not move while the turn lasts. */
   now: Micros
   /** `now`, modulo 2^32, as a signed integer: what protocols keep and subtract. Wraps after 71 minutes. */
@@ -61,6 +63,14 @@ export class Loop {
   /** Has something been posted that has not run? */
   get hasWork(): boolean {
     return this.head !== null
+  }
+
+  /** Is nothing left to come but background timers? */
+  get isAtRest(): boolean {
+    if (this.head !== null || this.timers.size > this.background.size) return false
+    let set = 0
+    for (const timer of this.background) if (timer.isSet) set++
+    return this.timers.size === set
   }
 
   /** Is a turn under way? */

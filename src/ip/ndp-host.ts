@@ -18,6 +18,8 @@ const ALL_NODES = ip('ff02::1')
 const ALL_NODES_OF_INTERFACE = ip('ff01::1')
 const ALL_ROUTERS = ip('ff02::2')
 const MULTICAST = ip('ff00::')
+/** After so many that nobody has answered there is no router (RFC 4861 section 6.3.7); RFC 7559 has hosts ask on in case that one comes. */
+const MAX_RTR_SOLICITATIONS = 3
 
 /** Metric of routes learnt from routers. */
 const ROUTER_METRIC = 1024
@@ -89,7 +91,7 @@ export class NdpHost implements TimerOwner {
     if (!this.enabled) return
     this.enabled = false
     const { iface } = this
-    iface.stack.world.loop.timers.cancel(this.solicitation)
+    this.stopSoliciting()
     this.prefixes.clear()
     this.hopLimit = 0
     this.routerMtu = 0
@@ -178,7 +180,7 @@ export class NdpHost implements TimerOwner {
     if (settings.accept_ra === 0 || (settings.accept_ra === 1 && settings.ipv6_forwarding !== 0)) {
       return Drop['ndp-ignored']
     }
-    stack.world.loop.timers.cancel(this.solicitation)
+    this.stopSoliciting()
     const router = header.source
     this.isManaged = message.isManaged
     this.isOtherConfig = message.isOtherConfig
@@ -206,6 +208,7 @@ export class NdpHost implements TimerOwner {
     sendNdp(iface, source, ALL_ROUTERS)
     this.solicitations++
     if (settings.router_solicitations >= 0 && this.solicitations >= settings.router_solicitations) return
+    if (this.solicitations === MAX_RTR_SOLICITATIONS) stack.world.loop.background.add(this.solicitation)
     // Twice as long each time, blurred by a tenth (RFC 7559 section 2).
     const blur = 0.9 + 0.2 * stack.random.float()
     const most = settings.router_solicitation_max_interval * 1e6
@@ -226,9 +229,16 @@ export class NdpHost implements TimerOwner {
     const { accept_ra, ipv6_forwarding, router_solicitations } = settings
     if (!isRunning || accept_ra === 0 || (accept_ra === 1 && ipv6_forwarding !== 0)) return
     if (router_solicitations === 0 || this.iface.isLoopback) return
+    this.stopSoliciting()
     this.solicitations = 0
     this.interval = 0
     stack.world.loop.timers.schedule(this.solicitation, stack.world.loop.now)
+  }
+
+  private stopSoliciting(): void {
+    const { timers, background } = this.iface.stack.world.loop
+    timers.cancel(this.solicitation)
+    background.delete(this.solicitation)
   }
 
   private defaultRoute(router: IpAddress): Route | null {

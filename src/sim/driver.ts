@@ -75,7 +75,7 @@ export class VirtualDriver {
   /**
    * Runs until `deadline`, until `stop` says so, or until nothing is left that could happen.
    * @param stop asked after every step
-   * @returns 'stopped', 'deadline', or 'idle' when no timer is set and nothing moves
+   * @returns 'stopped', 'deadline', or 'idle' when nothing moves and no timer is set; without a deadline, none but background timers
    */
   run(deadline: Micros = Number.POSITIVE_INFINITY, stop: (() => boolean) | null = null): Promise<Ending> {
     if (this.current !== null) return Promise.reject(new Error('this world is running already: await the run before'))
@@ -135,6 +135,7 @@ export class VirtualDriver {
         this.turns = 0
         return null
       }
+      if (deadline === Number.POSITIVE_INFINITY && this.isAtRest) return 'idle'
       this.clock.advanceTo(next)
       this.turns = 0
       if (this.outside === null) continue
@@ -142,6 +143,13 @@ export class VirtualDriver {
       loop.turn()
       if (this.outside.advanced(next)) this.resumed = true
     }
+  }
+
+  /** Is there nothing to wait for but what goes on for ever? */
+  private get isAtRest(): boolean {
+    if (this.resumed || (this.outside?.nextTimer() ?? Number.POSITIVE_INFINITY) !== Number.POSITIVE_INFINITY)
+      return false
+    return this.world.loop.isAtRest
   }
 
   /** When an application that never rests has used the time for its turns; Infinity for one that has rested. */

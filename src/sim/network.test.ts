@@ -49,6 +49,27 @@ it('carries an echo over two hosts and a cable', async () => {
   expect(network.world.loop.timers.size).toBe(0)
 })
 
+it('comes to rest, though hosts ask for routers for ever; with a deadline they are heard to', async () => {
+  const network = new Network({ seed: 1 })
+  const [a, b] = [network.host('a'), network.host('b')]
+  const link = network.link(a, b, { delay: 10 })
+  expect(await network.run()).toBe('idle')
+  // Three times in some 14 seconds (RFC 4861 section 6.3.7), and then hourly (RFC 7559).
+  expect(network.now).toBeGreaterThan(10_000)
+  expect(network.now).toBeLessThan(20_000)
+  const asked = (): number => a.ip.mib.icmp6OutType[133]!
+  expect(asked()).toBe(3)
+  expect(await network.run(86_400_000)).toBe('deadline')
+  expect(asked()).toBeGreaterThan(20)
+  // A link that comes back is news.
+  const before = asked()
+  link.cable.setDown()
+  link.cable.setUp()
+  expect(await network.run()).toBe('idle')
+  expect(asked() - before).toBe(3)
+  expect(await network.runUntil(() => false)).toBe(false)
+})
+
 describe('without a fast path', () => {
   const trace = async (without: readonly FastPath[]): Promise<string[]> => {
     const network = new Network({ seed: 3, without })
