@@ -61,7 +61,7 @@ test.each([1, 2, 3])('holds what a map does, whatever is entered, replaced and t
   expect(table.entries()).toEqual([])
 })
 
-test('those that lie far from their own place are found, and move up when others go', () => {
+test('those that found their chunk full are found in others, and leave no trace when they go', () => {
   const table = new TupleTable(7)
   const remote = REMOTES[0]!
   const entries = Array.from(
@@ -69,9 +69,10 @@ test('those that lie far from their own place are found, and move up when others
     (_, i) => new Entry(TupleKind.Connection, LOCAL, 80 + (i & 1), remote, i),
   )
   expect(entries.every((entry) => table.insert(entry))).toBe(true)
-  const marks = (table as unknown as { parts: { marks: Uint16Array }[] }).parts.flatMap((part) => [...part.marks])
-  // Fifteen stands for that and all above.
-  expect(marks.filter((mark) => (mark & 15) === 15).length).toBeGreaterThan(100)
+  const { settled } = table as unknown as { settled: { tags: Int32Array; filter: Int32Array } }
+  const tags = (): number[] => [...settled.tags]
+  // The last byte of a chunk says how many have gone on.
+  expect(tags().filter((word, i) => i % 4 === 3 && word >>> 24 !== 0).length).toBeGreaterThan(100)
   const left = entries.filter((_, i) => i % 3 === 0)
   for (const [i, entry] of entries.entries()) if (i % 3 !== 0) table.remove(entry)
   expect(table.size).toBe(left.length)
@@ -80,4 +81,8 @@ test('those that lie far from their own place are found, and move up when others
     return table.find(header, entry.remotePort, entry.localPort, ANY) !== (entry.inTable ? entry : null)
   })
   expect(wrong).toEqual([])
+  for (const entry of left) table.remove(entry)
+  expect(tags().some((word) => word !== 0)).toBe(false)
+  // A bit may stay that two entries of different chunks had, or what has gone on.
+  expect(settled.filter.filter((word) => word !== 0).length).toBeLessThan(settled.filter.length / 4)
 })

@@ -3,21 +3,19 @@ import type { TupleEntry } from '../tcp/tuple.ts'
 import type { IpHeader } from '../wire/ip.ts'
 
 /**
- * Every pair of endpoints in use by TCP, whatever is under it: a connection, a half-open one, TIME_WAIT. A hash table
- * with open addressing, whose marks lie apart from the entries, so that a look-up touches no entry but the one that it
- * finds: among a million of them hardly any is in the processor's caches. It is in parts by the upper bits of the hash,
- * each of which grows by itself: no packet waits for all to be moved. A secret seed keeps strangers from choosing who
- * shares a place.
+ * Every pair of endpoints in use by TCP, whatever is under it: a connection, a half-open one, TIME_WAIT. A secret seed keeps
+ * strangers from choosing who shares a place.
  *
- * What is new lies in front of all that, at the one place that its hash gives it, until something newer wants that: most
- * connections are over by then, and have touched no part, nor what V8 notes of each new object that an old one refers to.
+ * What is new lies in front, at the one place that its hash gives it, until something newer wants that: most connections are
+ * over by then, and have touched nothing of what lies behind (`Settled`), nor what V8 notes of each new object that an old one
+ * refers to.
  */
 export class TupleTable {
   /** Entries in the table. */
   size = 0
   private readonly seed: number
   private readonly front: (TupleEntry | null)[] = new Array(FRONT).fill(null)
-  private readonly parts: (Part | null)[] = new Array(PARTS).fill(null)
+  private readonly settled = new Settled()
 
   /** @param seed 32 secret bits */
   constructor(seed: number) {
@@ -39,10 +37,9 @@ export class TupleTable {
     )
     const young = this.front[hash & FRONT_MASK]!
     if (young !== null && isFor(young, header, sourcePort, destinationPort, from)) return young
-    const part = this.parts[hash >>> PART_SHIFT]!
-    if (part === null) return null
-    for (let distance = part.seek(hash); distance >= 0; distance = part.seek(hash, distance + 1)) {
-      const entry = part.at(hash, distance)
+    const { settled } = this
+    for (let place = settled.seek(hash); place >= 0; place = settled.seek(hash, place)) {
+      const entry = settled.at(hash, place)
       if (isFor(entry, header, sourcePort, destinationPort, from)) return entry
     }
     return null
@@ -63,10 +60,9 @@ export class TupleTable {
     )
     const young = this.front[hash & FRONT_MASK]!
     if (young !== null && hasSent(young, quoted, sourcePort, destinationPort)) return young
-    const part = this.parts[hash >>> PART_SHIFT]!
-    if (part === null) return null
-    for (let distance = part.seek(hash); distance >= 0; distance = part.seek(hash, distance + 1)) {
-      const entry = part.at(hash, distance)
+    const { settled } = this
+    for (let place = settled.seek(hash); place >= 0; place = settled.seek(hash, place)) {
+      const entry = settled.at(hash, place)
       if (hasSent(entry, quoted, sourcePort, destinationPort)) return entry
     }
     return null
@@ -80,10 +76,9 @@ export class TupleTable {
   private findHashed(like: TupleEntry, hash: number): TupleEntry | null {
     const young = this.front[hash & FRONT_MASK]!
     if (young !== null && sameEndpoints(young, like)) return young
-    const part = this.parts[hash >>> PART_SHIFT]!
-    if (part === null) return null
-    for (let distance = part.seek(hash); distance >= 0; distance = part.seek(hash, distance + 1)) {
-      const entry = part.at(hash, distance)
+    const { settled } = this
+    for (let place = settled.seek(hash); place >= 0; place = settled.seek(hash, place)) {
+      const entry = settled.at(hash, place)
       if (sameEndpoints(entry, like)) return entry
     }
     return null
@@ -94,7 +89,7 @@ export class TupleTable {
     const hash = this.hashOf(entry)
     if (this.findHashed(entry, hash) !== null) return false
     const older = this.front[hash & FRONT_MASK]!
-    if (older !== null) this.settle(older)
+    if (older !== null) this.settled.add(older)
     this.front[hash & FRONT_MASK] = entry
     entry.hash = hash
     entry.inTable = true
@@ -102,22 +97,11 @@ export class TupleTable {
     return true
   }
 
-  /** Enters what lay in front into its part. */
-  private settle(entry: TupleEntry): void {
-    const { hash } = entry
-    let part = this.parts[hash >>> PART_SHIFT]!
-    if (part === null) {
-      part = new Part()
-      this.parts[hash >>> PART_SHIFT] = part
-    }
-    part.add(entry)
-  }
-
   remove(entry: TupleEntry): void {
     if (!entry.inTable) return
     const { hash } = entry
     if (this.front[hash & FRONT_MASK] === entry) this.front[hash & FRONT_MASK] = null
-    else this.parts[hash >>> PART_SHIFT]!.remove(entry)
+    else this.settled.remove(entry)
     entry.inTable = false
     this.size--
   }
@@ -126,7 +110,7 @@ export class TupleTable {
   replace(entry: TupleEntry, by: TupleEntry): void {
     const { hash } = entry
     if (this.front[hash & FRONT_MASK] === entry) this.front[hash & FRONT_MASK] = by
-    else this.parts[hash >>> PART_SHIFT]!.replace(entry, by)
+    else this.settled.replace(entry, by)
     by.hash = hash
     entry.inTable = false
     by.inTable = true
@@ -134,11 +118,7 @@ export class TupleTable {
 
   /** Every entry, in no order. A copy: the table may change meanwhile. */
   entries(): TupleEntry[] {
-    const all = this.front.filter((entry) => entry !== null)
-    for (const part of this.parts) {
-      if (part !== null) for (const entry of part.entries) if (entry !== null) all.push(entry)
-    }
-    return all
+    return [...this.front.filter((entry) => entry !== null), ...this.settled.all()]
   }
 
   private hashOf(entry: TupleEntry): number {
@@ -177,103 +157,205 @@ export class TupleTable {
   }
 }
 
-/** How many parts there are, a power of two, and where in the hash their number lies: below it the bits of a mark. */
-const PARTS = 64
-const PART_SHIFT = 26
-const MARK_SHIFT = 10
-const MARK_MASK = 0xfff0
-const FIRST_PLACES = 8
 /** Places in front, a power of two. */
 const FRONT = 128
 const FRONT_MASK = FRONT - 1
 
-/** What a mark says of the hash, and how far from its own place an entry lies: from `FAR` on, the hash itself is asked. */
-const DISTANCE_BITS = 4
-const FAR = (1 << DISTANCE_BITS) - 1
+/** How many parts there are, a power of two, and where in the hash their number and the tag lie. */
+const PARTS = 64
+const PART_SHIFT = 26
+const TAG_SHIFT = 18
+/** Of the sixteen places of a chunk fifteen are used, and twelve at the most on the average of a part. */
+const PLACE_BITS = 4
+const PLACES = 1 << PLACE_BITS
+const MOST_TAKEN = 12
+/** Words of tags in a chunk, and the bit for each of its places in what `matches` gives. */
+const WORDS = 4
+const ALL_PLACES = 0x070f_0f0f
+/** A count that is not taken down any more: nobody knows how many there were. */
+const UNCOUNTED = 0xff
 
 /**
- * A part: places, a power of two of them, of which at most two thirds are taken. An entry lies at its hash or behind it.
- * Beside each lies a mark of 16 bits, 12 of the hash, which its place says nothing of, and its distance: two bytes in
- * the processor's caches where an entry is none. 0 stands for an empty place.
+ * A hash table in parts, by the upper bits of the hash, each of which grows by itself: no packet waits for all to be moved.
+ * A part has chunks, a power of two of them, of fifteen places, where an entry lies anywhere in the chunk that its hash says, or
+ * in the first behind it that has room. Of each place there is a tag, eight bits of the hash; 0 stands for an empty one. The tags
+ * of a chunk are four words, whose last byte counts the entries that have gone on to the next.
+ *
+ * Most of what is looked up here is not there: SYNs. Of a million pairs of endpoints hardly anything is in the processor's caches,
+ * so that in front of the tags there is a word for each chunk, with a bit for each tag that something in it may have: half a
+ * megabyte, which stays in the last of the caches at least. Each of the two is one array for all parts, found without another.
  */
-class Part {
-  entries: (TupleEntry | null)[] = new Array(FIRST_PLACES).fill(null)
-  private marks = new Uint16Array(FIRST_PLACES)
-  private size = 0
+class Settled {
+  /** The chunks of each part begin `stride` chunks behind those of the one before; it has `masks` of them, and one. */
+  private tags = new Int32Array(PARTS * WORDS)
+  private filter = new Int32Array(PARTS)
+  private stride = 1
+  private readonly masks = new Int32Array(PARTS)
+  private readonly sizes = new Int32Array(PARTS)
+  private readonly entries: ((TupleEntry | null)[] | null)[] = new Array(PARTS).fill(null)
 
-  /** How far behind its own place what has `hash` may lie, from `distance` on; -1 when nothing there has it. */
-  seek(hash: number, distance = 0): number {
-    const { marks } = this
-    const mask = marks.length - 1
-    const mark = markOf(hash)
-    for (let there = marks[(hash + distance) & mask]!; there !== 0; there = marks[(hash + ++distance) & mask]!) {
-      if (there === (mark | Math.min(distance, FAR))) return distance
+  /**
+   * Where in its part an entry may be that has `hash`; -1 when nothing has it.
+   * @param after the place found before; -1 for none
+   */
+  seek(hash: number, after = -1): number {
+    const part = hash >>> PART_SHIFT
+    const mask = this.masks[part]!
+    const home = hash & mask
+    const tag = tagOf(hash)
+    if ((this.filter[part * this.stride + home]! & (1 << tag)) === 0) return -1
+    const { tags } = this
+    let chunk = home
+    let wanted = ALL_PLACES
+    if (after >= 0) {
+      chunk = after >>> PLACE_BITS
+      wanted &= ~((bitOf(after & (PLACES - 1)) << 1) - 1)
     }
-    return -1
+    for (;;) {
+      const at = (part * this.stride + chunk) * WORDS
+      const found = matches(tags, at, tag) & wanted
+      if (found !== 0) return (chunk << PLACE_BITS) | firstPlace(found)
+      if (tags[at + 3]! >>> 24 === 0) return -1
+      chunk = (chunk + 1) & mask
+      if (chunk === home) return -1
+      wanted = ALL_PLACES
+    }
   }
 
-  /** What lies so far behind the place of `hash`. */
-  at(hash: number, distance: number): TupleEntry {
-    return this.entries[(hash + distance) & (this.entries.length - 1)]!
+  /** What lies at a place that `seek` has given for `hash`. */
+  at(hash: number, place: number): TupleEntry {
+    return this.entries[hash >>> PART_SHIFT]![place]!
   }
 
   add(entry: TupleEntry): void {
-    if (++this.size * 3 > this.marks.length * 2) this.grow()
+    const part = entry.hash >>> PART_SHIFT
+    this.entries[part] ??= new Array(PLACES).fill(null)
+    if (++this.sizes[part]! > (this.masks[part]! + 1) * MOST_TAKEN) this.grow(part)
     this.put(entry)
   }
 
-  /** Puts `by` where `entry` is. */
+  /** Puts `by`, whose hash is the same, where `entry` is. */
   replace(entry: TupleEntry, by: TupleEntry): void {
-    this.entries[this.placeOf(entry)] = by
+    this.entries[entry.hash >>> PART_SHIFT]![this.placeOf(entry)] = by
   }
 
-  /** Takes an entry out; those behind it that are not at their own place move up. */
   remove(entry: TupleEntry): void {
-    const { entries, marks } = this
-    const mask = marks.length - 1
-    let hole = this.placeOf(entry)
-    for (let at = (hole + 1) & mask; marks[at] !== 0; at = (at + 1) & mask) {
-      const near = marks[at]! & FAR
-      const distance = near < FAR ? near : (at - entries[at]!.hash) & mask
-      const moved = distance - ((at - hole) & mask)
-      if (moved < 0) continue
-      marks[hole] = (marks[at]! & ~FAR) | Math.min(moved, FAR)
-      entries[hole] = entries[at]!
-      hole = at
+    const { tags } = this
+    const { hash } = entry
+    const part = hash >>> PART_SHIFT
+    const mask = this.masks[part]!
+    const first = part * this.stride
+    const place = this.placeOf(entry)
+    const chunk = place >>> PLACE_BITS
+    this.entries[part]![place] = null
+    this.sizes[part]!--
+    tags[(first + chunk) * WORDS + (place & 3)]! &= ~(0xff << ((place & 12) << 1))
+    for (let passed = hash & mask; passed !== chunk; passed = (passed + 1) & mask) {
+      const at = (first + passed) * WORDS + 3
+      if (tags[at]! >>> 24 !== UNCOUNTED) tags[at]! -= 1 << 24
     }
-    marks[hole] = 0
-    entries[hole] = null
-    this.size--
+    const home = first + (hash & mask)
+    if (!isAnyLike(tags, home * WORDS, tagOf(hash))) this.filter[home]! &= ~(1 << tagOf(hash))
+  }
+
+  /** Every entry, in no order. */
+  all(): TupleEntry[] {
+    return this.entries.flatMap((part) => part?.filter((entry) => entry !== null) ?? [])
   }
 
   private placeOf(entry: TupleEntry): number {
     const { hash } = entry
-    let distance = this.seek(hash)
-    while (this.at(hash, distance) !== entry) distance = this.seek(hash, distance + 1)
-    return (hash + distance) & (this.entries.length - 1)
+    let place = this.seek(hash)
+    while (this.at(hash, place) !== entry) place = this.seek(hash, place)
+    return place
   }
 
   private put(entry: TupleEntry): void {
-    const { marks } = this
-    const mask = marks.length - 1
+    const { tags } = this
     const { hash } = entry
-    let distance = 0
-    while (marks[(hash + distance) & mask] !== 0) distance++
-    const at = (hash + distance) & mask
-    marks[at] = markOf(hash) | Math.min(distance, FAR)
-    this.entries[at] = entry
+    const part = hash >>> PART_SHIFT
+    const mask = this.masks[part]!
+    this.filter[part * this.stride + (hash & mask)]! |= 1 << tagOf(hash)
+    for (let chunk = hash & mask; ; chunk = (chunk + 1) & mask) {
+      const at = (part * this.stride + chunk) * WORDS
+      const free = matches(tags, at, 0) & ALL_PLACES
+      if (free !== 0) {
+        const place = firstPlace(free)
+        tags[at + (place & 3)]! |= tagOf(hash) << ((place & 12) << 1)
+        this.entries[part]![(chunk << PLACE_BITS) | place] = entry
+        return
+      }
+      if (tags[at + 3]! >>> 24 !== UNCOUNTED) tags[at + 3]! += 1 << 24
+    }
   }
 
-  private grow(): void {
-    const { entries } = this
-    this.marks = new Uint16Array(entries.length * 2)
-    this.entries = new Array(entries.length * 2).fill(null)
+  /** Gives a part twice as many chunks. */
+  private grow(part: number): void {
+    const chunks = (this.masks[part]! + 1) * 2
+    if (chunks > this.stride) this.widen()
+    const entries = this.entries[part]!
+    const first = part * this.stride
+    this.tags.fill(0, first * WORDS, (first + chunks) * WORDS)
+    this.filter.fill(0, first, first + chunks)
+    this.masks[part] = chunks - 1
+    this.entries[part] = new Array(chunks * PLACES).fill(null)
     for (const entry of entries) if (entry !== null) this.put(entry)
+  }
+
+  /** Makes room for twice as many chunks in each part. */
+  private widen(): void {
+    const { stride } = this
+    this.tags = spread(this.tags, stride * WORDS)
+    this.filter = spread(this.filter, stride)
+    this.stride = stride * 2
   }
 }
 
-/** The bits of a hash below those of the part, never all of them 0: the lowest ones its place tells already. */
-const markOf = (hash: number): number => (hash >>> MARK_SHIFT) & MARK_MASK || 1 << DISTANCE_BITS
+/** An array twice as large, in which each run of `length` has room for another behind it. */
+const spread = (from: Int32Array, length: number): Int32Array<ArrayBuffer> => {
+  const wider = new Int32Array(from.length * 2)
+  for (let at = 0; at < from.length; at += length) wider.set(from.subarray(at, at + length), at * 2)
+  return wider
+}
+
+/** May a chunk have, or have passed on, what has the same bit of the filter as `tag`? */
+const isAnyLike = (tags: Int32Array, at: number, tag: number): boolean => {
+  if (tags[at + 3]! >>> 24 !== 0) return true
+  const pattern = Math.imul(tag & 0x1f, 0x0101_0101)
+  let found = 0
+  for (let i = at; i < at + WORDS; i++) found |= zeros((tags[i]! ^ pattern) & 0x1f1f_1f1f) & ~zeros(tags[i]!)
+  return found !== 0
+}
+
+/** Bits of a hash, from 2 to 255: less than what stands for nothing, and so that `matches` takes no empty place for a match. */
+const tagOf = (hash: number): number => {
+  const tag = (hash >>> TAG_SHIFT) & 0xff
+  return tag < 2 ? tag + 2 : tag
+}
+
+/**
+ * Which bytes of four words are `tag`: bit 0 to 3 for the lowest of the four, 8 to 11 for the next ones, and so on. One that comes
+ * after a match and differs in the lowest bit alone may count as well.
+ */
+const matches = (tags: Int32Array, at: number, tag: number): number => {
+  const pattern = Math.imul(tag, 0x0101_0101)
+  return (
+    (zeros(tags[at]! ^ pattern) >>> 7) |
+    (zeros(tags[at + 1]! ^ pattern) >>> 6) |
+    (zeros(tags[at + 2]! ^ pattern) >>> 5) |
+    (zeros(tags[at + 3]! ^ pattern) >>> 4)
+  )
+}
+
+/** The upper bit of each byte that is 0; perhaps of one that is 1, behind such. */
+const zeros = (word: number): number => (word - 0x0101_0101) & ~word & 0x8080_8080
+
+/** The place of the lowest bit of what `matches` gives: the number of the word, and four times that of the byte. And its bit. */
+const firstPlace = (found: number): number => {
+  const bit = 31 - Math.clz32(found & -found)
+  return ((bit >>> 1) & 12) | (bit & 3)
+}
+const bitOf = (place: number): number => 1 << (((place & 12) << 1) | (place & 3))
 
 const mix = (h: number, word: number): number => {
   let k = Math.imul(word, 0xcc9e_2d51)
