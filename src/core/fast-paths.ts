@@ -19,8 +19,8 @@ export const FAST_PATHS = {
   'queue-memory': 'a queue takes a block as large as it was before at once, and does not grow into it anew',
   'short-copies': 'up to 16 bytes are copied into queues and out of them one by one, without a call',
   'view-reuse': 'views of up to 256 bytes of queues are used again for what is read from the same place',
-  'state-reuse': 'congestion states and send queues of connections are used again',
-  'pair-hashes': 'what is hashed of two addresses is kept: time stamps, first sequence numbers',
+  'state-reuse': 'congestion states, send queues and timers of connections are used again',
+  'pair-hashes': 'two addresses are kept with what is hashed of them: time stamps, first sequence numbers',
   'call-reuse': 'a receive, accept or connect that waits is an object of the process that is used again',
   handover:
     'a receive, accept or connect that was woken tries again when the turn is over, and not by a promise of its own',

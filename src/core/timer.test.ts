@@ -280,3 +280,16 @@ test('cancelling thousands of timers of one tick, in any order, leaves the other
   const order = left.sort((a, b) => ((a * 37) % 400) - ((b * 37) % 400) || a - b)
   expect(bench.fired.map(([index]) => index)).toEqual(order)
 })
+
+test('a timer that is given to another is his, and nobody has it while it waits for one', () => {
+  const fired: string[] = []
+  const owner = (name: string) => ({ onTimer: (kind: number) => fired.push(`${name} ${kind}`) })
+  const wheel = new TimerWheel()
+  const timer = new Timer(owner('first'), 1)
+  wheel.schedule(timer, 5000)
+  wheel.cancel(timer)
+  timer.give(null, 0).fire()
+  wheel.schedule(timer.give(owner('second'), 2), 4000)
+  wheel.fire(10_000)
+  expect(fired).toEqual(['second 2'])
+})

@@ -8,8 +8,9 @@ export interface TimerOwner {
 
 /** One deadline that can be set, moved and cancelled. Idle timers are in no list and cost only themselves. */
 export class Timer {
-  readonly owner: TimerOwner
-  readonly kind: number
+  /** Null while it waits, cancelled, for somebody who needs one (`give`). */
+  private owner: TimerOwner | null
+  private kind: number
   /** When it fires; Infinity while it is not set. */
   deadline: Micros = Number.POSITIVE_INFINITY
   /** Breaks ties: of two timers with one deadline the one set first fires first. */
@@ -24,6 +25,18 @@ export class Timer {
   constructor(owner: TimerOwner, kind: number) {
     this.owner = owner
     this.kind = kind
+  }
+
+  /** Makes it another's. @param owner null for nobody's: it is not set then */
+  give(owner: TimerOwner | null, kind: number): this {
+    this.owner = owner
+    this.kind = kind
+    return this
+  }
+
+  /** Its time has come. */
+  fire(): void {
+    this.owner?.onTimer(this.kind)
   }
 
   get isSet(): boolean {
@@ -141,7 +154,7 @@ export class TimerWheel {
       timer.slot = OUT
       timer.deadline = Number.POSITIVE_INFINITY
       this.set--
-      timer.owner.onTimer(timer.kind)
+      timer.fire()
     }
   }
 

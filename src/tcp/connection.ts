@@ -373,7 +373,7 @@ export class TcpConnection extends ConnectionFields implements TimerOwner {
     if (queue === null || queue.length > 0 || cc.totalRetransmitted > 0 || cc.ecn !== 0) return
     this.giveBack()
     if (this.retransmitTimer?.isSet !== false) return
-    this.layer.loop.timers.cancel(this.retransmitTimer)
+    this.layer.recycleTimer(this.retransmitTimer)
     this.retransmitTimer = null
   }
 

@@ -1,6 +1,6 @@
 import { SECOND } from '../core/clock.ts'
 import { Errno } from '../core/errno.ts'
-import { Timer } from '../core/timer.ts'
+import type { Timer } from '../core/timer.ts'
 import { AckPending, Feature, Shutdown, type TcpConnection, TcpTimer } from './connection.ts'
 import { TcpState } from './state.ts'
 import { DELAYED_ACK_MAX, DELAYED_ACK_MIN } from './timers.ts'
@@ -182,6 +182,6 @@ export const onAckTimer = (c: TcpConnection): void => {
 }
 
 const ackTimer = (c: TcpConnection): Timer => {
-  c.ackTimer ??= new Timer(c, TcpTimer.DelayedAck)
+  c.ackTimer ??= c.layer.newTimer(c, TcpTimer.DelayedAck)
   return c.ackTimer
 }

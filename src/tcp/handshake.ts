@@ -1,7 +1,6 @@
 import { MILLISECOND } from '../core/clock.ts'
 import { Readiness } from '../core/readiness.ts'
 import { seqGt, seqLt } from '../core/seq.ts'
-import { Timer } from '../core/timer.ts'
 import { Drop } from '../wire/drop.ts'
 import { TCP_MIN_HEADER, TcpFlag } from '../wire/tcp.ts'
 import { AckResult, announcedWindow, processAck } from './ack.ts'
@@ -76,7 +75,7 @@ export const receiveInSynSent = (c: TcpConnection, segment: Segment): number => 
   if (mayAcknowledgeLater(c)) {
     c.rcv.pending |= AckPending.Scheduled | AckPending.Timer
     enterQuickAckMode(c, MAX_QUICK_ACKS)
-    c.ackTimer ??= new Timer(c, TcpTimer.DelayedAck)
+    c.ackTimer ??= c.layer.newTimer(c, TcpTimer.DelayedAck)
     c.layer.loop.timers.schedule(c.ackTimer, c.layer.loop.now + DELAYED_ACK_MAX)
   } else sendAck(c)
   // What else it carries is not taken without fast open, as on Linux: the peer sends it again. Its urgent pointer is heeded.

@@ -4,10 +4,12 @@ import type { Loop } from '../core/loop.ts'
 import { Md5 } from '../core/md5.ts'
 import type { Random } from '../core/random.ts'
 import { SipHasher } from '../core/siphash.ts'
+import { Timer, type TimerOwner } from '../core/timer.ts'
 import type { World } from '../core/world.ts'
 import type { Mib } from '../ip/mib.ts'
 import type { IpStack } from '../ip/stack.ts'
 import type { IpAddress } from '../wire/address.ts'
+import type { IpHeader } from '../wire/ip.ts'
 import { TcpHeader } from '../wire/tcp.ts'
 import { Cleaning } from './ack.ts'
 import { RateSample } from './congestion/control.ts'
@@ -64,9 +66,10 @@ export class TcpLayer {
   /** The SACK blocks of the segment at hand, in order. */
   readonly sackBlocks = new Int32Array(8)
 
-  /** States and empty queues that connections have given back. */
+  /** States, empty queues and timers that connections have given back. */
   private readonly idleCongestion: CongestionState[] = []
   private readonly idleQueues: SendQueue[] = []
+  private readonly idleTimers: Timer[] = []
 
   /** Connections that nobody holds, and pairs of endpoints in TIME_WAIT. */
   orphans = 0
@@ -123,6 +126,17 @@ export class TcpLayer {
     return this.idleQueues.pop() ?? new SendQueue()
   }
 
+  newTimer(owner: TimerOwner, kind: number): Timer {
+    return this.idleTimers.pop()?.give(owner, kind) ?? new Timer(owner, kind)
+  }
+
+  /** Takes a timer off the wheel, and back: nobody else has it any more. */
+  recycleTimer(timer: Timer): void {
+    this.loop.timers.cancel(timer)
+    if (!this.world.fast['state-reuse'] || this.idleTimers.length >= MOST_IDLE) return
+    this.idleTimers.push(timer.give(null, 0))
+  }
+
   /** An initial sequence number: a clock of 4 µs plus a secret function of the pair of endpoints (RFC 6528 section 3). */
   initialSequence(local: IpAddress, localPort: number, remote: IpAddress, remotePort: number): number {
     const hash = this.hasher
@@ -139,7 +153,7 @@ export class TcpLayer {
 
   /** What is secret about two addresses: of those asked for last, made but once. */
   private pairOf(local: IpAddress, remote: IpAddress): AddressPair {
-    const at = (Math.imul(remote.w3 ^ remote.w2, 0x9e37_79b1) ^ Math.imul(local.w3 ^ local.w2, 0x85eb_ca6b)) >>> 24
+    const at = pairPlace(local.w3 ^ local.w2, remote.w3 ^ remote.w2)
     const known = this.pairs[at]
     if (known?.remote.equals(remote) && known.local.equals(local)) return known
     const offset = hashAddresses(this.offsetHasher.start(), local, remote).end()
@@ -147,6 +161,14 @@ export class TcpLayer {
     const made = { local, remote, timestampOffset: offset, sequence }
     if (this.world.fast['pair-hashes']) this.pairs[at] = made
     return made
+  }
+
+  /** Destination and source of a packet as objects that are there already; null for a pair that was not met of late. */
+  knownPair(header: IpHeader): AddressPair | null {
+    const { destination2, destination3, source2, source3 } = header
+    const known = this.pairs[pairPlace(destination3 ^ destination2, source3 ^ source2)]
+    if (known === undefined || !header.sourceIs(known.remote) || !header.destinationIs(known.local)) return null
+    return known
   }
 
   /** Seconds since the world began: for time stamps that are kept for days. */
@@ -212,7 +234,7 @@ export class TcpLayer {
 }
 
 /** What connections between two addresses have in common. */
-interface AddressPair {
+export interface AddressPair {
   readonly local: IpAddress
   readonly remote: IpAddress
   readonly timestampOffset: number
@@ -220,7 +242,11 @@ interface AddressPair {
   readonly sequence: SipHasher
 }
 
-/** How many congestion states and send queues wait at most for connections that need one. */
+/** Where in `pairs` two addresses lie. */
+const pairPlace = (local: number, remote: number): number =>
+  (Math.imul(remote, 0x9e37_79b1) ^ Math.imul(local, 0x85eb_ca6b)) >>> 24
+
+/** How many congestion states, send queues and timers wait at most for connections that need one. */
 const MOST_IDLE = 64
 
 /** What tcp_mem counts in, bytes. */

@@ -1,4 +1,3 @@
-import { Timer } from '../core/timer.ts'
 import { type TcpConnection, TcpTimer } from './connection.ts'
 
 /**
@@ -19,7 +18,7 @@ export const mustPace = (c: TcpConnection): boolean => {
   if (!paces(c)) return false
   const { loop } = c.layer
   if (cc.nextSendAt <= loop.now) return false
-  c.pacingTimer ??= new Timer(c, TcpTimer.Pacing)
+  c.pacingTimer ??= c.layer.newTimer(c, TcpTimer.Pacing)
   if (!c.pacingTimer.isSet) loop.timers.schedule(c.pacingTimer, cc.nextSendAt)
   return true
 }

@@ -68,7 +68,10 @@ export class Request extends TupleEntry implements TimerOwner, PendingHandshake 
   private lastInvalidAckMs = 0
 
   constructor(listener: TcpListener, segment: Segment, header: IpHeader, from: NetworkInterface) {
-    super(TupleKind.Request, header.destination, segment.destinationPort, header.source, segment.sourcePort)
+    const known = listener.layer.knownPair(header)
+    const local = known === null ? header.destination : known.local
+    const remote = known === null ? header.source : known.remote
+    super(TupleKind.Request, local, segment.destinationPort, remote, segment.sourcePort)
     this.listener = listener
     this.scope = scopeOf(header, from)
     this.timer = new Timer(this, 0)

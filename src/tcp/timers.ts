@@ -1,5 +1,4 @@
 import { MILLISECOND, SECOND } from '../core/clock.ts'
-import { Timer } from '../core/timer.ts'
 import { CaState } from './congestion/state.ts'
 import { Feature, Pending, type TcpConnection, TcpTimer } from './connection.ts'
 
@@ -20,7 +19,7 @@ export const mostRto = (c: TcpConnection): number => c.layer.settings.tcp_rto_ma
 /** Sets the retransmission timer for `pending`, `delay` microseconds from now. */
 export const armRetransmit = (c: TcpConnection, pending: number, delay: number): void => {
   c.pending = pending
-  c.retransmitTimer ??= new Timer(c, TcpTimer.Retransmit)
+  c.retransmitTimer ??= c.layer.newTimer(c, TcpTimer.Retransmit)
   const { loop } = c.layer
   loop.timers.schedule(c.retransmitTimer, loop.now + Math.min(Math.max(delay, 1), mostRto(c)))
 }
@@ -110,7 +109,7 @@ export const silence = (c: TcpConnection): number => {
 
 /** Sets the timer of keepalive, which orphans in FIN_WAIT_2 use too, `delay` microseconds from now. */
 export const armKeepalive = (c: TcpConnection, delay: number): void => {
-  c.keepaliveTimer ??= new Timer(c, TcpTimer.Keepalive)
+  c.keepaliveTimer ??= c.layer.newTimer(c, TcpTimer.Keepalive)
   const { loop } = c.layer
   loop.timers.schedule(c.keepaliveTimer, loop.now + delay)
 }
@@ -119,11 +118,16 @@ export const stopKeepalive = (c: TcpConnection): void => {
   if (c.keepaliveTimer !== null) c.layer.loop.timers.cancel(c.keepaliveTimer)
 }
 
-/** Takes every timer off the wheel, when the connection ends. */
+/** Gives every timer back, when the connection ends. */
 export const stopTimers = (c: TcpConnection): void => {
+  const { layer, retransmitTimer, ackTimer, keepaliveTimer, pacingTimer } = c
   c.pending = Pending.None
-  if (c.retransmitTimer !== null) c.layer.loop.timers.cancel(c.retransmitTimer)
-  stopKeepalive(c)
-  if (c.ackTimer !== null) c.layer.loop.timers.cancel(c.ackTimer)
-  if (c.pacingTimer !== null) c.layer.loop.timers.cancel(c.pacingTimer)
+  if (retransmitTimer !== null) layer.recycleTimer(retransmitTimer)
+  if (ackTimer !== null) layer.recycleTimer(ackTimer)
+  if (keepaliveTimer !== null) layer.recycleTimer(keepaliveTimer)
+  if (pacingTimer !== null) layer.recycleTimer(pacingTimer)
+  c.retransmitTimer = null
+  c.ackTimer = null
+  c.keepaliveTimer = null
+  c.pacingTimer = null
 }

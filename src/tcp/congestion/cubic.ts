@@ -52,6 +52,7 @@ class CubicState {
     this.origin = 0
     this.k = 0
     this.delayMin = 0
+    this.epochStart = 0
     this.inEpoch = false
     this.ackCount = 0
     this.renoWindow = 0
@@ -65,8 +66,10 @@ export const cubic: CongestionControl = {
   name: 'cubic',
 
   init(c) {
-    const state = new CubicState()
-    c.cc.private_ = state
+    const { cc } = c
+    const state = cc.private_ instanceof CubicState ? cc.private_ : new CubicState()
+    state.reset()
+    cc.private_ = state
     startRound(c, state)
   },
 

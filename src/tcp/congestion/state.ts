@@ -136,7 +136,7 @@ export class CongestionState {
   dsacksReceived = 0
   /** HyStart++ (RFC 9406), where it is used. */
   hystart: HystartPlus | null = null
-  /** What the congestion control keeps for itself. */
+  /** What the congestion control keeps for itself: what another connection had here, until `init` begins. */
   private_: object | null = null
   /** The records in flight in order of the time when each was last sent: first and last of the list. */
   oldestSent: SendRecord | null = null
@@ -215,7 +215,6 @@ export class CongestionState {
     this.dataSegmentsSent = 0
     this.dsacksReceived = 0
     this.hystart = null
-    this.private_ = null
     this.oldestSent = null
     this.newestSent = null
     return this
