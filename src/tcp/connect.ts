@@ -70,7 +70,7 @@ export const sendSyn = (c: TcpConnection, source: Uint8Array | null = null, at =
   const { settings } = layer
   c.synSentMs = layer.loop.nowMs32
   // What is given up after some time counts from the first SYN.
-  c.retransmitStamp = c.synSentMs || 1
+  c.retransmitStamp = c.synSentMs || -1
 
   const queue = c.sendQueue()
   const cc = c.ownCongestionState()

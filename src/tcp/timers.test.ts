@@ -44,6 +44,14 @@ describe('handshake (tcp_syn_retries, tcp_synack_retries)', () => {
     expect(s.end).toBe(Errno.ETIMEDOUT)
   })
 
+  it('tcp_syn_retries 1 with them: the time of one retry, 3 s, is over first (Linux 6.18)', () => {
+    const s = new TcpBench({ settings: { tcp_syn_linear_timeouts: 4, tcp_syn_retries: 1 } })
+    s.connect()
+    s.advanceTo(seconds(3))
+    expect(timesOf(s, 0)).toEqual([0, 1000, 2000])
+    expect(s.end).toBe(Errno.ETIMEDOUT)
+  })
+
   it('SYN+ACK at 0, 1, 3, 7, 15 and 31 s, then the half-open connection goes, at 63 s', () => {
     const s = inState('LISTEN')
     s.receive({ flags: 'S', mss: 1460 })
