@@ -47,7 +47,7 @@ interface Constructor<T> {
 
 /** Node's side of a stream that is written in JavaScript. */
 export interface JsStream {
-  onread: () => void
+  onread: (data?: ArrayBuffer) => unknown
   onreadstart: () => number
   onreadstop: () => number
   onwrite: (request: object, chunks: Uint8Array[]) => number

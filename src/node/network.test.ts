@@ -5,7 +5,9 @@ import dns, { lookup } from 'node:dns'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import http from 'node:http'
+import http2 from 'node:http2'
 import net from 'node:net'
+import { buffer } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
@@ -185,6 +187,36 @@ describe('NodeNetwork', () => {
       ['1.1.1.1', ['127.0.0.1'], 'EAI_AGAIN'],
       ['1.1.1.2', ['127.0.0.1'], 'EAI_AGAIN'],
     ])
+  })
+
+  it('tells the addresses of HTTP/2 in cleartext, and carries more than a window of it', async () => {
+    twoHosts()
+    const found = await network.run(async () => {
+      const server = network.on('server', () =>
+        http2
+          .createServer((request, response) => {
+            const { remoteAddress, localPort } = request.socket
+            response.setHeader('from', `${remoteAddress} ${localPort}`)
+            request.pipe(response)
+          })
+          .listen(80),
+      )
+      await once(server, 'listening')
+      const answer = await network.on('client', async () => {
+        const session = http2.connect('http://server')
+        const stream = session.request({ ':method': 'POST' })
+        stream.end(Buffer.alloc(300_000, 'x'))
+        const [headers] = (await once(stream, 'response')) as [http2.IncomingHttpHeaders]
+        const body = await buffer(stream)
+        const { remoteAddress, remotePort } = session.socket
+        session.close()
+        await once(session, 'close')
+        return [headers['from'], body.length, remoteAddress, remotePort]
+      })
+      server.close()
+      return answer
+    })
+    expect(found).toEqual(['::ffff:10.0.0.1 80', 300_000, '10.0.0.2', 80])
   })
 
   it('has the names of Node for the connections that its thread keeps', () => {

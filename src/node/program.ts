@@ -3,6 +3,7 @@ import type { NameTable } from '../net/lookup.ts'
 import { noNames } from '../net/lookup.ts'
 import { overlayDns } from './dns-overlay.ts'
 import { overlayHttp } from './http-overlay.ts'
+import { overlayHttp2 } from './http2-overlay.ts'
 import { KernelList } from './kernel-list.ts'
 import { NodeContext, programs } from './programs.ts'
 import { overlayTcp } from './tcp-overlay.ts'
@@ -34,6 +35,7 @@ export const install = (): void => {
   overlayDns()
   overlayTls()
   overlayHttp()
+  overlayHttp2()
 }
 
 /** Makes a program of a host, for `runProgram` and `useProgram`. */

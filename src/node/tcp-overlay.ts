@@ -49,10 +49,11 @@ export class VirtualTcp implements StreamOwner {
   readonly context: NodeContext
   readonly handle: StreamTransport
   user: StreamUser | null = null
-  /** Does it say that it is a native stream? Only while TLS asks; HTTP and HTTP/2 are to take the way through JavaScript. */
+  /** Does it say that it is a native stream? Only while TLS or HTTP/2 asks; HTTP is to take the way through JavaScript. */
   isStreamBase = false
   private readonly scope = new AsyncResource('NETGLASSTCP', { requireManualDestroy: true })
   private connectRequest: NodeRequest | null = null
+  private servesHttp2: boolean | null = null
   private closeCallback: (() => void) | undefined
 
   constructor(native: NativeTcp, context: NodeContext) {
@@ -63,6 +64,12 @@ export class VirtualTcp implements StreamOwner {
     if (!native.hasRef()) this.handle.setRef(false)
     const buffer = (native as Marked)[BUFFER]
     if (buffer !== undefined) this.handle.useBuffer(buffer)
+  }
+
+  /** Is it a server that speaks HTTP/2 in cleartext? */
+  get isHttp2(): boolean {
+    this.servesHttp2 ??= ownerOf(this.native)?.constructor.name === 'Http2Server'
+    return this.servesHttp2
   }
 
   connect(family: 4 | 6, request: NodeRequest, address: string, port: number): number {
@@ -169,8 +176,31 @@ const accept = (server: VirtualTcp, status: number, socket: Socket | null): void
     client[OWN] = own
     own.handle.adopt(socket)
   }
-  server.native.onconnection?.call(server.native, status, client)
+  const own = client?.[OWN]
+  if (own && server.isHttp2) own.isStreamBase = true
+  try {
+    server.native.onconnection?.call(server.native, status, client)
+  } finally {
+    if (own) own.isStreamBase = false
+  }
 }
+
+const OWNER = 'owner_symbol'
+
+/** Whose a handle is, as Node notes it. */
+const ownerOf = (handle: object): object | undefined => {
+  const key = ownerKey(handle)
+  return key === undefined ? undefined : ((handle as Record<symbol, object | undefined>)[key] ?? undefined)
+}
+
+/** Notes in a handle whose it is, as Node does in those that it makes itself. */
+export const setOwner = (handle: object, owner: object): void => {
+  const key = ownerKey(handle)
+  if (key !== undefined) (handle as Record<symbol, unknown>)[key] = owner
+}
+
+const ownerKey = (handle: object): symbol | undefined =>
+  Object.getOwnPropertySymbols(handle).find(({ description }) => description === OWNER)
 
 /** A new handle that is ours. */
 export const newVirtualTcp = (): VirtualTcp | null => decide(new TCP(constants.SOCKET))
@@ -252,6 +282,7 @@ export const overlayTcp = (): void => {
   Object.defineProperty(prototype, 'isStreamBase', {
     configurable: true,
     get(this: Marked) {
+      if (programs.http2Asks) return true
       const own = this[OWN]
       // What may become ours is no native stream either.
       return own === undefined ? programs.current === null : own === null || own.isStreamBase
