@@ -67,8 +67,10 @@ export class Host {
     const random = options.random ?? world.random.fork(`host ${name}`)
     this.random = random.fork('programs')
     const { hosts } = defaultResolverConfig()
+    const own = parseHosts(options.hosts ?? '')
+    const hasLocal = own.some(({ names }) => names.includes('localhost'))
     this.resolver = {
-      hosts: [...hosts, ...parseHosts(options.hosts ?? '')],
+      hosts: hasLocal ? own : [...hosts, ...own],
       ...parseResolvConf(options.resolvConf ?? ''),
     }
     this.ip = new IpStack(world, { random, name })

@@ -18,17 +18,23 @@ export interface ResolverConfig {
   hosts: readonly HostsEntry[]
   /** In the order in which they are asked; three at most. */
   servers: readonly NameServer[]
-  /** Domains that are tried behind a name. */
+  /** Domains that are tried behind a name, without dots at their ends; '' is the root. */
   search: readonly string[]
   /** A name with so many dots is tried as it is first. */
   ndots: number
   /** Seconds until the first answer is given up; and how often all servers are asked. */
   timeout: number
   attempts: number
+  /** Is another server asked first each time (rotate)? */
+  rotates: boolean
+  /** Are questions asked over TCP at once (use-vc); one after the other (single-request)? */
+  usesTcp: boolean
+  asksSingly: boolean
+  /** May a name without a dot be tried as it is after the search (unless no-tld-query)? */
+  asksTopLevel: boolean
 }
 
 const MOST_SERVERS = 3
-const MOST_SEARCHED = 6
 
 /** /etc/hosts as every host has it. */
 const LOCAL: readonly HostsEntry[] = [
@@ -44,6 +50,10 @@ export const defaultResolverConfig = (): ResolverConfig => ({
   ndots: 1,
   timeout: 5,
   attempts: 2,
+  rotates: false,
+  usesTcp: false,
+  asksSingly: false,
+  asksTopLevel: true,
 })
 
 /** Reads a hosts table, as hosts(5) has it. Lines that are none are passed over. */
@@ -55,32 +65,39 @@ export const parseHosts = (text: string): HostsEntry[] =>
   })
 
 /**
- * Reads resolv.conf(5): nameserver (an address; `#` and a port may follow it), search, domain, and the options ndots, timeout
- * and attempts. What is not known is passed over.
+ * Reads resolv.conf(5): nameserver (an address; `#` and a port may follow it), search, domain, and options. What is not known
+ * is passed over, and so are keywords that do not begin their line, as with glibc.
  */
 export const parseResolvConf = (text: string): Omit<ResolverConfig, 'hosts'> => {
   const { hosts: _hosts, ...config } = defaultResolverConfig()
   const servers: NameServer[] = []
   for (const line of text.split('\n')) {
-    const [keyword, ...values] = /^\s*[;#]/.test(line) ? [] : line.trim().split(/\s+/)
+    const [keyword, ...values] = line.trimEnd().split(/[ \t]+/)
     if (keyword === 'nameserver' && values[0] !== undefined) {
-      const [address = '', port] = values[0].split('#')
-      if (parseIpAddress(address) !== undefined)
-        servers.push({ address, port: port === undefined ? DNS_PORT : Number(port) })
-    } else if (keyword === 'search' || keyword === 'domain') config.search = values.slice(0, MOST_SEARCHED)
+      const [address = '', port = `${DNS_PORT}`] = values[0].split('#')
+      const isPort = /^[0-9]{1,5}$/.test(port) && Number(port) > 0 && Number(port) <= 65_535
+      if (parseIpAddress(address.split('%')[0]!) !== undefined && isPort) servers.push({ address, port: Number(port) })
+    } else if (keyword === 'search') config.search = values.map(domainOf)
+    else if (keyword === 'domain') config.search = values.slice(0, 1).map(domainOf)
     else if (keyword === 'options') for (const option of values) readOption(config, option)
   }
   config.servers = servers.slice(0, MOST_SERVERS)
   return config
 }
 
+const domainOf = (text: string): string => text.replace(/^\./, '').replace(/\.$/, '')
+
 /** Values as glibc limits them. */
 const readOption = (config: Omit<ResolverConfig, 'hosts'>, option: string): void => {
   const [name, value = ''] = option.split(':')
-  if (!/^[0-9]+$/.test(value)) return
-  if (name === 'ndots') config.ndots = Math.min(15, Number(value))
-  else if (name === 'timeout') config.timeout = Math.min(30, Number(value))
-  else if (name === 'attempts') config.attempts = Math.min(5, Number(value))
+  const number = /^[0-9]+$/.test(value) ? Number(value) : null
+  if (name === 'ndots' && number !== null) config.ndots = Math.min(15, number)
+  else if (name === 'timeout' && number !== null) config.timeout = Math.min(30, number)
+  else if (name === 'attempts' && number !== null) config.attempts = Math.min(5, number)
+  else if (name === 'rotate') config.rotates = true
+  else if (name === 'use-vc') config.usesTcp = true
+  else if (name === 'single-request' || name === 'single-request-reopen') config.asksSingly = true
+  else if (name === 'no-tld-query' || name === 'no_tld_query') config.asksTopLevel = false
 }
 
 /** The words of a line, up to a comment. */

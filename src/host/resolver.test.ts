@@ -246,5 +246,57 @@ test('hosts(5) and resolv.conf(5)', () => {
     ndots: 2,
     timeout: 30,
     attempts: 2,
+    rotates: true,
+    usesTcp: false,
+    asksSingly: false,
+    asksTopLevel: true,
   })
+  // What a line does not begin with is no keyword; a port is one, or there is no server.
+  expect(
+    parseResolvConf(' search x\nnameserver 10.0.0.1#0\nnameserver 10.0.0.1#x\nnameserver ::1#65536\ndomain .a. b'),
+  ).toMatchObject({
+    servers: [],
+    search: ['a'],
+  })
+  expect(parseResolvConf('options use-vc single-request no-tld-query attempts:9')).toMatchObject({
+    usesTcp: true,
+    asksSingly: true,
+    asksTopLevel: false,
+    attempts: 5,
+  })
+})
+
+test('a hosts table that has localhost is the whole truth about it', async () => {
+  const { result } = await asking(
+    async (sys) => [
+      addresses(await netdb.getaddrinfo(sys, 'localhost', null)),
+      addresses(await netdb.getaddrinfo(sys, 'six', null, { ai_family: C.AF_INET })),
+    ],
+    { hosts: '127.0.0.5 localhost\n::1 six' },
+  )
+  expect(result).toEqual([['127.0.0.5'], ['127.0.0.1']])
+})
+
+test('rotate: not always the same server first', async () => {
+  const firsts = new Set<string>()
+  for (let seed = 1; seed <= 8; seed++) {
+    const resolvConf = 'nameserver 10.0.0.2\nnameserver 10.0.0.9\noptions rotate timeout:1 attempts:1'
+    const pair = new Pair({ seed, host: { resolvConf } })
+    pair.b.spawn('named', dnsServer(ZONE, {}))
+    await pair.alone((sys) => netdb.getaddrinfo(sys, 'v4.example.net', null, { ai_family: C.AF_INET }))
+    firsts.add(pair.network.now < 1000 ? 'there' : 'not there')
+    pair.network.close()
+  }
+  expect([...firsts].sort()).toEqual(['not there', 'there'])
+})
+
+test('a name that controls a terminal, or has a dot within a label, is no name', async () => {
+  const pointer = (data: string): ZoneRecord[] => [{ name: '9.0.0.10.in-addr.arpa', type: DnsType.PTR, data }]
+  for (const data of ['a\u001b[31m.example.net', 'www\\.example.net', '-x.example.net']) {
+    const pair = new Pair({ host: { resolvConf: 'nameserver 10.0.0.2' } })
+    pair.b.spawn('named', dnsServer(pointer(data), {}))
+    const { host } = await pair.alone((sys) => netdb.getnameinfo(sys, { address: '10.0.0.9', port: 1 }))
+    expect(host).toBe('10.0.0.9')
+    pair.network.close()
+  }
 })

@@ -3,7 +3,7 @@ import type { Sockaddr } from '../socket/address.ts'
 import * as C from '../socket/constants.ts'
 import { inet_aton, inet_ntoa } from '../socket/inet-text.ts'
 import { type IpAddress, parseIpAddress } from '../wire/address.ts'
-import { type DnsRecord, DnsType, reverseName, sameName } from '../wire/dns.ts'
+import { type DnsRecord, DnsType, isHostName, reverseName, sameName } from '../wire/dns.ts'
 import { protocolName, protocolNumber, serviceName, servicePort } from '../wire/service-names.ts'
 import type { Sys } from './calls.ts'
 import { type DnsOutcome, queryDns, searchDns } from './resolver-query.ts'
@@ -90,14 +90,26 @@ export interface AddressInfo {
   ai_canonname: string | null
 }
 
-/** Kinds of sockets in the order in which they are given. */
-const KINDS = [
-  { socktype: C.SOCK_STREAM, protocol: C.IPPROTO_TCP, name: 'tcp' },
-  { socktype: C.SOCK_DGRAM, protocol: C.IPPROTO_UDP, name: 'udp' },
-  { socktype: C.SOCK_RAW, protocol: 0, name: null },
-] as const
+/** A kind of sockets, as glibc knows them. */
+interface Kind {
+  readonly socktype: number
+  readonly protocol: number
+  /** In services(5); null for what has no services. */
+  readonly name: string | null
+  /** Is it given where no kind is asked for? */
+  readonly isUsual: boolean
+}
 
-type Kind = (typeof KINDS)[number]
+/** In the order in which they are given. */
+const KINDS: readonly Kind[] = [
+  { socktype: C.SOCK_STREAM, protocol: C.IPPROTO_TCP, name: 'tcp', isUsual: true },
+  { socktype: C.SOCK_DGRAM, protocol: C.IPPROTO_UDP, name: 'udp', isUsual: true },
+  { socktype: 6, protocol: 33, name: 'dccp', isUsual: false },
+  { socktype: C.SOCK_DGRAM, protocol: 136, name: 'udplite', isUsual: false },
+  { socktype: C.SOCK_STREAM, protocol: 132, name: 'sctp', isUsual: false },
+  { socktype: C.SOCK_SEQPACKET, protocol: 132, name: 'sctp', isUsual: false },
+  { socktype: C.SOCK_RAW, protocol: 0, name: null, isUsual: true },
+]
 
 /**
  * getaddrinfo(3): what there is to connect or bind to, the best first (RFC 6724).
@@ -114,24 +126,22 @@ export const getaddrinfo = async (
   sys.enter()
   const fail = (code: EaiCode): AddressInfoError => new AddressInfoError(code, 'getaddrinfo', node ?? service ?? '')
   const { ai_flags: flags = 0, ai_family: family = C.AF_UNSPEC, ai_socktype = 0, ai_protocol = 0 } = hints
-  if (node === null && service === null) throw fail('EAI_NONAME')
-  if ((flags & ~AI_KNOWN) !== 0 || ((flags & AI_CANONNAME) !== 0 && node === null)) throw fail('EAI_BADFLAGS')
+  // An asterisk stands for nothing.
+  const name = node === '*' ? null : node
+  const wanted = service === '*' ? null : service
+  if (name === null && wanted === null) throw fail('EAI_NONAME')
+  if ((flags & ~AI_KNOWN) !== 0 || ((flags & AI_CANONNAME) !== 0 && name === null)) throw fail('EAI_BADFLAGS')
   if (![C.AF_UNSPEC, C.AF_INET, C.AF_INET6].includes(family as 0)) throw fail('EAI_FAMILY')
-  const suits = (kind: Kind): boolean =>
-    (ai_socktype === 0 || kind.socktype === ai_socktype) &&
-    (ai_protocol === 0 || kind.protocol === 0 || kind.protocol === ai_protocol)
-  const kinds = KINDS.filter(suits)
-  if (kinds.length === 0) throw fail('EAI_SOCKTYPE')
-  const ports = portsOf(service, kinds, flags)
-  if (ports.length === 0) throw fail(service !== null && (flags & AI_NUMERICSERV) !== 0 ? 'EAI_NONAME' : 'EAI_SERVICE')
-  const found = node === null ? ownAddresses(family, flags) : await lookUp(sys, node, family, flags)
+  const ports = portsOf(wanted, ai_socktype, ai_protocol, flags)
+  if (typeof ports === 'string') throw fail(ports)
+  const found = name === null ? ownAddresses(family, flags) : await lookUp(sys, name, family, flags)
   if (typeof found === 'string') throw fail(found)
   const addresses = sortAddresses(sys, found.addresses)
   return addresses.flatMap((address, index) =>
-    ports.map(({ kind, port }, place) => ({
+    ports.map(({ socktype, protocol, port }, place) => ({
       ai_family: address.ip.isIpv4 && !address.mapped ? C.AF_INET : C.AF_INET6,
-      ai_socktype: kind.socktype,
-      ai_protocol: kind.protocol,
+      ai_socktype: socktype,
+      ai_protocol: protocol,
       ai_addr: {
         family: address.ip.isIpv4 && !address.mapped ? C.AF_INET : C.AF_INET6,
         address: address.mapped ? `::ffff:${address.ip}` : `${address.ip}`,
@@ -143,15 +153,52 @@ export const getaddrinfo = async (
   )
 }
 
-/** The ports that a service has for kinds of sockets; none for one that is not known. */
-const portsOf = (service: string | null, kinds: readonly Kind[], flags: number): { kind: Kind; port: number }[] => {
-  if (service === null) return kinds.map((kind) => ({ kind, port: 0 }))
-  if (/^[0-9]+$/.test(service)) return kinds.map((kind) => ({ kind, port: Number(service) & 0xffff }))
-  if ((flags & AI_NUMERICSERV) !== 0) return []
-  return kinds.flatMap((kind) => {
-    const port = kind.name === null ? undefined : servicePort(service, kind.name)
-    return port === undefined ? [] : [{ kind, port }]
-  })
+interface Port {
+  readonly socktype: number
+  readonly protocol: number
+  readonly port: number
+}
+
+/** The ports that a service has for what kinds of sockets; or why there is none. */
+const portsOf = (
+  service: string | null,
+  socktype: number,
+  protocol: number,
+  flags: number,
+): readonly Port[] | EaiCode => {
+  const isAny = socktype === 0 && protocol === 0
+  const kind = KINDS.find(
+    (one) =>
+      (socktype === 0 || one.socktype === socktype) &&
+      (protocol === 0 || one.name === null || one.protocol === protocol),
+  )
+  if (kind === undefined) return socktype !== 0 ? 'EAI_SOCKTYPE' : 'EAI_SERVICE'
+  const number = service === null || service === '' ? 0 : portNumber(service)
+  if (number === null && (flags & AI_NUMERICSERV) !== 0) return 'EAI_NONAME'
+  const isNamed = number === null || number < 0
+  const withPort = (of: Kind): readonly Port[] => {
+    const own = { socktype: of.socktype, protocol: of.name === null ? protocol : of.protocol }
+    if (!isNamed) return [{ ...own, port: number & 0xffff }]
+    const port = of.name === 'tcp' || of.name === 'udp' ? servicePort(service!, of.name) : undefined
+    return port === undefined ? [] : [{ ...own, port }]
+  }
+  if (isAny) {
+    const ports = KINDS.filter(({ isUsual }) => isUsual).flatMap(withPort)
+    return ports.length > 0 ? ports : 'EAI_SERVICE'
+  }
+  if (kind.name === null && service !== null && service !== '') return 'EAI_SERVICE'
+  const ports = withPort(kind)
+  return ports.length > 0 ? ports : 'EAI_SERVICE'
+}
+
+/** A port as strtoul(3) reads it into an int: its 32 bits count, of which the port is the lower half. Null for a name. */
+const portNumber = (service: string): number | null => {
+  const digits = /^\s*([+-]?)([0-9]+)$/.exec(service)
+  if (digits === null) return null
+  const most = 2n ** 64n - 1n
+  const value = BigInt(digits[2]!)
+  const cut = value > most ? most : value
+  return Number(BigInt.asIntN(32, digits[1] === '-' && value <= most ? -cut : cut))
 }
 
 interface Candidate {
@@ -178,32 +225,50 @@ const ownAddresses = (family: number, flags: number): Found => {
 const isOf = (ip: IpAddress, family: number): boolean => family === C.AF_UNSPEC || ip.isIpv4 === (family === C.AF_INET)
 
 const lookUp = async (sys: Sys, node: string, family: number, flags: number): Promise<Found | EaiCode> => {
-  const literal = readLiteral(sys, node)
-  if (literal !== null) {
-    if (isOf(literal.ip, family)) return { name: node, addresses: [literal] }
-    const mapped = literal.ip.isIpv4 && (flags & AI_V4MAPPED) !== 0
-    return mapped ? { name: node, addresses: [candidate(literal.ip, 0, true)] } : 'EAI_ADDRFAMILY'
-  }
-  if ((flags & AI_NUMERICHOST) !== 0) return 'EAI_NONAME'
+  const literal = readLiteral(sys, node, family, flags)
+  if (typeof literal === 'string') return literal
+  if (literal !== null) return { name: node, addresses: [literal] }
+  if ((flags & AI_NUMERICHOST) !== 0 || (family === C.AF_INET && isBrokenQuad(node))) return 'EAI_NONAME'
   const wanted = configured(sys, family, flags)
-  const found = await findAddresses(sys, node, wanted)
   const wantsMapped = family === C.AF_INET6 && (flags & AI_V4MAPPED) !== 0
-  if (!wantsMapped || (typeof found !== 'string' && (flags & AI_ALL) === 0)) return found
-  const v4 = await findAddresses(sys, node, C.AF_INET)
-  if (typeof v4 === 'string') return found
-  const mapped = v4.addresses.map(({ ip }) => candidate(ip, 0, true))
-  return { name: v4.name, addresses: [...(typeof found === 'string' ? [] : found.addresses), ...mapped] }
+  const wantsAll = wantsMapped && (flags & AI_ALL) !== 0
+  const withMapped = async (find: (family: number) => Promise<Found | EaiCode>): Promise<Found | EaiCode> => {
+    const found = await find(wanted)
+    if (!wantsMapped || (typeof found !== 'string' && !wantsAll)) return found
+    const v4 = await find(C.AF_INET)
+    if (typeof v4 === 'string') return found
+    const mapped = v4.addresses.map(({ ip }) => candidate(ip, 0, true))
+    return { name: v4.name, addresses: [...(typeof found === 'string' ? [] : found.addresses), ...mapped] }
+  }
+  const own = await withMapped(async (one) => findInTable(sys, node, one) ?? 'EAI_NONAME')
+  return typeof own !== 'string' ? own : withMapped((one) => findByDns(sys, node, one))
 }
 
-/** An address in a text, with its zone; null for a name. */
-const readLiteral = (sys: Sys, text: string): Candidate | null => {
-  const [address = '', zone] = text.split('%')
-  // Of IPv4 also the forms of inet_aton(3), 10.1 and 0x7f.1, as glibc takes them.
-  const number = /[:\s]/.test(address) ? null : inet_aton(address)
-  const ip = parseIpAddress(number === null ? address : inet_ntoa(number))
-  if (ip === undefined || (zone !== undefined && ip.isIpv4)) return null
-  const scope = zone === undefined ? 0 : sys.process.host.sockets.zoneIndex(zone)
-  return zone !== undefined && scope === 0 ? null : candidate(ip, scope)
+/** An address in a text, with its zone, as one of a family; or why it is none of it. Null for a name. */
+const readLiteral = (sys: Sys, text: string, family: number, flags: number): Candidate | EaiCode | null => {
+  if (!text.includes(':')) {
+    // Of IPv4 also the forms of inet_aton(3), 10.1 and 0x7f.1, as glibc takes them.
+    const number = /\s/.test(text) ? null : inet_aton(text)
+    if (number === null) return null
+    const ip = parseIpAddress(inet_ntoa(number))!
+    if (family !== C.AF_INET6) return candidate(ip)
+    return (flags & AI_V4MAPPED) !== 0 ? candidate(ip, 0, true) : 'EAI_ADDRFAMILY'
+  }
+  const at = text.indexOf('%')
+  const ip = parseIpAddress(at < 0 ? text : text.slice(0, at))
+  if (ip === undefined) return null
+  if (family === C.AF_INET) return ip.isIpv4 ? candidate(ip) : 'EAI_ADDRFAMILY'
+  const scope = at < 0 ? 0 : zoneOf(sys, ip, text.slice(at + 1))
+  return scope === null ? 'EAI_NONAME' : candidate(ip, scope, ip.isIpv4)
+}
+
+/** The number of a zone: of addresses of the link an interface's name, of all a number. */
+const zoneOf = (sys: Sys, ip: IpAddress, zone: string): number | null => {
+  const { sockets } = sys.process.host
+  const isOfLink = ip.isLinkLocal || (ip.w0 & 0xff0f_0000) >>> 0 === 0xff02_0000
+  const named = isOfLink && !/^[0-9]*$/.test(zone) ? sockets.zoneIndex(zone) : 0
+  if (named !== 0) return named
+  return /^[0-9]+$/.test(zone) && Number(zone) <= 0xffff_ffff ? Number(zone) : null
 }
 
 /** AI_ADDRCONFIG: the families of which this host has addresses beside the loopback's. */
@@ -218,33 +283,44 @@ const configured = (sys: Sys, family: number, flags: number): number => {
   return has4 ? C.AF_INET : C.AF_INET6
 }
 
-const findAddresses = async (sys: Sys, name: string, family: number): Promise<Found | EaiCode> => {
+/** What the hosts table has. As with glibc ::1 is 127.0.0.1 to who asks for IPv4. */
+const findInTable = (sys: Sys, name: string, family: number): Found | null => {
+  const entries = sys.process.host.resolver.hosts.filter(({ names }) => names.some((own) => sameName(own, name)))
+  const own = entries.flatMap(({ address, names }) => {
+    const ip = family === C.AF_INET && !address.isIpv4 && address.isLoopback ? LOOPBACK : address
+    return isOf(ip, family) ? [{ ip, names }] : []
+  })
+  return own.length === 0 ? null : { name: own[0]!.names[0]!, addresses: own.map(({ ip }) => candidate(ip)) }
+}
+
+const LOOPBACK = parseIpAddress('127.0.0.1')!
+
+const findByDns = async (sys: Sys, name: string, family: number): Promise<Found | EaiCode> => {
   const { hosts, servers } = sys.process.host.resolver
-  const entries = hosts.filter(({ names }) => names.some((own) => sameName(own, name)))
-  const own = entries.filter(({ address }) => isOf(address, family))
-  if (own.length > 0) return { name: own[0]!.names[0]!, addresses: own.map(({ address }) => candidate(address)) }
-  if (servers.length === 0) return entries.length > 0 ? 'EAI_ADDRFAMILY' : 'EAI_NONAME'
+  if (name === '' || !isHostName(name)) return 'EAI_NONAME'
+  if (servers.length === 0) {
+    return hosts.some(({ names }) => names.some((own) => sameName(own, name))) ? 'EAI_ADDRFAMILY' : 'EAI_NONAME'
+  }
   const types = [DnsType.A, DnsType.AAAA].filter(
     (type) => family === C.AF_UNSPEC || (type === DnsType.A) === (family === C.AF_INET),
   )
-  const outcomes = await Promise.all(types.map((type) => searchDns(sys, name, type)))
-  const answers = outcomes.filter((outcome) => outcome.kind === 'found')
-  if (answers.length > 0) {
-    return { name: answers[0]!.name, addresses: answers.flatMap(({ records }) => records.flatMap(addressOf)) }
-  }
-  return worst(outcomes)
+  const outcome = await searchDns(sys, name, types)
+  if (outcome.kind !== 'found') return OUTCOMES[outcome.kind]
+  const addresses = outcome.records.flatMap(addressOf)
+  return addresses.length > 0 ? { name: outcome.name, addresses } : 'EAI_NONAME'
 }
+
+/** Digits and dots that are no address: nothing that is asked for where only addresses of IPv4 are wanted. */
+const isBrokenQuad = (name: string): boolean => /^[0-9][0-9.]*$/.test(name) && !name.endsWith('.')
+
+const findAddresses = async (sys: Sys, name: string, family: number): Promise<Found | EaiCode> =>
+  findInTable(sys, name, family) ?? (await findByDns(sys, name, family))
 
 const addressOf = ({ data }: DnsRecord): Candidate[] =>
   typeof data === 'object' && 'w3' in data ? [candidate(data)] : []
 
-/** What is told when no question was answered. */
-const worst = (outcomes: readonly DnsOutcome[]): EaiCode => {
-  const kinds = outcomes.map(({ kind }) => kind)
-  if (kinds.includes('again')) return 'EAI_AGAIN'
-  if (kinds.includes('no data')) return 'EAI_NODATA'
-  return kinds.includes('failed') ? 'EAI_FAIL' : 'EAI_NONAME'
-}
+/** What is told when a question was not answered. */
+const OUTCOMES = { again: 'EAI_AGAIN', 'no data': 'EAI_NODATA', 'no name': 'EAI_NONAME', failed: 'EAI_FAIL' } as const
 
 /**
  * Those that can be reached first, then those for which there is a source of the same kind, then by precedence
@@ -305,10 +381,11 @@ const nameOf = async (sys: Sys, ip: IpAddress): Promise<{ name: string } | DnsOu
   const entry = hosts.find(({ address }) => address.equals(ip))
   if (entry !== undefined) return { name: entry.names[0]! }
   if (servers.length === 0) return 'no name'
-  const outcome = await queryDns(sys, reverseName(ip), DnsType.PTR)
+  const outcome = await queryDns(sys, reverseName(ip), [DnsType.PTR])
   if (outcome.kind !== 'found') return outcome.kind
   const data = outcome.records[0]?.data
-  return typeof data === 'string' ? { name: data } : 'no data'
+  // What is no name of a host might be taken for something else by who prints or compares it.
+  return typeof data === 'string' && isHostName(data) ? { name: data } : 'no data'
 }
 
 /** `struct hostent`. */
@@ -324,7 +401,7 @@ export const gethostbyname = async (sys: Sys, name: string): Promise<HostEntry> 
   sys.enter()
   const literal = parseIpAddress(name)
   if (literal?.isIpv4 === true) return { h_name: name, h_aliases: [], h_addrtype: C.AF_INET, h_addr_list: [name] }
-  const found = await findAddresses(sys, name, C.AF_INET)
+  const found = isBrokenQuad(name) ? 'EAI_NONAME' : await findAddresses(sys, name, C.AF_INET)
   if (typeof found === 'string') throw new HostError(HOST_ERRORS[found] ?? 'HOST_NOT_FOUND', name)
   const entry = sys.process.host.resolver.hosts.find(({ names }) => names.some((own) => sameName(own, name)))
   const aliases = entry === undefined ? [name].filter((own) => !sameName(own, found.name)) : entry.names.slice(1)

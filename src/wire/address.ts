@@ -79,6 +79,8 @@ const formatIpv4 = (bits: number): string =>
   `${bits >>> 24}.${(bits >>> 16) & 0xff}.${(bits >>> 8) & 0xff}.${bits & 0xff}`
 
 const formatIpv6 = (w0: number, w1: number, w2: number, w3: number): string => {
+  // As inet_ntop(3): an IPv4-compatible address (RFC 4291 section 2.5.5.1).
+  if ((w0 | w1 | w2) === 0 && w3 >>> 16 !== 0) return `::${formatIpv4(w3)}`
   const groups = [w0 >>> 16, w0 & 0xffff, w1 >>> 16, w1 & 0xffff, w2 >>> 16, w2 & 0xffff, w3 >>> 16, w3 & 0xffff]
   // The longest run of two or more zero groups, the first of equals, becomes "::" (RFC 5952 section 4.2).
   let best = -1

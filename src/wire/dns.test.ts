@@ -1,7 +1,17 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { ip } from './address.ts'
-import { DnsCode, type DnsMessage, DnsType, dnsQuery, isDnsName, parseDns, reverseName, writeDns } from './dns.ts'
+import {
+  DnsCode,
+  type DnsMessage,
+  DnsType,
+  dnsQuery,
+  isDnsName,
+  parseDns,
+  reverseName,
+  sameName,
+  writeDns,
+} from './dns.ts'
 
 const hex = (text: string): Uint8Array => Uint8Array.from(text.match(/../g) ?? [], (byte) => Number.parseInt(byte, 16))
 
@@ -104,4 +114,45 @@ test('names that can be asked for', () => {
     false,
   ])
   expect(DnsCode.NxDomain).toBe(3)
+})
+
+describe('what a hostile server may send', () => {
+  const answer = (flags: string, records: string): Uint8Array =>
+    Uint8Array.from(Buffer.from(`0007${flags}000100020000000001610000010001${records}`, 'hex'))
+  const GOOD = 'c00c00010001000000050004 0a000001'.replace(' ', '')
+
+  test('a message that says that it is truncated may be cut off anywhere', () => {
+    expect(parseDns(answer('8380', `${GOOD}c00c0001`))).toMatchObject({
+      isTruncated: true,
+      answers: [{ data: ip('10.0.0.1') }],
+    })
+    expect(parseDns(answer('8180', `${GOOD}c00c0001`))).toBe(null)
+  })
+
+  test('records of other classes are none of the answer, a question of another class is told', () => {
+    const chaos = GOOD.replace('00010001', '00010003')
+    expect(parseDns(answer('8180', chaos + GOOD))?.answers).toHaveLength(1)
+    const query = {
+      ...dnsQuery(1, 'version.bind', DnsType.TXT),
+      questions: [{ name: 'version.bind', type: DnsType.TXT, class: 3 }],
+    }
+    expect(parseDns(writeDns(query))).toEqual(query)
+  })
+
+  test('a label that has a dot is not two, and one that has control characters has none as text', () => {
+    const message = Buffer.from(`000781800001000000000000 03612e62 021b5b 00 00010001`.replaceAll(' ', ''), 'hex')
+    const read = parseDns(message)!
+    expect(read.questions[0]!.name).toBe('a\\.b.\\027[')
+    expect(sameName(read.questions[0]!.name, 'a.b.\\027[')).toBe(false)
+    expect(Buffer.from(writeDns(read)).equals(message)).toBe(true)
+  })
+
+  test('names are compared without the case of ASCII alone, and written as UTF-8', () => {
+    expect(sameName('EXAMPLE.net', 'example.NET')).toBe(true)
+    expect(sameName('\u00c4', '\u00e4')).toBe(false)
+    expect(sameName('b\u00fccher', 'B\\195\\188CHER')).toBe(true)
+    expect(parseDns(writeDns(dnsQuery(1, 'b\u00fccher', DnsType.A)))!.questions[0]!.name).toBe('b\\195\\188cher')
+    expect(isDnsName('\u00fc'.repeat(31))).toBe(true)
+    expect(isDnsName('\u00fc'.repeat(32))).toBe(false)
+  })
 })

@@ -24,6 +24,7 @@ export const DNS_PORT = 53
 export const DNS_UDP_LIMIT = 512
 const CLASS_IN = 1
 const HEADER = 12
+const TRUNCATED = 0x0200
 /** Of a name and of one of its labels, bytes. */
 const NAME_LIMIT = 255
 const LABEL_LIMIT = 63
@@ -33,6 +34,8 @@ export interface DnsQuestion {
   /** Without the last dot; '' is the root. */
   readonly name: string
   readonly type: number
+  /** Unless it is that of the Internet. */
+  readonly class?: number
 }
 
 /** What a record says: an address; a name (CNAME, NS, PTR); texts; a structure; the bytes of a type that is not known. */
@@ -102,12 +105,22 @@ export const dnsQuery = (id: number, name: string, type: number): DnsMessage => 
 /** Can it be asked for: are its labels 1 to 63 bytes, and all together 255 at most? */
 export const isDnsName = (name: string): boolean => {
   if (name === '') return true
-  const labels = name.split('.')
-  return name.length + 2 <= NAME_LIMIT && labels.every((label) => label.length > 0 && label.length <= LABEL_LIMIT)
+  const labels = labelsOf(name)
+  const size = labels.reduce((sum, { length }) => sum + length + 1, 1)
+  return size <= NAME_LIMIT && labels.every(({ length }) => length > 0 && length <= LABEL_LIMIT)
 }
 
-/** Names are compared without case. */
-export const sameName = (a: string, b: string): boolean => a.toLowerCase() === b.toLowerCase()
+/** Names are compared without the case of ASCII (RFC 4343). */
+export const sameName = (a: string, b: string): boolean => nameKey(a) === nameKey(b)
+
+const nameKey = (name: string): string => {
+  // What is no printable ASCII may be written in two ways.
+  const plain = /^[\x21-\x5b\x5d-\x7e]*$/.test(name) ? name : labelsOf(name).map(escaped).join('.')
+  return plain.replace(/[A-Z]/g, (letter) => letter.toLowerCase())
+}
+
+/** Can a host have the name: letters, digits, hyphens and underscores, and no hyphen first (res_hnok(3))? */
+export const isHostName = (name: string): boolean => isDnsName(name.replace(/\.$/, '')) && /^(?!-)[\w.-]*$/.test(name)
 
 /** The name under which an address is looked up (RFC 1035 section 3.5, RFC 3596 section 2.5). */
 export const reverseName = ({ isIpv4, w0, w1, w2, w3 }: IpAddress): string => {
@@ -118,7 +131,11 @@ export const reverseName = ({ isIpv4, w0, w1, w2, w3 }: IpAddress): string => {
 
 // Reading.
 
-/** Reads a message. @returns null for what is none: cut off, or with names that lead nowhere */
+/**
+ * Reads a message. Of records only those of the Internet's class are given; of a message that says that it is truncated, those
+ * that are there whole.
+ * @returns null for what is none: cut off, or with names that lead nowhere
+ */
 export const parseDns = (bytes: Uint8Array): DnsMessage | null => {
   const reader = new DnsReader(bytes)
   const id = reader.u16()
@@ -129,19 +146,23 @@ export const parseDns = (bytes: Uint8Array): DnsMessage | null => {
   for (let i = 0; i < counts[0]! && reader.ok; i++) {
     const name = reader.name()
     const type = reader.u16()
-    reader.u16()
-    questions.push({ name, type })
+    const of = reader.u16()
+    questions.push(of === CLASS_IN ? { name, type } : { name, type, class: of })
   }
-  sections.forEach((section, index) => {
-    for (let i = 0; i < counts[index + 1]! && reader.ok; i++) section.push(reader.record())
-  })
   if (!reader.ok) return null
+  sections.forEach((section, index) => {
+    for (let i = 0; i < counts[index + 1]! && reader.ok; i++) {
+      const record = reader.record()
+      if (reader.ok && record !== null) section.push(record)
+    }
+  })
+  if (!reader.ok && (flags & TRUNCATED) === 0) return null
   return {
     id,
     isResponse: (flags & 0x8000) !== 0,
     opcode: (flags >>> 11) & 0xf,
     isAuthoritative: (flags & 0x0400) !== 0,
-    isTruncated: (flags & 0x0200) !== 0,
+    isTruncated: (flags & TRUNCATED) !== 0,
     wantsRecursion: (flags & 0x0100) !== 0,
     hasRecursion: (flags & 0x0080) !== 0,
     code: flags & 0xf,
@@ -199,21 +220,26 @@ class DnsReader {
         this.ok = false
         break
       }
-      labels.push(latin1(this.bytes.subarray(this.at, this.at + length)))
+      labels.push(escaped(this.bytes.subarray(this.at, this.at + length)))
       this.at += length
     }
     if (resume >= 0) this.at = resume
     return labels.join('.')
   }
 
-  record(): DnsRecord {
+  /** @returns null for one of another class */
+  record(): DnsRecord | null {
     const name = this.name()
     const type = this.u16()
-    this.u16()
+    const of = this.u16()
     const ttl = this.u32()
     const length = this.u16()
     const end = this.at + length
     if (end > this.bytes.length) this.ok = false
+    if (of !== CLASS_IN) {
+      this.at = end
+      return null
+    }
     const data = this.data(type, end)
     if (this.at !== end) this.ok = false
     return { name, type, ttl, data }
@@ -263,6 +289,34 @@ class DnsReader {
   }
 }
 
+/** A label as text (RFC 1035 section 5.1, RFC 4343 section 2.1): no byte of it passes for a dot, and none controls a terminal. */
+const escaped = (bytes: Uint8Array): string => {
+  let text = ''
+  for (const byte of bytes) {
+    const character = String.fromCharCode(byte)
+    if (byte <= 0x20 || byte >= 0x7f) text += `\\${String(byte).padStart(3, '0')}`
+    else text += character === '.' || character === '\\' ? `\\${character}` : character
+  }
+  return text
+}
+
+/** The labels of a name, byte by byte: what `escaped` has made text; what is no ASCII as UTF-8. */
+const labelsOf = (name: string): Uint8Array[] => {
+  const labels: Uint8Array[] = []
+  let label: number[] = []
+  for (const [part, decimal, character] of name.matchAll(/\\([0-9]{3})|\\?([\s\S])/gu)) {
+    if (part === '.') {
+      labels.push(Uint8Array.from(label))
+      label = []
+    } else if (decimal === undefined) label.push(...encoder.encode(character))
+    else label.push(Number(decimal) & 0xff)
+  }
+  labels.push(Uint8Array.from(label))
+  return labels
+}
+
+const encoder = new TextEncoder()
+
 const latin1 = (bytes: Uint8Array): string => String.fromCharCode(...bytes)
 
 // Writing.
@@ -274,10 +328,10 @@ const latin1 = (bytes: Uint8Array): string => String.fromCharCode(...bytes)
 export const writeDns = (message: DnsMessage, limit = 65_535): Uint8Array => {
   const writer = new DnsWriter()
   for (let i = 0; i < HEADER; i++) writer.u8(0)
-  for (const { name, type } of message.questions) {
+  for (const { name, type, class: of = CLASS_IN } of message.questions) {
     writer.name(name)
     writer.u16(type)
-    writer.u16(CLASS_IN)
+    writer.u16(of)
   }
   const counts = [0, 0]
   let isCut = false
@@ -295,7 +349,7 @@ export const writeDns = (message: DnsMessage, limit = 65_535): Uint8Array => {
   const bytes = Uint8Array.from(writer.bytes)
   const view = new DataView(bytes.buffer)
   view.setUint16(0, message.id)
-  view.setUint16(2, flagsOf(message) | (isCut || message.isTruncated ? 0x0200 : 0))
+  view.setUint16(2, flagsOf(message) | (isCut || message.isTruncated ? TRUNCATED : 0))
   view.setUint16(4, message.questions.length)
   view.setUint16(6, counts[0]!)
   view.setUint16(8, counts[1]!)
@@ -331,18 +385,17 @@ class DnsWriter {
 
   /** A name: as soon as the rest of it stands earlier in the message, it refers to that. */
   name(name: string): void {
-    let rest = name
-    while (rest !== '') {
-      const key = rest.toLowerCase()
+    const labels = name === '' ? [] : labelsOf(name)
+    for (const [index, label] of labels.entries()) {
+      const key = nameKey(labels.slice(index).map(escaped).join('.'))
       const known = this.places.get(key)
       if (known !== undefined && known < this.bytes.length) {
         this.u16(0xc000 | known)
         return
       }
       if (this.bytes.length < 0x4000) this.places.set(key, this.bytes.length)
-      const dot = rest.indexOf('.')
-      this.text(dot < 0 ? rest : rest.slice(0, dot))
-      rest = dot < 0 ? '' : rest.slice(dot + 1)
+      this.u8(label.length)
+      for (const byte of label) this.u8(byte)
     }
     this.u8(0)
   }
