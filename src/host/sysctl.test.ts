@@ -58,6 +58,17 @@ describe('values', () => {
       '80 90',
       'net.ipv4.ip_local_port_range: 80 is below net.ipv4.ip_unprivileged_port_start, 1024',
     ],
+    ['net.ipv4.tcp_retries2', '+5', 'net.ipv4.tcp_retries2 takes a whole number, not "+5"'],
+    [
+      'net.ipv4.ip_unprivileged_port_start',
+      '60000',
+      'net.ipv4.ip_unprivileged_port_start: 60000 is above the first of net.ipv4.ip_local_port_range, 32768',
+    ],
+    [
+      'net.ipv4.conf.eth9.rp_filter',
+      '1',
+      'there is no setting net.ipv4.conf.eth9.rp_filter, but net.ipv4.conf.all.rp_filter',
+    ],
     ['net.ipv4.tcp_nonsense', '1', 'there is no setting net.ipv4.tcp_nonsense'],
   ])('%s = "%s" is refused', (name, value, message) => {
     const before = host.sysctl.has(name) ? host.sysctl.get(name) : null
@@ -78,7 +89,6 @@ describe('values', () => {
     ['0x70403', '459779'],
     ['0777', '511'],
     ['-0', '0'],
-    ['+5', '5'],
   ])('%s is %s, as the kernel reads it', (text, value) => {
     host.sysctl.set('net.ipv4.tcp_fastopen', text)
     expect(host.sysctl.get('net.ipv4.tcp_fastopen')).toBe(value)
@@ -119,5 +129,28 @@ it('net.core.rmem_max decides how far the window may be scaled', async () => {
   expect(await scales()).toEqual([7, 7])
   pair.a.sysctl.set('net.core.rmem_max', '33554432')
   expect(await scales()).toEqual([7, 10])
+  pair.close()
+})
+
+it('a range of groups that begins behind its end is that of nobody, as on Linux', () => {
+  const { sysctl } = new Network().host('alice')
+  sysctl.set('net.ipv4.ping_group_range', '100 50')
+  expect(sysctl.get('net.ipv4.ping_group_range')).toBe('1\t0')
+})
+
+it('an interface has values of its own, once they are set', () => {
+  const pair = new Pair()
+  const { sysctl, ip } = pair.a
+  const { name, settings } = ip.interfaces.find(({ isLoopback }) => !isLoopback)!
+  expect(sysctl.names).toContain(`net.ipv4.conf.${name}.rp_filter`)
+  sysctl.set('net.ipv4.conf.all.rp_filter', '2')
+  expect(sysctl.get(`net.ipv4.conf.${name}.rp_filter`)).toBe('2')
+  sysctl.set(`net/ipv4/conf/${name}/rp_filter`, '1')
+  sysctl.set(`net.ipv6.conf.${name}.accept_ra`, '0')
+  expect([settings.rp_filter, settings.accept_ra]).toEqual([1, 0])
+  expect([sysctl.get('net.ipv4.conf.all.rp_filter'), sysctl.get('net.ipv4.conf.lo.rp_filter')]).toEqual(['2', '2'])
+  sysctl.set('net.ipv4.conf.all.rp_filter', '0')
+  expect(sysctl.get(`net.ipv4.conf.${name}.rp_filter`)).toBe('1')
+  expect(() => sysctl.set(`net.ipv4.conf.${name}.rp_filter`, '3')).toThrow('is from 0 to 2, not 3')
   pair.close()
 })

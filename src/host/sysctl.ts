@@ -1,4 +1,4 @@
-import { IP_SYSCTLS } from '../ip/settings.ts'
+import { INTERFACE_SYSCTLS, IP_SYSCTLS } from '../ip/settings.ts'
 import { keysOfText } from '../tcp/fast-open.ts'
 import { type SettingRange, tcpSettingRange } from '../tcp/settings-range.ts'
 import type { Host } from './host.ts'
@@ -56,12 +56,31 @@ export class Sysctl {
 
   /** Every name, in order. */
   get names(): string[] {
-    return [...this.fields.keys()].sort()
+    return [...this.fields.keys(), ...this.ofInterfaces().keys()].sort()
   }
 
   /** Is there a setting of this name? */
   has(name: string): boolean {
-    return this.fields.has(name.replaceAll('/', '.'))
+    return this.lookUp(name) !== undefined
+  }
+
+  private lookUp(name: string): Field | undefined {
+    const wanted = name.replaceAll('/', '.')
+    return this.fields.get(wanted) ?? this.ofInterfaces().get(wanted)
+  }
+
+  /** What the interfaces have that there are now. */
+  private ofInterfaces(): Map<string, Field> {
+    const fields = new Map<string, Field>()
+    for (const iface of this.host.ip.interfaces) {
+      const object = iface.settings as unknown as Record<string, unknown>
+      for (const [prefix, table] of Object.entries(INTERFACE_SYSCTLS)) {
+        for (const [name, { field, min, max }] of Object.entries(table)) {
+          fields.set(`${prefix}.${iface.name}.${name}`, { object, field, least: min, most: max })
+        }
+      }
+    }
+    return fields
   }
 
   /**
@@ -97,6 +116,9 @@ export class Sysctl {
     const odd = numbers.find((number) => number < least || number > most)
     if (odd !== undefined) throw new TypeError(`${name} is from ${least} to ${most}, not ${odd}`)
     if (field === 'ip_local_port_range') this.checkPortRange(name, numbers as [number, number])
+    if (field === 'ip_unprivileged_port_start') this.checkPortStart(name, numbers[0]!)
+    // As Linux has it for nobody.
+    if (field === 'ping_group_range' && numbers[1]! < numbers[0]!) numbers.splice(0, 2, 1, 0)
     object[field] = Array.isArray(before) ? numbers : typeof before === 'boolean' ? numbers[0] !== 0 : numbers[0]
   }
 
@@ -116,19 +138,24 @@ export class Sysctl {
     if (first < start) throw new TypeError(`${name}: ${first} is below net.ipv4.ip_unprivileged_port_start, ${start}`)
   }
 
+  private checkPortStart(name: string, start: number): void {
+    const [first] = this.host.sockets.settings.ip_local_port_range
+    if (start > first)
+      throw new TypeError(`${name}: ${start} is above the first of net.ipv4.ip_local_port_range, ${first}`)
+  }
+
   private find(name: string): Field {
-    const wanted = name.replaceAll('/', '.')
-    const found = this.fields.get(wanted)
+    const found = this.lookUp(name)
     if (found !== undefined) return found
-    const last = `.${wanted.slice(wanted.lastIndexOf('.') + 1)}`
-    const like = this.names.find((other) => other.endsWith(last))
+    const last = `.${name.slice(Math.max(name.lastIndexOf('.'), name.lastIndexOf('/')) + 1)}`
+    const like = [...this.fields.keys()].sort().find((other) => other.endsWith(last))
     throw new TypeError(`there is no setting ${name}${like === undefined ? '' : `, but ${like}`}`)
   }
 }
 
 /** A whole number as the kernel reads it: decimal, hexadecimal behind 0x, octal behind 0; NaN for anything else. */
 const parseWhole = (word: string): number => {
-  const [, sign, digits = ''] = /^([+-]?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)$/.exec(word) ?? []
+  const [, sign, digits = ''] = /^(-?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)$/.exec(word) ?? []
   if (digits === '') return Number.NaN
   const value = Number(/^0[0-7]+$/.test(digits) ? `0o${digits}` : digits)
   return sign === '-' ? -value : value

@@ -247,6 +247,17 @@ const CONF_V6: Record<string, IpSysctl> = {
 const under = (prefix: string, table: Record<string, IpSysctl>): Record<string, IpSysctl> =>
   Object.fromEntries(Object.entries(table).map(([name, value]) => [`${prefix}.${name}`, value]))
 
+const { hop_limit: _ofHosts, ...CONF_V6_OF_ONE } = CONF_V6
+
+/**
+ * What each interface has a value of its own of, below `net.ipv4.conf.IFACE` and `net.ipv6.conf.IFACE`. Until it is set it is
+ * the host's, and the host's counts no more for it from then on: there are no rules of combining them.
+ */
+export const INTERFACE_SYSCTLS: Readonly<Record<string, Readonly<Record<string, IpSysctl>>>> = {
+  'net.ipv4.conf': CONF_V4,
+  'net.ipv6.conf': CONF_V6_OF_ONE,
+}
+
 /** Every name of sysctl(8) that the IP layer answers to. The `all` and `default` trees are one. */
 export const IP_SYSCTLS: Readonly<Record<string, IpSysctl>> = {
   'net.core.netdev_max_backlog': entry('netdev_max_backlog', 1),
