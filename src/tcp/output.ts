@@ -14,10 +14,10 @@ import { armPersist, rearmRetransmit, scheduleLossProbe } from './timers.ts'
 import { transmitAlone, transmitRecord } from './transmit.ts'
 
 /**
- * What may be sent now. Every byte that is sent for the first time passes through `sendPending`, which asks, in this
- * order: is there room in the congestion window; does the peer's window reach so far (RFC 9293 section 3.8.6); does
- * Nagle's rule, a cork, or the hope for a larger record keep it back (sections 3.7.4 and 3.8.6.2.1); and how much of
- * the record may go.
+ * What may be sent now. What is sent for the first time passes through `sendPending`, which asks, in this order: is there
+ * room in the congestion window; does the peer's window reach so far (RFC 9293 section 3.8.6); does Nagle's rule, a cork,
+ * or the hope for a larger record keep it back (sections 3.7.4 and 3.8.6.2.1); and how much of the record may go. Where
+ * nothing is queued and the answers are known beforehand it is `sendAlone`.
  */
 
 /** How much `sendPending` should send. */
