@@ -13,7 +13,7 @@ import {
   invalidArgValue,
   invalidLocalAddress,
 } from './errors.ts'
-import type { Surroundings } from './platform.ts'
+import type { Asking } from './platform.ts'
 import { isIPv4, isIPv6, validateFunction, validateInt32, validateString } from './validate.ts'
 
 /** What c-ares does unless told otherwise: milliseconds, and rounds. */
@@ -60,7 +60,7 @@ export const knownName = ({ host, names }: NetContext, address: IpAddress): stri
 
 /** What both kinds of resolvers do: ask name servers, and nobody else. */
 export class ResolverCore {
-  private readonly surroundings: Surroundings
+  private readonly surroundings: Asking
   private readonly timeout: number
   private readonly tries: number
   /** Null for those of the host. */
@@ -68,7 +68,7 @@ export class ResolverCore {
   private local: QueryPlan['localAddress'] = { ipv4: null, ipv6: null }
   private readonly pending = new Set<PendingAnswer<Answer>>()
 
-  constructor(surroundings: Surroundings, options: ResolverOptions = {}) {
+  constructor(surroundings: Asking, options: ResolverOptions = {}) {
     const { timeout = -1, tries = TRIES } = options
     validateInt32(timeout, 'options.timeout', -1)
     validateInt32(tries, 'options.tries', 1)
@@ -109,7 +109,8 @@ export class ResolverCore {
     this.local = { ipv4: one as string | null, ipv6: other as string | null }
   }
 
-  private get currentServers(): readonly DnsServer[] {
+  /** Whom it asks now. */
+  get currentServers(): readonly DnsServer[] {
     if (this.servers !== null) return this.servers
     const { servers } = this.surroundings.current().host.resolver
     return servers.length > 0 ? servers : NOBODY

@@ -1,6 +1,7 @@
 import nodeDgram from 'node:dgram'
 import nodeDns from 'node:dns'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import http from 'node:http'
 import nodeNet, { type AddressInfo, type NetConnectOpts } from 'node:net'
 import { text } from 'node:stream/consumers'
@@ -179,6 +180,15 @@ describe('the modules', () => {
     })
     expect(result).toEqual([['1.2.3.4'], [{ address: '1.2.3.4', ttl: 60 }], 'ENODATA'])
     network.close()
+  })
+
+  it('have the same names in browsers', () => {
+    // What the two folders' files say, but for the comments: only the modules that they take the names from differ.
+    const names = (folder: string, file: string): string =>
+      readFileSync(new URL(`../${folder}/${file}.ts`, import.meta.url), 'utf8').replace(/\/\*\*.*\*\/\n/g, '')
+    for (const file of ['net', 'dgram', 'dns', 'dns-promises']) {
+      expect(names('browser', file)).toBe(names('node', file))
+    }
   })
 
   it('run live, and end with their program', async () => {

@@ -176,16 +176,17 @@ describe('NodeNetwork', () => {
             })
             await once(server, 'listening')
             const { address } = await dns.promises.lookup('x.example')
+            const answers = await dns.promises.resolve4('x.example', { ttl: true })
             server.close()
             const unknown = await dns.promises.lookupService('192.0.2.1', 80).catch(({ code }) => code as string)
-            return [address, dns.getServers(), unknown]
+            return [address, answers, dns.getServers(), unknown]
           }),
         ),
       ),
     )
     expect(found).toEqual([
-      ['1.1.1.1', ['127.0.0.1'], 'EAI_AGAIN'],
-      ['1.1.1.2', ['127.0.0.1'], 'EAI_AGAIN'],
+      ['1.1.1.1', [{ address: '1.1.1.1', ttl: 60 }], ['127.0.0.1'], 'EAI_AGAIN'],
+      ['1.1.1.2', [{ address: '1.1.1.2', ttl: 60 }], ['127.0.0.1'], 'EAI_AGAIN'],
     ])
   })
 

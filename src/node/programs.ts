@@ -37,6 +37,11 @@ export class NodeContext extends NetContext {
     this.inTicks = inTicks
   }
 
+  /** Is its host in this thread, so that it can ask for names by itself? */
+  get hasHost(): boolean {
+    return true
+  }
+
   /** Who answers the queries of `dns.resolve` and its like: whom the host asks. */
   get nameServers(): readonly NameServer[] {
     return this.host.resolver.servers.map(({ address, port }) => [address.includes(':') ? 6 : 4, address, port])

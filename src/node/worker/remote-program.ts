@@ -39,6 +39,10 @@ class RemoteProgram extends NodeContext {
     this.servers = nameServers
   }
 
+  override get hasHost(): boolean {
+    return false
+  }
+
   override get nameServers(): readonly NameServer[] {
     return this.servers
   }
