@@ -98,6 +98,7 @@ export abstract class UnixConnectionSocket extends UnixSocket {
     if (this.shutdownBits === 3) events |= Readiness.Hup
     if ((this.shutdownBits & 1) !== 0) events |= Readiness.RdHup | Readiness.In
     if (this.inbox.messages.length > 0 || this.pending.length > 0) events |= Readiness.In
+    if (this.inbox.urgent !== null) events |= Readiness.Pri
     if (this.state === 'closed') events |= Readiness.Hup
     if (this.isWritable) events |= Readiness.Out | C.POLLWRBAND
     return events
@@ -123,7 +124,7 @@ export abstract class UnixConnectionSocket extends UnixSocket {
   /** The peer reads and writes no more; with data of it unread, it learns that it was lost. Who waits is refused. */
   protected leavePeer(): void {
     const { peer } = this
-    const hasUnread = this.inbox.messages.length > 0 || !this.wasHanded
+    const hasUnread = this.inbox.hasUnread || !this.wasHanded
     this.state = 'closed'
     this.peer = null
     if (peer !== null && !peer.isClosed) {

@@ -16,19 +16,25 @@ export interface UnixMessage {
   files: OpenFile[] | null
   /** Who has sent it, if that was told. */
   readonly credentials: Credentials | null
+  /** Is it the byte of MSG_OOB that was taken from its place among the others? What is left of it marks the place. */
+  isTaken: boolean
 }
 
 /** What a Unix domain socket has received: messages, their bytes behind one another. */
 export class UnixQueue {
   readonly ring: Ring
   readonly messages = new Fifo<UnixMessage>()
+  /** The byte that was sent last with MSG_OOB, until it is read. */
+  urgent: UnixMessage | null = null
+  /** Bytes in the ring that were taken from their place. */
+  private takenBytes = 0
 
   constructor(memory: Memory) {
     this.ring = new Ring(memory)
   }
 
   get bytes(): number {
-    return this.ring.length
+    return this.ring.length - this.takenBytes
   }
 
   /** @returns false, with nothing changed, when memory is out */
@@ -38,9 +44,38 @@ export class UnixQueue {
     return true
   }
 
+  /** Is there anything that was not read? */
+  get hasUnread(): boolean {
+    for (const { isTaken } of this.messages) if (!isTaken) return true
+    return false
+  }
+
+  /** Is the next byte to be read that of MSG_OOB, or is the place where it was next? */
+  get isAtMark(): boolean {
+    const { messages, urgent } = this
+    const first = messages.peek()
+    if (first === undefined) return false
+    if (first === urgent) return true
+    return first.isTaken && (urgent === null || (messages.length > 1 && messages.at(1) === urgent))
+  }
+
+  /** Takes the byte of MSG_OOB from its place. */
+  takeUrgent(): void {
+    const message = this.urgent!
+    message.isTaken = true
+    message.left = 0
+    this.takenBytes++
+    this.urgent = null
+  }
+
   /** Takes the first message off, with what is left of its data. */
   shift(): UnixMessage {
     const message = this.messages.shift()!
+    if (message === this.urgent) this.urgent = null
+    if (message.isTaken) {
+      this.ring.drop(1)
+      this.takenBytes--
+    }
     if (message.left > 0) this.ring.drop(message.left)
     message.left = 0
     return message

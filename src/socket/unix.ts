@@ -168,7 +168,14 @@ export abstract class UnixSocket extends Socket {
     charge: number,
     beside: Ancillary,
   ): boolean {
-    const message = { sender: this, left: length, charge, files: beside.files, credentials: beside.credentials }
+    const message = {
+      sender: this,
+      left: length,
+      charge,
+      files: beside.files,
+      credentials: beside.credentials,
+      isTaken: false,
+    }
     if (!to.inbox.push(message, source, at)) return false
     this.charged += charge
     for (const file of message.files ?? []) {

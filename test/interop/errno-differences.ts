@@ -34,16 +34,6 @@ export const DIFFERENCES: readonly Difference[] = [
   },
   {
     row: [
-      '`MSG_OOB` and `SIOCATMARK` of Unix sockets',
-      'streams have them (CONFIG_AF_UNIX_OOB, since 5.15)',
-      'EOPNOTSUPP, and ENOTTY',
-      'Other systems, and Linux before, have no urgent data there.',
-    ],
-    cases: /^Unix .*(MSG_OOB|SIOCATMARK)/,
-    steps: /MSG_OOB|SIOCATMARK|^(poll|recv)/,
-  },
-  {
-    row: [
       '`l_linger` of -1',
       'is read back as -1752346657',
       'is read back as 2147483647',
