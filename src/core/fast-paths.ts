@@ -24,7 +24,8 @@ export const FAST_PATHS = {
   'call-reuse': 'a receive, accept or connect that waits is an object of the process that is used again',
   handover:
     'a receive, accept or connect that was woken tries again when the turn is over, and not by a promise of its own',
-  'call-turns': 'in real time, what a call sends is delivered before it returns, in a turn that it takes itself',
+  'call-turns':
+    'in real time, what a call sends is delivered before it returns, in a turn that it takes itself, and what a device has is answered before that',
   microturns: 'in real time, turns follow each other without the event loop in between',
   inlining: 'V8 puts more functions of a path into one another: of the whole process, in netglass bench and up',
   'early-code': 'V8 compiles what has run an eighth as often as it would ask for: of the whole process, in netglass up',

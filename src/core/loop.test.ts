@@ -94,6 +94,34 @@ test('the driver is told once of work that comes up outside a turn, never inside
   expect(told).toBe(2)
 })
 
+test('what arrives while a call is held comes before what is due, and a turn follows', () => {
+  const clock = new VirtualClock()
+  const loop = new Loop(clock)
+  const log: string[] = []
+  const timer = new Timer({ onTimer: () => log.push('timer') }, 0)
+  loop.timers.schedule(timer, 5000)
+  loop.turn()
+  clock.advanceTo(5000)
+  expect(loop.enter()).toBe(false)
+  loop.onCall = () => void loop.turn()
+  loop.hold()
+  expect([loop.enter(), loop.now, loop.isTurning]).toEqual([true, 5000, true])
+  loop.post(new Job(() => log.push(`task, ${loop.enter()}`)))
+  expect(loop.turn()).toBe(false)
+  loop.leave()
+  expect(log).toEqual([])
+  expect(loop.enter()).toBe(false)
+  loop.release()
+  expect(log).toEqual(['timer', 'task, false'])
+  // And when nothing was posted.
+  loop.onCall = () => log.push('told')
+  loop.hold()
+  loop.enter()
+  loop.leave()
+  loop.release()
+  expect(log.at(-1)).toBe('told')
+})
+
 test('a task that throws does not stop the loop for good', () => {
   const loop = new Loop(new VirtualClock())
   const log: string[] = []

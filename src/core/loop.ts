@@ -120,6 +120,23 @@ export class Loop {
     return this.head !== null
   }
 
+  /**
+   * What arrives now is dealt with at once, before what is due: until `leave` it is as in a turn. A turn follows.
+   * @returns false when that cannot be: in a turn, when there is work that came before, or where calls take no turns
+   */
+  enter(): boolean {
+    if (this.onCall === null || this.turning || this.head !== null) return false
+    this.setNow(this.clock.now())
+    this.turning = true
+    return true
+  }
+
+  /** That is over. */
+  leave(): void {
+    this.turning = false
+    this.tell()
+  }
+
   /** Has `call`, which was woken in this turn and is not in the list yet, go on when the turn is over. */
   afterTurn(call: Continuation): void {
     call.nextContinuation = null

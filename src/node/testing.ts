@@ -49,6 +49,8 @@ export class FakeKernel implements Syscalls {
   readonly toRead: (Uint8Array | number)[] = []
   /** What was written to the device. */
   readonly written: Uint8Array[] = []
+  /** Told of each. */
+  onWrite: (() => void) | null = null
   /** What writing gives instead, one for each write; 0 lets it pass. */
   readonly writeResults: number[] = []
   /** Negated errors that calls give, by the name under which they are written down. */
@@ -140,6 +142,7 @@ export class FakeKernel implements Syscalls {
     if (result < 0) return result
     const at = address - this.base
     this.written.push(this.memory!.u8.slice(at, at + length))
+    this.onWrite?.()
     return length
   }
 

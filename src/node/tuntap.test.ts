@@ -4,6 +4,7 @@ import { Errno } from '../core/errno.ts'
 import { fastPaths } from '../core/fast-paths.ts'
 import { type Frame, FrameChecksum } from '../core/frame.ts'
 import { SeededRandom } from '../core/random.ts'
+import { Timer } from '../core/timer.ts'
 import { World } from '../core/world.ts'
 import type { LinkUser } from '../link/port.ts'
 import { namedDrops } from '../link/statistics.ts'
@@ -322,12 +323,67 @@ describe('a frame that the event loop has read', () => {
     drive()
     keeper.onReceive = () => {
       port.send(frameOf(packet(50, kernel.toRead.length)))
-      expect(kernel.written.length).toBe(keeper.frames.length === 3 ? 1 : keeper.frames.length - 1)
+      expect(kernel.written.length).toBe(keeper.frames.length - 1)
     }
     kernel.toRead.push(packet(40), packet(40))
     kernel.give(packet(40))
     expect(kernel.written.map((bytes) => bytes[49])).toEqual([2, 1, 0])
     expect(world.loop.hasWork).toBe(false)
+    closeAll(port)
+  })
+
+  test('a short one is answered before what is due, and after what came before; a long one in its turn', () => {
+    const log: string[] = []
+    const timer = new Timer({ onTimer: () => log.push('timer') }, 0)
+    const due = (): void => {
+      const at = world.clock.now() + 5000
+      world.loop.timers.schedule(timer, at)
+      world.loop.turn()
+      ;(world.clock as VirtualClock).advanceTo(at)
+    }
+    const port = open()
+    keeper.onReceive = (frame) => {
+      log.push(`${frame.end - frame.start}`)
+      port.send(frameOf(packet(50)))
+    }
+    kernel.onWrite = () => log.push('write')
+    drive()
+    due()
+    kernel.give(packet(2048))
+    expect(log.splice(0)).toEqual(['2048', 'write', 'timer'])
+    due()
+    kernel.give(packet(2049))
+    expect(log.splice(0)).toEqual(['timer', '2049', 'write'])
+    due()
+    // A turn has been arranged.
+    port.send(frameOf(packet(50)))
+    kernel.give(packet(100))
+    expect(log).toEqual([])
+    world.loop.turn()
+    expect(log.splice(0)).toEqual(['timer', 'write', '100', 'write'])
+    closeAll(port)
+  })
+
+  test('an error of who receives does not hold up what follows', () => {
+    const port = open()
+    drive()
+    keeper.onReceive = () => {
+      throw new Error('no')
+    }
+    expect(() => kernel.give(packet(40, 1))).toThrow('no')
+    keeper.onReceive = null
+    kernel.give(packet(40, 2))
+    expect(keeper.frames.map((frame) => world.memory.u8[frame.end - 1])).toEqual([1, 2])
+    expect([world.loop.isTurning, world.loop.hasWork]).toEqual([false, false])
+    closeAll(port)
+  })
+
+  test.each([1, 2, 3, 21, 127, 128, 129])('%i bytes are taken out of where they were read', (length) => {
+    const port = open({ kind: 'tap' })
+    drive()
+    const frame = Uint8Array.from({ length: 14 + length }, (_, i) => i + 1)
+    kernel.give(frame)
+    expect(bytesOf(keeper.frames[0]!)).toEqual(frame)
     closeAll(port)
   })
 

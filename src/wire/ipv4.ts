@@ -15,21 +15,13 @@ const MORE_FRAGMENTS = 0x2000
  * @returns `Drop.none`, with every field of `into` set, or why the packet must be dropped
  */
 export const parseIpv4 = (into: IpHeader, bytes: Bytes, start: number, end: number): number => {
-  const reason = readIpv4(into, bytes, start, end)
-  if (reason !== Drop.none) return reason
+  const sum = readWords(into, bytes, start, end)
+  if (sum < 0) return -sum
   if (into.payloadEnd > end) return Drop['ipv4-truncated']
-  return isSumRight(bytes, start, into.headerLength) ? Drop.none : Drop['ipv4-checksum']
-}
-
-/** Is the checksum of the header right? Of one without options, on whole words, in the machine's order of bytes. */
-const isSumRight = (bytes: Bytes, start: number, headerLength: number): boolean => {
-  if (headerLength > IPV4_MIN_HEADER || (start & 3) !== 0)
-    return sumBytes(bytes, start, start + headerLength) === 0xffff
-  const { u32 } = bytes
-  const at = start >>> 2
-  const sum =
-    sumWord(u32[at]!) + sumWord(u32[at + 1]!) + sumWord(u32[at + 2]!) + sumWord(u32[at + 3]!) + sumWord(u32[at + 4]!)
-  return foldSum(sum) === 0xffff
+  const { headerLength } = into
+  const whole =
+    headerLength === IPV4_MIN_HEADER ? sum : sum + sumBytes(bytes, start + IPV4_MIN_HEADER, start + headerLength)
+  return foldSum(whole) === 0xffff ? Drop.none : Drop['ipv4-checksum']
 }
 
 /**
@@ -37,39 +29,51 @@ const isSumRight = (bytes: Bytes, start: number, headerLength: number): boolean 
  * `into.payloadEnd` may lie beyond `end`.
  */
 export const readIpv4 = (into: IpHeader, bytes: Bytes, start: number, end: number): number => {
-  if (end - start < IPV4_MIN_HEADER) return Drop['ipv4-truncated']
-  const { u8, view } = bytes
-  const first = u8[start]!
-  if (first >>> 4 !== 4) return Drop['ipv4-version']
-  const headerLength = (first & 0xf) << 2
-  if (headerLength < IPV4_MIN_HEADER) return Drop['ipv4-header-length']
-  if (headerLength > end - start) return Drop['ipv4-truncated']
-  const totalLength = view.getUint16(start + 2)
-  if (totalLength < headerLength) return Drop['ipv4-total-length']
-  const fragment = view.getUint16(start + 6)
+  const sum = readWords(into, bytes, start, end)
+  return sum < 0 ? -sum : Drop.none
+}
+
+/**
+ * Reads the header in five words, which takes a third of the loads, each of them checked, that its fields would.
+ * @returns the sum of these words as for `foldSum`, or the negated reason to drop
+ */
+const readWords = (into: IpHeader, bytes: Bytes, start: number, end: number): number => {
+  if (end - start < IPV4_MIN_HEADER) return -Drop['ipv4-truncated']
+  const { view } = bytes
+  const first = view.getInt32(start)
+  if (first >>> 28 !== 4) return -Drop['ipv4-version']
+  const headerLength = (first >>> 22) & 0x3c
+  if (headerLength < IPV4_MIN_HEADER) return -Drop['ipv4-header-length']
+  if (headerLength > end - start) return -Drop['ipv4-truncated']
+  const totalLength = first & 0xffff
+  if (totalLength < headerLength) return -Drop['ipv4-total-length']
+  const second = view.getInt32(start + 4)
+  const third = view.getInt32(start + 8)
+  const source = view.getInt32(start + 12)
+  const destination = view.getInt32(start + 16)
   into.version = 4
   into.headerLength = headerLength
-  into.trafficClass = u8[start + 1]!
+  into.trafficClass = (first >>> 16) & 0xff
   into.flowLabel = 0
-  into.identification = view.getUint16(start + 4)
-  into.dontFragment = (fragment & DONT_FRAGMENT) !== 0
-  into.moreFragments = (fragment & MORE_FRAGMENTS) !== 0
-  into.fragmentOffset = (fragment & 0x1fff) << 3
-  into.hopLimit = u8[start + 8]!
-  into.protocol = u8[start + 9]!
+  into.identification = second >>> 16
+  into.dontFragment = (second & DONT_FRAGMENT) !== 0
+  into.moreFragments = (second & MORE_FRAGMENTS) !== 0
+  into.fragmentOffset = (second & 0x1fff) << 3
+  into.hopLimit = third >>> 24
+  into.protocol = (third >>> 16) & 0xff
   into.source0 = 0
   into.source1 = 0
   into.source2 = MAPPED
-  into.source3 = view.getInt32(start + 12)
+  into.source3 = source
   into.destination0 = 0
   into.destination1 = 0
   into.destination2 = MAPPED
-  into.destination3 = view.getInt32(start + 16)
+  into.destination3 = destination
   into.optionsStart = start + IPV4_MIN_HEADER
   into.nextHeaderAt = start + 9
   into.payloadStart = start + headerLength
   into.payloadEnd = start + totalLength
-  return Drop.none
+  return sumWord(first) + sumWord(second) + sumWord(third) + sumWord(source) + sumWord(destination)
 }
 
 /**
@@ -136,12 +140,9 @@ const writeIpv4 = (
   const ident = identification & 0xffff
   let sum = first + total + ident + fragment + life + sumWord(source) + sumWord(destination)
   if (headerLength > IPV4_MIN_HEADER) sum += sumBytes(bytes, start + IPV4_MIN_HEADER, start + headerLength)
-  view.setUint16(start, first)
-  view.setUint16(start + 2, total)
-  view.setUint16(start + 4, ident)
-  view.setUint16(start + 6, fragment)
-  view.setUint16(start + 8, life)
-  view.setUint16(start + 10, checksumOf(sum))
+  view.setInt32(start, (first << 16) | total)
+  view.setInt32(start + 4, (ident << 16) | fragment)
+  view.setInt32(start + 8, (life << 16) | checksumOf(sum))
   view.setInt32(start + 12, source)
   view.setInt32(start + 16, destination)
 }

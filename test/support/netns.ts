@@ -142,7 +142,7 @@ export class Namespace {
   }
 }
 
-/** Compiles the sources into `directory`, a package of its own. @returns the path of the command */
+/** Compiles the sources into `directory`, a package of its own, as `npm run build` does. @returns the path of the command */
 export const compileCommand = (directory: string): string => {
   mkdirSync(directory, { recursive: true })
   chmodSync(directory, 0o755)
@@ -156,6 +156,7 @@ export const compileCommand = (directory: string): string => {
   } catch (error) {
     process.stderr.write(String((error as { stdout?: unknown }).stdout ?? error))
   }
+  execFileSync(process.execPath, ['--import', 'tsx', join(ROOT, 'build/stack.ts'), dist], { cwd: ROOT })
   copyFileSync(join(ROOT, 'package.json'), join(directory, 'package.json'))
   symlinkSync(join(ROOT, 'node_modules'), join(directory, 'node_modules'))
   return join(dist, 'cli/main.js')
