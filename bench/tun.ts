@@ -4,8 +4,8 @@
  *     node --import tsx bench/tun.ts [ROUNDS] [SECONDS]
  *
  * Needs root, /dev/net/tun, iproute2, iputils-ping and iperf3; what there is of slirp4netns and pasta is compared with.
- * Prints medians as two tables for docs/PERFORMANCE.md, transfers and pings, in less than four minutes. CPU is that of
- * the process behind the device, not of iperf3.
+ * Prints medians as two tables for docs/PERFORMANCE.md, transfers and pings, in less than five minutes. CPU is that of
+ * the process behind the device, not of iperf3. While one is measured the others are stopped (SIGSTOP).
  */
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -22,6 +22,10 @@ const SPACINGS = [
   [0.01, 80],
   [0.1, 10],
 ] as const
+
+/** Pings that each way has answered, 2 ms apart, before any is measured, and those just before each measurement. */
+const WARM_UP = 1500
+const WARM_AGAIN = 50
 
 /** One way from a kernel to an iperf3 server. */
 interface Way {
@@ -140,6 +144,13 @@ const ping = async ({ client, server }: Way, spacing: number, count: number): Pr
   return [...stdout.matchAll(/time=([\d.]+)/g)].map(([, time]) => Number(time) * 1000)
 }
 
+/** Has the process of one way run while `measured` does, and no other's. */
+const alone = async (one: Way, measured: () => Promise<void>): Promise<void> => {
+  one.process?.process.kill('SIGCONT')
+  await measured()
+  one.process?.process.kill('SIGSTOP')
+}
+
 const measure = async (one: Way): Promise<void> => {
   const { figures } = one
   if (!one.transfers) return
@@ -154,7 +165,13 @@ const measure = async (one: Way): Promise<void> => {
 /** Pings with one spacing after the other, all ways in turn at each. */
 const measurePings = async (ways: readonly Way[]): Promise<void> => {
   for (const [i, [spacing, count]] of SPACINGS.entries()) {
-    for (const one of ways) if (one.pings) one.figures.pings[i]!.push(...(await ping(one, spacing, count)))
+    for (const one of ways) {
+      if (!one.pings) continue
+      await alone(one, async () => {
+        await ping(one, 0.002, WARM_AGAIN)
+        one.figures.pings[i]!.push(...(await ping(one, spacing, count)))
+      })
+    }
   }
 }
 
@@ -184,11 +201,16 @@ try {
     await netglass(command, 1500, ['--busy-poll', '20000'], { transfers: false }),
     ...(await others(await outside())),
   ]
+  for (const { process } of ways) process?.process.kill('SIGSTOP')
   // V8 compiles first.
-  for (const one of ways.slice(0, 3)) for (const reverse of [false, true]) await transfer(one, reverse)
-  for (const one of ways) if (one.pings) await ping(one, 0.002, 250)
+  for (const one of ways.slice(0, 3)) {
+    await alone(one, async () => {
+      for (const reverse of [false, true]) await transfer(one, reverse)
+    })
+  }
+  for (const one of ways) if (one.pings) await alone(one, async () => void (await ping(one, 0.002, WARM_UP)))
   for (let round = 0; round < ROUNDS; round++) {
-    for (const one of ways) await measure(one)
+    for (const one of ways) await alone(one, () => measure(one))
     await measurePings(ways)
   }
   console.log(`${occasion()}: medians of ${ROUNDS} runs of ${SECONDS} s (the best)\n`)
