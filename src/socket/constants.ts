@@ -94,6 +94,7 @@ export const SO_MARK = 36
 export const SO_PROTOCOL = 38
 export const SO_DOMAIN = 39
 export const SO_RXQ_OVFL = 40
+export const SO_PEEK_OFF = 42
 export const SO_BUSY_POLL = 46
 export const SO_MAX_PACING_RATE = 47
 export const SO_INCOMING_CPU = 49

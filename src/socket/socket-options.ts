@@ -114,6 +114,10 @@ const setNumber = (socket: Socket, name: number, value: number): number => {
     case C.SO_RXQ_OVFL:
       kept.dropCount = on
       break
+    case C.SO_PEEK_OFF:
+      if (!hasPeekOffset(socket)) return -Errno.EOPNOTSUPP
+      kept.peekOffset = value
+      break
     case C.SO_RCVLOWAT:
       kept.receiveLowat = value < 0 ? INT_MAX : value || 1
       break
@@ -184,6 +188,8 @@ export const getSocketOption = (socket: Socket, name: number): OptionValue | Opt
       return Number(kept.zerocopy)
     case C.SO_RXQ_OVFL:
       return Number(kept.dropCount)
+    case C.SO_PEEK_OFF:
+      return hasPeekOffset(socket) ? kept.peekOffset : { errno: Errno.EOPNOTSUPP }
     case C.SO_RCVLOWAT:
       return kept.receiveLowat
     case C.SO_SNDLOWAT:
@@ -208,6 +214,9 @@ export const getSocketOption = (socket: Socket, name: number): OptionValue | Opt
       return { errno: Errno.ENOPROTOOPT }
   }
 }
+
+const hasPeekOffset = ({ domain, type, protocol }: Socket): boolean =>
+  domain === C.AF_UNIX || (type !== C.SOCK_RAW && (protocol === C.IPPROTO_TCP || protocol === C.IPPROTO_UDP))
 
 const setLinger = (socket: Socket, value: Linger): number => {
   if (typeof value !== 'object' || typeof value.l_onoff !== 'number') return -Errno.EINVAL

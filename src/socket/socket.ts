@@ -129,6 +129,26 @@ export abstract class Socket extends OpenFile {
     return this.domain === C.AF_INET6 ? 6 : 4
   }
 
+  /** Where a receive with `flags` begins to look, by SO_PEEK_OFF; -1 when it takes, or looks at what is first. */
+  protected peekPlace(flags: number): number {
+    const { peekOffset } = this.kept
+    return peekOffset >= 0 && (flags & C.MSG_PEEK) !== 0 ? peekOffset : -1
+  }
+
+  /** `count` bytes were received with `flags`: SO_PEEK_OFF goes along with both, what is taken and what is looked at. */
+  protected movePeek(count: number, flags: number): void {
+    const { peekOffset } = this.kept
+    if (peekOffset < 0) return
+    const moved = (flags & C.MSG_PEEK) !== 0 ? peekOffset + count : Math.max(0, peekOffset - count)
+    if (moved !== peekOffset) this.ownKept().peekOffset = moved
+  }
+
+  /** An empty datagram was received with `flags`: with SO_PEEK_OFF the next look is at what comes behind it. */
+  protected notePeekedEmpty(flags: number): void {
+    if (this.peekPlace(flags) >= 0) this.ownKept().peekedEmpty++
+    else if (this.kept.peekedEmpty > 0 && (flags & C.MSG_PEEK) === 0) this.ownKept().peekedEmpty--
+  }
+
   /** `kept`, made this socket's own so that it may be written. */
   ownKept(): KeptOptions {
     if (!this.keepsOwn) this.kept = Object.assign(new KeptOptions(), this.kept)
@@ -321,6 +341,10 @@ export class KeptOptions {
   maxPacingRate = 0xffff_ffff
   dropCount = false
   receiveLowat = 1
+  /** SO_PEEK_OFF: where MSG_PEEK begins, bytes from the first that was not read; less than 0 for always there. */
+  peekOffset = -1
+  /** Empty datagrams in front that MSG_PEEK has passed over. */
+  peekedEmpty = 0
   /** l_linger while SO_LINGER is off. */
   idleLinger = 0
 }

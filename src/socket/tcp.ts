@@ -302,8 +302,9 @@ export class TcpSocket extends TcpEndpoint implements TcpObserver {
     if (c.isOpening) return -Errno.EAGAIN
     const peek = (flags & C.MSG_PEEK) !== 0
     const into = (flags & C.MSG_TRUNC) !== 0 ? null : target
-    const count = read(c, into, at, length, peek)
+    const count = read(c, into, at, length, peek, Math.max(0, this.peekPlace(flags)))
     if (count > 0) {
+      this.movePeek(count, flags)
       if (received !== null && received.control !== null) describeArrival(this, received.control, peek)
       return count
     }

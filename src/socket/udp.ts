@@ -200,10 +200,14 @@ export class UdpSocket extends DatagramSocket implements UdpClaim, ReadinessObse
     if ((flags & C.MSG_ERRQUEUE) !== 0) return this.receiveError(target, at, length, received)
     const { endpoint, source } = this
     const wasEmpty = endpoint.queued === 0
-    const count = endpoint.receive(target, at, length, flags, received === null ? null : source)
+    const whence = this.peekPlace(flags)
+    const told = received === null ? null : source
+    const count = endpoint.receive(target, at, length, flags, told, whence, this.kept.peekedEmpty)
     if (count < 0) return count
     // After shutdown(2) only a call that would wait is told of the end.
     if (wasEmpty) return this.nonBlocking || (flags & C.MSG_DONTWAIT) !== 0 ? -Errno.EAGAIN : 0
+    this.movePeek(count, flags)
+    if (count === 0 && length > 0) this.notePeekedEmpty(flags)
     if (received !== null) this.tell(received, source)
     return count
   }

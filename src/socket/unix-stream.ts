@@ -75,6 +75,7 @@ export class UnixStreamSocket extends UnixConnectionSocket {
     let count = 0
     // Where the next byte lies that is looked at, beyond those that were read or dropped.
     let offset = 0
+    let skip = Math.max(0, this.peekPlace(flags))
     let first: UnixMessage | null = null
     for (let index = 0; index < messages.length && !this.stoppedAtFiles; ) {
       if (first !== null && count >= length) break
@@ -88,18 +89,27 @@ export class UnixStreamSocket extends UnixConnectionSocket {
         }
         if (passes !== Mark.IsData) continue
       }
+      if (skip > 0 && skip >= message.left) {
+        skip -= message.left
+        offset += message.left
+        index++
+        continue
+      }
       if (first !== null && this.differs(first, message)) break
       first ??= message
-      const part = Math.min(length - count, message.left)
-      ring.peek(target, at + count, offset, part)
+      const part = Math.min(length - count, message.left - skip)
+      ring.peek(target, at + count, offset + skip, part)
       count += part
-      if (isPeek) offset += part
+      if (isPeek) offset += skip + part
+      skip = 0
       this.stoppedAtFiles = message.files !== null
       this.tellAncillary(message, received, isPeek)
       if (isPeek) index++
       else if (!this.take(message, part)) break
     }
-    return first === null ? this.nothing() : count
+    if (first === null) return this.nothing()
+    this.movePeek(count, flags)
+    return count
   }
 
   /**

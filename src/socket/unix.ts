@@ -222,12 +222,26 @@ export abstract class UnixSocket extends Socket {
     received: Received | null,
   ): number {
     const isPeek = (flags & C.MSG_PEEK) !== 0
-    const message = this.inbox.messages.peek()!
-    const { left } = message
+    const { ring, messages } = this.inbox
+    const place = this.peekPlace(flags)
+    let skip = Math.max(0, place)
+    let empty = place < 0 ? 0 : this.kept.peekedEmpty
+    let index = 0
+    let start = 0
+    // Messages that were looked at to their ends are passed over.
+    while (index < messages.length && skip >= messages.at(index).left && (skip > 0 || empty-- > 0)) {
+      skip -= messages.at(index).left
+      start += messages.at(index++).left
+    }
+    if (index === messages.length) return -Errno.EAGAIN
+    const message = messages.at(index)
+    const left = message.left - skip
     const count = Math.min(length, left)
-    this.inbox.ring.peek(target, at, 0, count)
+    ring.peek(target, at, start + skip, count)
     this.tellAncillary(message, received, isPeek)
     if (received !== null && count < left) received.flags |= C.MSG_TRUNC
+    this.movePeek(isPeek ? count : message.left, flags)
+    if (message.left === 0) this.notePeekedEmpty(flags)
     if (!isPeek) {
       this.inbox.shift()
       this.settle(message)

@@ -258,20 +258,37 @@ export class UdpEndpoint {
   /**
    * Takes the next datagram, or leaves it with MessageFlag.Peek.
    * @param from filled with where it came from, if given
+   * @param peekAt bytes to pass over, datagram by datagram (SO_PEEK_OFF), and as many empty ones in front as `peekedEmpty`;
+   * negative for none
    * @returns bytes put into `target` from `into` on, or the datagram's whole length with MessageFlag.Trunc; 0 also after
    * `shutdown`; -EAGAIN when there is none, or a pending error
    */
-  receive(target: Uint8Array, into: number, length: number, flags: number, from: SourceAddress | null = null): number {
+  receive(
+    target: Uint8Array,
+    into: number,
+    length: number,
+    flags: number,
+    from: SourceAddress | null = null,
+    peekAt = -1,
+    peekedEmpty = 0,
+  ): number {
     if (this.pendingError !== 0) return -this.takeError()
-    const frame = this.queue.first
+    let frame = this.queue.first
+    let skip = Math.max(0, peekAt)
+    let empty = peekedEmpty
+    // Datagrams that were looked at to their ends are passed over.
+    while (peekAt >= 0 && frame !== null && skip >= frame.end - frame.start && (skip > 0 || empty-- > 0)) {
+      skip -= frame.end - frame.start
+      frame = frame.next
+    }
     if (frame === null) return this.receiveShut ? 0 : -Errno.EAGAIN
     const { memory, frames } = this.stack.world
     const whole = frame.end - frame.start
-    const count = Math.min(length, whole)
-    if (count > 0) copyOut(memory.u8, frame.start, target, into, count)
+    const count = Math.min(length, whole - skip)
+    if (count > 0) copyOut(memory.u8, frame.start + skip, target, into, count)
     if (from !== null) {
       readDatagram(from, memory, frame)
-      from.truncated = count < whole
+      from.truncated = count < whole - skip
     }
     if ((flags & MessageFlag.Peek) === 0) {
       this.queue.shift()
