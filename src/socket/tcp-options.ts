@@ -7,6 +7,7 @@ import { tcpInfo } from '../tcp/info.ts'
 import type { Inherited } from '../tcp/listener.ts'
 import { MD5_LONGEST_KEY, withMd5Key } from '../tcp/md5.ts'
 import { pushPending } from '../tcp/output.ts'
+import { changeControl } from '../tcp/reduction.ts'
 import { TcpState } from '../tcp/state.ts'
 import { armKeepalive, keepIdle, silence, stopKeepalive } from '../tcp/timers.ts'
 import { readSockaddr, type Sockaddr } from './address.ts'
@@ -307,8 +308,7 @@ const setCongestion = (socket: TcpSocket, value: OptionValue): number => {
   const control = c.layer.congestionControls.find(value)
   if (control === undefined) return -Errno.ENOENT
   if (control === c.control) return 0
-  c.control = control
-  if (c.cc !== c.layer.pristineCongestion) control.init(c)
+  changeControl(c, control)
   return 0
 }
 

@@ -5,6 +5,7 @@ import { Chrono, stopChrono } from './chronograph.ts'
 import { CaState, EcnFlag } from './congestion/state.ts'
 import { AckPending, Feature, Pending, type TcpConnection, TxStage } from './connection.ts'
 import { retransmitTooLarge } from './icmp.ts'
+import { acknowledged } from './info.ts'
 import { rackAdvance, updateReorderingWindow } from './loss.ts'
 import { syncMss } from './mss.ts'
 import { mtuProbeArrived } from './mtu-probe.ts'
@@ -52,7 +53,7 @@ export const processAck = (c: TcpConnection, segment: Segment, flags: number): n
   const priorUna = snd.una
   if (seqLt(ack, priorUna)) {
     // RFC 5961 section 5.2: acceptable is SND.UNA - MAX.SND.WND <= SEG.ACK, but not what was before the connection.
-    const acked = (priorUna - snd.iss) >>> 0
+    const acked = acknowledged(c)
     if (seqLt(ack, (priorUna - Math.min(snd.maxWnd, acked)) | 0)) return AckResult.TooOld
     oldAck(c, segment, priorUna)
     return AckResult.Ok

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { type EstablishedOptions, established, inState, TcpBench } from '../../test/support/tcp.ts'
 import { ms, seconds } from '../core/clock.ts'
-import { CaState } from './congestion/state.ts'
+import { CaState, INFINITE_SSTHRESH } from './congestion/state.ts'
 import type { TcpConnection } from './connection.ts'
+import { changeControl } from './reduction.ts'
 import { LINUX } from './settings.ts'
 
 const use = (s: TcpBench, name: string): void => {
@@ -86,6 +87,18 @@ describe('the window (RFC 5681)', () => {
       expect(s.connection.control.ssthresh(s.connection), `${control} at ${cwnd}`).toBe(ssthresh)
     }
   })
+})
+
+it('a reduction is not taken back by another congestion control (TCP_CONGESTION in the midst of recovery)', () => {
+  const s = established({ mss: 1000, rtt: ms(10), sack: true, timestamps: true, sendBuffer: 4e6 })
+  s.send(10_000)
+  s.sent()
+  s.advance(ms(10))
+  s.receive({ flags: 'A', seq: 1, ack: 1, sack: [[1001, 5001]] })
+  const { cc } = s.connection
+  expect([cc.state, cc.priorSsthresh]).toEqual([CaState.Recovery, INFINITE_SSTHRESH])
+  changeControl(s.connection, s.demux.layer.congestionControls.find('reno')!)
+  expect([s.connection.control.name, cc.priorSsthresh]).toEqual(['reno', 0])
 })
 
 describe('CUBIC (RFC 9438)', () => {

@@ -84,6 +84,15 @@ const TICK = 4000
 const NO_LIMIT = 2 ** 64
 const UNKNOWN_MIN_RTT = 0x7fff_ffff
 
+const ROUND = 2 ** 32
+
+/** Sequence numbers acknowledged in all: how often they have gone round is known from what was sent. */
+export const acknowledged = ({ snd, cc }: TcpConnection): number => {
+  const low = (snd.una - snd.iss) >>> 0
+  const about = cc.bytesSent - cc.bytesRetransmitted - ((snd.nxt - snd.una) | 0)
+  return low + Math.max(0, Math.round((about - low) / ROUND)) * ROUND
+}
+
 /** Takes a snapshot of a connection. */
 export const tcpInfo = (c: TcpConnection): TcpInfo => {
   const { snd, rcv, cc, rtt, layer } = c
@@ -136,7 +145,7 @@ export const tcpInfo = (c: TcpConnection): TcpInfo => {
     tcpi_pacing_rate: cc.pacingRate,
     tcpi_max_pacing_rate: Math.min(c.options.maxPacingRate, NO_LIMIT),
     // Of the side that connects, Linux counts the SYN too.
-    tcpi_bytes_acked: opened ? ((snd.una - snd.iss) >>> 0) - (c.isActive ? 0 : 1) : 0,
+    tcpi_bytes_acked: opened ? acknowledged(c) - (c.isActive ? 0 : 1) : 0,
     tcpi_bytes_received: opened ? ((rcv.nxt - rcv.irs) >>> 0) - 1 : 0,
     tcpi_segs_out: c.segmentsOut,
     tcpi_segs_in: c.segmentsIn,

@@ -1,4 +1,4 @@
-import { CwndEvent } from './congestion/control.ts'
+import { type CongestionControl, CwndEvent } from './congestion/control.ts'
 import { CaState, EcnFlag, INFINITE_SSTHRESH } from './congestion/state.ts'
 import { Feature, type TcpConnection } from './connection.ts'
 
@@ -9,6 +9,14 @@ export const setCaState = (c: TcpConnection, state: number): void => {
   const cc = c.cc
   c.control.stateChanges?.(c, state)
   cc.state = state
+}
+
+/** Goes over to another congestion control. A reduction that the one before has made is not taken back to what that had. */
+export const changeControl = (c: TcpConnection, control: CongestionControl): void => {
+  c.control = control
+  if (c.cc === c.layer.pristineCongestion) return
+  c.cc.priorSsthresh = 0
+  control.init(c)
 }
 
 /** Begins a reduction that lasts until what is out now is acknowledged. */
