@@ -15,12 +15,18 @@ import { collectGarbage } from './settle.ts'
 
 /** A server with very many connections, whose clients are no hosts: what it costs to have them, and to take one more. */
 
-/** Connections open while what one costs is measured first. */
+/** Connections open while what one costs is measured before there is a crowd, and after. */
 const FEW = 10
-/** What V8 is to have compiled everything with; and of what the least time of several rounds counts. */
+/** What V8 is to have compiled everything with; and rounds so long that several scavenges fall into each, of which the median counts. */
 const WARM_UP = 50_000
-const SAMPLE = 10_000
+const SAMPLE = 100_000
 const ROUNDS = 9
+
+/**
+ * How Node is to be started for a server with a million connections: for each scavenge V8 goes through all pages of the old
+ * generation, 3,600 then, and with a young one of 64 MB there are a quarter of the scavenges (docs/PERFORMANCE.md, "Growth").
+ */
+const FOR_MANY = ['--min-semi-space-size=64', '--max-semi-space-size=64']
 
 /** What a crowd costs. */
 export interface Crowd {
@@ -28,9 +34,16 @@ export interface Crowd {
   readonly bytes: number
   /** Resident memory of the process, all that it is made of, with the crowd in it: bytes. */
   readonly resident: number
-  /** One connection opened and closed, with ten open and with all: microseconds of processor time. */
-  readonly few: number
-  readonly many: number
+  /** One connection opened and closed with ten open before the crowd was there, with all, and with ten when it has gone. */
+  readonly before: Cost
+  readonly many: Cost
+  readonly after: Cost
+}
+
+/** Microseconds of processor time: the median of several rounds, and the least. */
+export interface Cost {
+  readonly median: number
+  readonly least: number
 }
 
 class Server {
@@ -64,42 +77,63 @@ class Server {
     socket.unref()
     settle(this)
   }
-}
 
-/** What one connection costs from its SYN to its end: the least of several rounds, microseconds of processor time. */
-const costOfOne = (server: Server): number => {
-  let least = Number.POSITIVE_INFINITY
-  for (let round = 0; round < ROUNDS; round++) {
-    const before = process.cpuUsage()
-    for (let i = 0; i < SAMPLE; i++) server.close(server.open())
-    const { user, system } = process.cpuUsage(before)
-    least = Math.min(least, (user + system) / SAMPLE)
+  /** The server resets one. */
+  reset(socket: Socket): void {
+    socket.lingerSeconds = 0
+    socket.unref()
+    settle(this)
   }
-  return least
 }
 
-/** Opens `count` connections to one host, and keeps them. */
+/** What one connection costs from its SYN to its end. No garbage of before is collected meanwhile. */
+const costOfOne = (server: Server, sample: number): Cost => {
+  collectGarbage()
+  for (let i = 0; i < sample; i++) server.close(server.open())
+  const times = Array.from({ length: ROUNDS }, () => {
+    const before = process.cpuUsage()
+    for (let i = 0; i < sample; i++) server.close(server.open())
+    const { user, system } = process.cpuUsage(before)
+    return (user + system) / sample
+  }).sort((a, b) => a - b)
+  return { median: times[ROUNDS >> 1]!, least: times[0]! }
+}
+
+/** Opens `count` connections to one host, keeps them, and closes them again. */
 export const crowd = (count: number, fast: FastPaths = ALL_FAST_PATHS): Crowd => {
   const server = new Server(fast)
-  const kept: Socket[] = []
+  const sample = Math.min(SAMPLE, count / 5)
+  // It is as large from the beginning as it becomes: it is no part of what connections take.
+  const kept = new Array<Socket>(count)
+  let open = 0
   for (let i = 0; i < Math.min(WARM_UP, count); i++) server.close(server.open())
-  while (kept.length < FEW) kept.push(server.open())
-  const few = costOfOne(server)
-  const before = stackBytes(server)
-  while (kept.length < count) kept.push(server.open())
-  const bytes = (stackBytes(server) - before) / (count - FEW)
-  const many = costOfOne(server)
+  while (open < FEW) kept[open++] = server.open()
+  const before = costOfOne(server, sample)
+  const bytesBefore = stackBytes(server)
+  while (open < count) kept[open++] = server.open()
+  const bytes = (stackBytes(server) - bytesBefore) / (count - FEW)
+  const many = costOfOne(server, sample)
   collectGarbage()
   const resident = process.memoryUsage.rss()
+  while (open > FEW) server.reset(kept[--open]!)
+  kept.length = FEW
+  const after = costOfOne(server, sample)
   server.host.close()
-  return { bytes, resident, few, many }
+  return { bytes, resident, before, many, after }
 }
 
-/** The same in a process of its own, whose memory is that of the crowd alone. */
+/**
+ * How much longer one more takes with the crowd than with ten open: by the medians, beside the mean of before and after. What V8 has
+ * compiled, how large its young generation has become, and how fast the machine is change meanwhile, too.
+ */
+export const slowdown = ({ before, many, after }: Crowd): number => (2 * many.median) / (before.median + after.median)
+
+/** The same in a process of its own, whose memory is that of the crowd alone, started as a server for so many would be. */
 export const crowdApart = async (count: number, without: readonly FastPath[]): Promise<Crowd> => {
   const program = fileURLToPath(new URL(`./crowd-process${extname(import.meta.url)}`, import.meta.url))
   const { stdout } = await promisify(execFile)(process.execPath, [
     ...process.execArgv,
+    ...FOR_MANY,
     program,
     String(count),
     ...without,
