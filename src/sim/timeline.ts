@@ -20,7 +20,11 @@ export class Timeline {
     this.ladder = new Ladder(network.world, { arp: true })
     network.observe({
       linkAdded: ({ names: [a, b], cable }) => this.ladder.watch(a, b, cable),
-      printed: (process, { at, text }) => this.remark(at, `${process.host.name}: ${process.name}: ${text}`),
+      printed: (process, { at, text }) => {
+        const { name } = process
+        // What a program ends with has its name in front.
+        this.remark(at, `${process.host.name}: ${text.startsWith(`${name}: `) ? text : `${name}: ${text}`}`)
+      },
       unheard: (frame) => this.ladder.lost(frame),
       fault: (text) => this.remark(network.world.loop.now, `*** ${text}`),
     })

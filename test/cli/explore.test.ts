@@ -14,7 +14,7 @@ let folder: string
 beforeAll(() => {
   execFileSync('npm', ['run', 'build', '--silent'], { cwd: root })
   folder = mkdtempSync(join(tmpdir(), 'netglass-explore-'))
-}, 60_000)
+}, 240_000)
 afterAll(() => rmSync(folder, { recursive: true }))
 
 const node = (...args: string[]) => {
