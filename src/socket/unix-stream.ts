@@ -158,7 +158,9 @@ export class UnixStreamSocket extends UnixConnectionSocket {
   }
 
   override ioctl(request: number, value: number): number {
-    return request === C.SIOCATMARK ? Number(this.inbox.isAtMark) : super.ioctl(request, value)
+    if (request !== C.SIOCATMARK) return super.ioctl(request, value)
+    // On Linux a connection that waits in a listener's queue looks like a mark.
+    return Number(this.inbox.isAtMark || this.pendingCount > 0)
   }
 
   /** Takes `count` bytes off the first message. @returns whether that was all of it */

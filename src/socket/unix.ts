@@ -336,6 +336,7 @@ export abstract class UnixSocket extends Socket {
   }
 
   override ioctl(request: number, value: number): number {
+    if (request === C.SIOCATMARK) return -Errno.EOPNOTSUPP
     if (request === C.TIOCOUTQ) return this.charged
     if (request === C.FIONREAD) return this.state === 'listening' ? -Errno.EINVAL : this.readableBytes
     return super.ioctl(request, value)
