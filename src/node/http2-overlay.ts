@@ -40,19 +40,23 @@ class Http2Bridge extends StreamBridge {
   }
 }
 
-type Http2 = Pick<typeof import('node:http2'), 'connect' | 'performServerHandshake'>
+type Http2 = Pick<typeof import('node:http2'), 'connect' | 'createServer' | 'performServerHandshake'>
 
 /** Lets Node's HTTP/2 take streams of ours in cleartext, too. */
 export const overlayHttp2 = (): void => {
   const http2 = createRequire(import.meta.url)('node:http2') as Http2
-  const { connect, performServerHandshake } = http2
+  const { connect, createServer, performServerHandshake } = http2
   // Older versions have it not: there a session has a stream in JavaScript, which knows no addresses.
-  if (typeof performServerHandshake !== 'function' || !overlaySessions(performServerHandshake)) return
+  if (typeof performServerHandshake !== 'function') return
+  const prepare = (): boolean => {
+    programs.takesHttp2 ??= overlaySessions(performServerHandshake)
+    return programs.takesHttp2
+  }
   const asking =
     <A extends unknown[], R>(call: (...args: A) => R) =>
     (...args: A): R => {
       const before = programs.http2Asks
-      programs.http2Asks = true
+      programs.http2Asks = prepare()
       try {
         return call(...args)
       } finally {
@@ -61,6 +65,10 @@ export const overlayHttp2 = (): void => {
     }
   http2.connect = Object.defineProperties(asking(connect), Object.getOwnPropertyDescriptors(connect)) as typeof connect
   http2.performServerHandshake = asking(performServerHandshake)
+  http2.createServer = ((...args: Parameters<typeof createServer>) => {
+    prepare()
+    return createServer(...args)
+  }) as typeof createServer
   syncBuiltinESMExports()
 }
 

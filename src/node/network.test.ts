@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises'
 import http from 'node:http'
 import http2 from 'node:http2'
 import net from 'node:net'
+import os from 'node:os'
 import { buffer } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -218,6 +219,49 @@ describe('NodeNetwork', () => {
       return answer
     })
     expect(found).toEqual(['::ffff:10.0.0.1 80', 300_000, '10.0.0.2', 80])
+  })
+
+  it('is on its host for who asks the operating system', async () => {
+    network = new NodeNetwork({ seed: 7 })
+    network.link(network.host('client'), network.host('server'), { addresses: ['10.0.0.1/24', '10.0.0.2/24'] })
+    const seen = await network.run(() =>
+      network.on('client', async () => {
+        const { lo, eth0 } = os.networkInterfaces()
+        return [lo, eth0?.filter(({ family }) => family === 'IPv4'), await dns.promises.lookup(os.hostname(), 4)]
+      }),
+    )
+    expect(seen).toEqual([
+      [
+        {
+          address: '127.0.0.1',
+          netmask: '255.0.0.0',
+          family: 'IPv4',
+          mac: '00:00:00:00:00:00',
+          internal: true,
+          cidr: '127.0.0.1/8',
+        },
+        {
+          address: '::1',
+          netmask: 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff',
+          family: 'IPv6',
+          mac: '00:00:00:00:00:00',
+          internal: true,
+          cidr: '::1/128',
+          scopeid: 0,
+        },
+      ],
+      [
+        {
+          address: '10.0.0.1',
+          netmask: '255.255.255.0',
+          family: 'IPv4',
+          mac: expect.stringMatching(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/),
+          internal: false,
+          cidr: '10.0.0.1/24',
+        },
+      ],
+      { address: '10.0.0.1', family: 4 },
+    ])
   })
 
   it('has the names of Node for the connections that its thread keeps', () => {

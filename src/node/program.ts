@@ -5,6 +5,7 @@ import { overlayDns } from './dns-overlay.ts'
 import { overlayHttp } from './http-overlay.ts'
 import { overlayHttp2 } from './http2-overlay.ts'
 import { KernelList } from './kernel-list.ts'
+import { overlayOs } from './os-overlay.ts'
 import { NodeContext, programs } from './programs.ts'
 import { overlayTcp } from './tcp-overlay.ts'
 import { overlayTls } from './tls-overlay.ts'
@@ -36,6 +37,7 @@ export const install = (): void => {
   overlayTls()
   overlayHttp()
   overlayHttp2()
+  overlayOs()
 }
 
 /** Makes a program of a host, for `runProgram` and `useProgram`. */

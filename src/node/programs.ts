@@ -77,7 +77,8 @@ class Programs {
   readonly origins = new WeakMap<object, string>()
   /** Gives the events of programs in real time their turns. */
   readonly turns = new EventTurns()
-  /** Does HTTP/2, which takes streams of ours, ask now what they are? */
+  /** Does Node's HTTP/2 take streams of ours; was it looked for; and does it ask now what they are? */
+  takesHttp2: boolean | null = null
   http2Asks = false
   private count = 0
   private storage: AsyncLocalStorage<NodeContext | null> | null = null

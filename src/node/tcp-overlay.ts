@@ -68,7 +68,7 @@ export class VirtualTcp implements StreamOwner {
 
   /** Is it a server that speaks HTTP/2 in cleartext? */
   get isHttp2(): boolean {
-    this.servesHttp2 ??= ownerOf(this.native)?.constructor.name === 'Http2Server'
+    this.servesHttp2 ??= programs.takesHttp2 === true && ownerOf(this.native)?.constructor.name === 'Http2Server'
     return this.servesHttp2
   }
 

@@ -25,7 +25,7 @@ const { values, positionals } = parseArgs({
     folder: { type: 'string', default: join(tmpdir(), 'netglass-node-suite') },
     kernel: { type: 'boolean', default: false },
     modules: { type: 'boolean', default: false },
-    jobs: { type: 'string', default: '3' },
+    jobs: { type: 'string', default: '2' },
     expected: { type: 'string' },
     json: { type: 'string' },
     timeout: { type: 'string', default: '60' },
