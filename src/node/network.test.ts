@@ -210,15 +210,15 @@ describe('NodeNetwork', () => {
         stream.end(Buffer.alloc(300_000, 'x'))
         const [headers] = (await once(stream, 'response')) as [http2.IncomingHttpHeaders]
         const body = await buffer(stream)
-        const { remoteAddress, remotePort } = session.socket
+        const { remoteAddress, remotePort, bytesWritten } = session.socket
         session.close()
         await once(session, 'close')
-        return [headers['from'], body.length, remoteAddress, remotePort]
+        return [headers['from'], body.length, remoteAddress, remotePort, bytesWritten > 300_000]
       })
       server.close()
       return answer
     })
-    expect(found).toEqual(['::ffff:10.0.0.1 80', 300_000, '10.0.0.2', 80])
+    expect(found).toEqual(['::ffff:10.0.0.1 80', 300_000, '10.0.0.2', 80, true])
   })
 
   it('is on its host for who asks the operating system', async () => {

@@ -25,8 +25,10 @@ export abstract class StreamBridge implements StreamUser {
 
   /** A write of Node's must not be over before the call that began it, and as soon as it can be: the next waits for it. */
   protected write(request: object, chunks: Uint8Array[]): number {
-    const result = this.tcp.handle.write(request, chunks)
-    if (result === 0 && !this.tcp.handle.lastWriteWasAsync) process.nextTick(this.finish, request)
+    const { handle } = this.tcp
+    for (const { length } of chunks) handle.bytesWritten += length
+    const result = handle.write(request, chunks)
+    if (result === 0 && !handle.lastWriteWasAsync) process.nextTick(this.finish, request)
     return result
   }
 
