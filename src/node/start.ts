@@ -5,6 +5,7 @@ import { World } from '../core/world.ts'
 import { Host } from '../host/host.ts'
 import type { Network } from '../sim/network.ts'
 import { buildNetwork, fillNetwork, type NetworkFile } from '../sim/network-file.ts'
+import { reasonOf } from './capture-file.ts'
 import { separateFetch } from './http-overlay.ts'
 import { DeadlockError, NodeNetwork } from './network.ts'
 import { program, useProgram } from './program.ts'
@@ -86,7 +87,7 @@ const readNetwork = <T>(path: string, build: (file: NetworkFile) => T): { file: 
     const file = JSON.parse(readFileSync(path, 'utf8')) as NetworkFile
     return { file, result: build(file) }
   } catch (error) {
-    throw new Error(`${path}: ${(error as Error).message}`)
+    throw new Error(`${path}: ${reasonOf(error)}`)
   }
 }
 

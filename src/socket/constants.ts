@@ -100,6 +100,7 @@ export const SO_MAX_PACING_RATE = 47
 export const SO_INCOMING_CPU = 49
 export const SO_COOKIE = 57
 export const SO_ZEROCOPY = 60
+export const SO_BINDTOIFINDEX = 62
 
 /** Control messages at SOL_SOCKET (unix(7)), and the most descriptors in one. */
 export const SCM_RIGHTS = 1

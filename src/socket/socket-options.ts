@@ -1,5 +1,6 @@
 import type { Micros } from '../core/clock.ts'
 import { Errno } from '../core/errno.ts'
+import type { NetworkInterface } from '../ip/interface.ts'
 import * as C from './constants.ts'
 import type { Socket } from './socket.ts'
 
@@ -56,6 +57,7 @@ export const setSocketOption = (socket: Socket, name: number, value: OptionValue
 
 const setNumber = (socket: Socket, name: number, value: number): number => {
   const { layer, uid } = socket
+  if (name === C.SO_BINDTOIFINDEX) return bindToIndex(socket, value)
   const kept = socket.ownKept()
   const on = value !== 0
   switch (name) {
@@ -208,6 +210,10 @@ export const getSocketOption = (socket: Socket, name: number): OptionValue | Opt
       return timeval(socket.sendTimeout)
     case C.SO_BINDTODEVICE:
       return socket.boundInterface?.name ?? ''
+    case C.SO_BINDTOIFINDEX:
+      return socket.boundInterface?.index ?? 0
+    case C.SO_COOKIE:
+      return socket.inode
     case C.SO_PASSCRED:
       return { errno: Errno.EOPNOTSUPP }
     default:
@@ -240,14 +246,24 @@ const setTimeLimit = (socket: Socket, name: number, value: Timeval): number => {
   return 0
 }
 
-const bindToDevice = (socket: Socket, value: OptionValue): number => {
-  if (typeof value !== 'string') return -Errno.EINVAL
+/** SO_BINDTOIFINDEX: an interface by its number, 0 for none. */
+const bindToIndex = (socket: Socket, index: number): number => {
+  if (index < 0) return socket.boundInterface !== null && socket.uid !== 0 ? -Errno.EPERM : -Errno.EINVAL
+  return bindTo(socket, index === 0 ? null : (socket.layer.ip.interfaceAt(index) ?? undefined))
+}
+
+/** @param iface null for any; undefined for one that is not there */
+const bindTo = (socket: Socket, iface: NetworkInterface | null | undefined): number => {
   // Who is not the superuser may bind a socket to a device, but not to another one later.
   if (socket.boundInterface !== null && socket.uid !== 0) return -Errno.EPERM
-  const found = value === '' ? null : socket.layer.ip.interfaceNamed(value)
-  if (found === null && value !== '') return -Errno.ENODEV
-  socket.boundInterface = found
+  if (iface === undefined) return -Errno.ENODEV
+  socket.boundInterface = iface
   return socket.optionChanged(C.SO_BINDTODEVICE, 0)
+}
+
+const bindToDevice = (socket: Socket, value: OptionValue): number => {
+  if (typeof value !== 'string') return -Errno.EINVAL
+  return bindTo(socket, value === '' ? null : (socket.layer.ip.interfaceNamed(value) ?? undefined))
 }
 
 const timeval = (limit: Micros): Timeval => ({
