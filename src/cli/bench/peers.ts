@@ -41,6 +41,7 @@ export class Peers implements LinkUser {
     this.out.hopLimit = 64
     this.out.dontFragment = true
     this.out.protocol = IpProtocol.Tcp
+    this.out.source = ipv4(0)
     this.out.destination = ipv4(server)
     port.user = this
   }
@@ -110,7 +111,7 @@ export class Peers implements LinkUser {
     const { memory } = world
     frame.end += length
     emitTcp(reply, memory, frame.start)
-    out.source = ipv4(address)
+    out.source3 = address
     fillTransportChecksum(out, IpProtocol.Tcp, memory, frame.start, frame.end)
     frame.checksum = FrameChecksum.Unverified
     frame.start -= IPV4_MIN_HEADER
