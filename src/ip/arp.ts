@@ -1,5 +1,5 @@
 import type { Frame } from '../core/frame.ts'
-import { ipv4, MAC_BROADCAST, type MacAddress } from '../wire/address.ts'
+import { IPV4_MAPPED, ipv4, MAC_BROADCAST, type MacAddress } from '../wire/address.ts'
 import { ARP_LENGTH, ArpOperation, type ArpPacket, emitArp, parseArp } from '../wire/arp.ts'
 import { Drop } from '../wire/drop.ts'
 import { EtherType } from '../wire/ethernet.ts'
@@ -15,8 +15,6 @@ import { Scope } from './route.ts'
 import { isLoopback4, isMulticast4 } from './scope.ts'
 import { selectIpv4Source } from './select.ts'
 import type { IpStack } from './stack.ts'
-
-const MAPPED = 0xffff
 
 /** ARP as the neighbour table needs it: asking, and refusing what waited in vain. */
 export class ArpProtocol implements NeighbourProtocol {
@@ -49,7 +47,7 @@ export class ArpProtocol implements NeighbourProtocol {
     const { arp_announce } = iface.settings
     if (waiting !== null && arp_announce < 2) {
       const bits = stack.world.memory.view.getInt32(waiting.network + 12)
-      const own = stack.isLocalWords(0, 0, MAPPED, bits)
+      const own = stack.isLocalWords(0, 0, IPV4_MAPPED, bits)
       if (own && (arp_announce === 0 || isOnSubnet(iface, bits, neighbour))) return bits
     }
     return selectIpv4Source(stack, iface, neighbour.address, Scope.Link).w3
@@ -89,7 +87,7 @@ const arpPacket = (iface: NetworkInterface, packet: ArpPacket, kind: number): nu
     return Drop.none
   }
   if (senderIp === 0) return Drop['arp-not-for-us']
-  let neighbour = stack.arp.find(iface, 0, 0, MAPPED, senderIp)
+  let neighbour = stack.arp.find(iface, 0, 0, IPV4_MAPPED, senderIp)
   if (neighbour === undefined && packet.isAnnouncement && iface.settings.arp_accept !== 0) {
     neighbour = stack.arp.obtain(iface, ipv4(senderIp)) ?? undefined
   }
@@ -121,7 +119,7 @@ const mayAsk = (iface: NetworkInterface, senderIp: number): boolean =>
 const answers = (iface: NetworkInterface, packet: ArpPacket): boolean => {
   const { stack, settings } = iface
   const { targetIp } = packet
-  if (!stack.isLocalWords(0, 0, MAPPED, targetIp)) return false
+  if (!stack.isLocalWords(0, 0, IPV4_MAPPED, targetIp)) return false
   if (settings.arp_ignore === 0) return true
   const entry = iface.findAddress(ipv4(targetIp))
   if (entry === null) return false

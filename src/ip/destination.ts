@@ -7,14 +7,12 @@ import {
   type MacAddress,
   multicastMac,
 } from '../wire/address.ts'
+import { MAX_PACKET } from '../wire/ip.ts'
 import type { NetworkInterface } from './interface.ts'
 import type { Neighbour } from './neighbour.ts'
 import { type Route, Scope } from './route.ts'
 import { selectIpv4Source, selectIpv6Source } from './select.ts'
 import type { IpStack } from './stack.ts'
-
-/** What IPv4's length field can say, bytes. */
-const IPV4_MAX_PACKET = 0xffff
 
 /** A generation that no stack has: what is of it is asked for anew each time. */
 const NEVER = -1
@@ -225,7 +223,7 @@ const assemble = (
   // What is this host's alone never leaves it.
   if (source.isLoopback && !iface.isLoopback) return -Errno.EINVAL
   // lo's MTU is more than IPv4 can fill.
-  let mtu = address.isIpv4 ? Math.min(iface.mtu, IPV4_MAX_PACKET) : iface.ndp.mtu
+  let mtu = address.isIpv4 ? Math.min(iface.mtu, MAX_PACKET) : iface.ndp.mtu
   if (route !== null && route.mtu > 0 && route.mtu < mtu) mtu = route.mtu
   const mtuLocked = route?.mtuLocked === true || path?.mtuLocked === true
   if (path !== undefined && path.mtu > 0 && path.mtu < mtu && route?.mtuLocked !== true) mtu = path.mtu

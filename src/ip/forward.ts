@@ -1,10 +1,11 @@
 import { type Frame, FrameChecksum } from '../core/frame.ts'
 import { finishChecksum, splitSegments } from '../link/segmentation.ts'
+import { IPV4_MAPPED } from '../wire/address.ts'
 import { updateChecksum } from '../wire/checksum.ts'
 import { Drop } from '../wire/drop.ts'
 import { IcmpTimeExceeded, IcmpType, IcmpUnreachable } from '../wire/icmp.ts'
 import { Icmpv6TimeExceeded, Icmpv6Type, Icmpv6Unreachable } from '../wire/icmpv6.ts'
-import { type IpHeader, IpProtocol } from '../wire/ip.ts'
+import { type IpHeader, IpProtocol, MAX_PACKET } from '../wire/ip.ts'
 import { IPV4_MIN_HEADER, setIpv4Checksum } from '../wire/ipv4.ts'
 import { recordIpv4Options } from '../wire/ipv4-options.ts'
 import { IPV6_MIN_MTU } from '../wire/ipv6.ts'
@@ -19,14 +20,11 @@ import type { Route } from './route.ts'
 import { isLinkLocal6 } from './scope.ts'
 import type { IpStack } from './stack.ts'
 
-const MAPPED = 0xffff
-const MAX_PACKET = 0xffff
-
 /** Passes an IPv4 packet on to its next hop (RFC 1812 section 5.2.1). Owns the frame. */
 export const ipv4Forward = (iface: NetworkInterface, frame: Frame, header: IpHeader): void => {
   const { stack } = iface
   const { mib } = stack
-  const route = stack.routes.lookupMain(0, 0, MAPPED, header.destination3, null)
+  const route = stack.routes.lookupMain(0, 0, IPV4_MAPPED, header.destination3, null)
   if (route === null || route.interface === null || !route.interface.isUp) {
     noRoute4(iface, frame, header, route)
     return

@@ -1,4 +1,5 @@
 import type { Frame } from '../core/frame.ts'
+import { IPV4_MAPPED } from '../wire/address.ts'
 import { Drop } from '../wire/drop.ts'
 import { IcmpParameterProblem, IcmpType } from '../wire/icmp.ts'
 import { Ecn, type IpHeader } from '../wire/ip.ts'
@@ -144,8 +145,8 @@ const ipv4Route = (iface: NetworkInterface, frame: Frame, header: IpHeader, kind
   if (multicast) {
     mib.ipExt.InMcastPkts++
     mib.ipExt.InMcastOctets += header.payloadEnd - header.payloadStart + header.headerLength
-    const group = stack.groups.get(0, 0, MAPPED, destination, iface.index)
-    if (group === undefined || !group.admits(0, 0, MAPPED, source)) {
+    const group = stack.groups.get(0, 0, IPV4_MAPPED, destination, iface.index)
+    if (group === undefined || !group.admits(0, 0, IPV4_MAPPED, source)) {
       stack.drop(frame, Drop['ip-no-group'])
       return
     }
@@ -165,7 +166,7 @@ const ipv4Route = (iface: NetworkInterface, frame: Frame, header: IpHeader, kind
     stack.drop(frame, Drop['ip-martian'])
     return
   }
-  const local = routes.lookupLocal(0, 0, MAPPED, destination, null)
+  const local = routes.lookupLocal(0, 0, IPV4_MAPPED, destination, null)
   if (local !== null && local.type === 'broadcast') {
     countBroadcast(stack, header)
     deliver(iface, frame, header, 'broadcast')
@@ -191,8 +192,6 @@ const ipv4Route = (iface: NetworkInterface, frame: Frame, header: IpHeader, kind
   ipv4Forward(iface, frame, header)
 }
 
-const MAPPED = 0xffff
-
 const deliver = (iface: NetworkInterface, frame: Frame, header: IpHeader, arrival: Arrival): void => {
   iface.stack.arrival = arrival
   if (header.version === 4) ipv4Deliver(iface, frame, header)
@@ -212,10 +211,10 @@ export const checkIpv4Source = (iface: NetworkInterface, source: number, toGroup
   if (source >>> 24 === 0) return source === 0 && toGroup ? Drop.none : Drop['ip-martian']
   if (iface.isLoopback) return Drop.none
   if (isLoopback4(source) && settings.route_localnet === 0) return Drop['ip-martian']
-  const route = stack.routes.lookupLocal(0, 0, MAPPED, source, null)
+  const route = stack.routes.lookupLocal(0, 0, IPV4_MAPPED, source, null)
   if (route !== null) return route.type === 'local' && settings.accept_local !== 0 ? Drop.none : Drop['ip-martian']
   if (settings.rp_filter === 0) return Drop.none
-  const back = stack.routes.lookupMain(0, 0, MAPPED, source, null)
+  const back = stack.routes.lookupMain(0, 0, IPV4_MAPPED, source, null)
   if (back === null || back.interface === null) return Drop['ip-reverse-path']
   return settings.rp_filter === 1 && back.interface !== iface ? Drop['ip-reverse-path'] : Drop.none
 }

@@ -4,7 +4,7 @@ import { finishChecksum } from '../link/segmentation.ts'
 import type { IpAddress } from '../wire/address.ts'
 import { Drop } from '../wire/drop.ts'
 import { EtherType } from '../wire/ethernet.ts'
-import { type IpHeader, IpProtocol } from '../wire/ip.ts'
+import { type IpHeader, IpProtocol, MAX_PACKET } from '../wire/ip.ts'
 import { emitWholeIpv4, IPV4_MIN_HEADER, parseIpv4, setIpv4Checksum } from '../wire/ipv4.ts'
 import { Ipv4OptionType } from '../wire/ipv4-options.ts'
 import {
@@ -34,7 +34,6 @@ export const SendFlag = {
   EvenLocked: 0x10,
 } as const
 
-const MAX_PACKET = 0xffff
 const ROUTER_ALERT = (Ipv4OptionType.RouterAlert << 24) | (4 << 16) | 0
 
 /**

@@ -1,6 +1,6 @@
 import { Errno } from '../core/errno.ts'
 import { Timer, type TimerOwner } from '../core/timer.ts'
-import { IPV4_ANY, IPV6_ANY, type IpAddress, type IpPrefix, networkOf } from '../wire/address.ts'
+import { IPV4_ANY, IPV4_MAPPED, IPV6_ANY, type IpAddress, type IpPrefix, networkOf } from '../wire/address.ts'
 import type { NetworkInterface } from './interface.ts'
 import type { IpStack } from './stack.ts'
 import { PrefixTrie } from './trie.ts'
@@ -391,9 +391,7 @@ export class RouteTable implements TimerOwner {
   }
 }
 
-const MAPPED = 0xffff
-
-const isV4 = (w0: number, w1: number, w2: number): boolean => w2 === MAPPED && w0 === 0 && w1 === 0
+const isV4 = (w0: number, w1: number, w2: number): boolean => w2 === IPV4_MAPPED && w0 === 0 && w1 === 0
 
 const bitsOf = (route: Route): number => (route.destination.isIpv4 ? 96 : 0) + route.length
 

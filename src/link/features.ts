@@ -1,4 +1,5 @@
 import type { FastPaths } from '../core/fast-paths.ts'
+import { MAX_PACKET } from '../wire/ip.ts'
 import type { LinkFeatures } from './port.ts'
 
 /** The features of a link, as far as they differ from its defaults. */
@@ -16,8 +17,6 @@ const ETHERNET: LinkFeatures = {
 /** The least that IPv4 allows (RFC 791 section 3.2), and the most that a frame of the pool holds: Linux's loopback. */
 const LEAST_MTU = 68
 const MOST_MTU = 65_536
-/** The largest packet that an IPv4 header's length field allows. */
-const MOST_SEGMENTED = 65_535
 
 /**
  * Checks features and fills in what is not given.
@@ -36,10 +35,8 @@ export const parseFeatures = (options: FeatureOptions, defaults: LinkFeatures = 
   if (!Number.isInteger(mtu) || mtu < LEAST_MTU || mtu > MOST_MTU) {
     throw new TypeError(`mtu must be a whole number from ${LEAST_MTU} to ${MOST_MTU}, not ${mtu}`)
   }
-  if (!Number.isInteger(maxSegmentedPacket) || maxSegmentedPacket < 0 || maxSegmentedPacket > MOST_SEGMENTED) {
-    throw new TypeError(
-      `maxSegmentedPacket must be a whole number from 0 to ${MOST_SEGMENTED}, not ${maxSegmentedPacket}`,
-    )
+  if (!Number.isInteger(maxSegmentedPacket) || maxSegmentedPacket < 0 || maxSegmentedPacket > MAX_PACKET) {
+    throw new TypeError(`maxSegmentedPacket must be a whole number from 0 to ${MAX_PACKET}, not ${maxSegmentedPacket}`)
   }
   if (typeof checksumOffload !== 'boolean') throw new TypeError('checksumOffload must be true or false')
   if (typeof fcs !== 'boolean') throw new TypeError('fcs must be true or false')

@@ -1,4 +1,5 @@
 import { Errno, type ErrnoCode, errnoCode, strerror } from '../core/errno.ts'
+import { Drop } from '../wire/drop.ts'
 
 /**
  * What went wrong with a TUN or TAP device, or with the kernel's side of it. `message` is one line that says what to
@@ -107,3 +108,11 @@ export const describe = (errno: number): string => {
   const code: ErrnoCode | undefined = errnoCode(errno)
   return code === undefined ? strerror(errno) : `${strerror(errno)} (${code})`
 }
+
+/** Why the kernel does not take a frame: the reason of the drop, by the error of the write. */
+export const refusal = (errno: number): number =>
+  errno === Errno.EIO || errno === Errno.ENETDOWN
+    ? Drop['link-down']
+    : errno === Errno.ENOMEM || errno === Errno.ENOBUFS
+      ? Drop['no-memory']
+      : Drop['link-refused']

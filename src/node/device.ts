@@ -1,3 +1,6 @@
+import { ALL_FAST_PATHS, type FastPaths } from '../core/fast-paths.ts'
+import type { LinkFeatures } from '../link/port.ts'
+import { MAX_PACKET } from '../wire/ip.ts'
 import {
   cannotAttach,
   cannotOpenDriver,
@@ -25,12 +28,25 @@ export interface DeviceOffloads {
   readonly tso: boolean
 }
 
-/** All that is asked for, as far as what it needs is there. */
-export const deviceOffloads = (asked: boolean | Partial<DeviceOffloads> = true): DeviceOffloads => {
+/** All that is asked for, as far as what it needs is there and `fast` has it. */
+export const deviceOffloads = (
+  asked: boolean | Partial<DeviceOffloads> = true,
+  fast: FastPaths = ALL_FAST_PATHS,
+): DeviceOffloads => {
   const { rx = true, gro = true, tx = true, tso = true } = typeof asked === 'object' ? asked : {}
-  const all = asked !== false
-  return { rx: all && rx, gro: all && rx && gro, tx: all && tx, tso: all && tx && tso }
+  const checksums = asked !== false && fast['checksum-offload']
+  const segments = asked !== false && fast['segmentation-offload']
+  return { rx: checksums && rx, gro: segments && rx && gro, tx: checksums && tx, tso: segments && tx && tso }
 }
+
+/** What a link over a device can do. @param mtu the MTU it has now, bytes */
+export const featuresOf = ({ kind, offloads }: Device, mtu: number): LinkFeatures => ({
+  medium: kind === 'tap' ? 'ethernet' : 'ip',
+  mtu,
+  maxSegmentedPacket: offloads.tso ? MAX_PACKET : 0,
+  checksumOffload: offloads.tx,
+  fcs: false,
+})
 
 /** Which device, and how. */
 export interface DeviceOptions {

@@ -2,7 +2,7 @@ import type { Frame } from '../core/frame.ts'
 import type { World } from '../core/world.ts'
 import type { FrameTap, LinkFeatures, LinkPort, LinkUser } from '../link/port.ts'
 import { ETHERNET_HEADER, EtherType } from '../wire/ethernet.ts'
-import { IpProtocol } from '../wire/ip.ts'
+import { IpProtocol, MAX_PACKET } from '../wire/ip.ts'
 import { type ClockOrigin, clockOrigin } from './realtime.ts'
 import { type SharedLink, SharedPort, sharedLink } from './shared-link.ts'
 
@@ -90,7 +90,7 @@ export class ShardPort implements LinkPort, LinkUser {
     this.undivided = new Map(plan.undivided.map((port, i) => [port, i % plan.count]))
     this.isEthernet = device.features.medium === 'ethernet'
     device.user = this
-    const features = { ...device.features, mtu: LARGEST_PACKET }
+    const features = { ...device.features, mtu: MAX_PACKET }
     const fromOther: LinkUser = {
       receive: (frame) => {
         this.taken++
@@ -204,5 +204,3 @@ export class ShardPort implements LinkPort, LinkUser {
     return Math.min(count - 1, Math.floor((port - first) / each))
   }
 }
-
-const LARGEST_PACKET = 65_535

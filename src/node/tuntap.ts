@@ -5,13 +5,15 @@ import { Task } from '../core/loop.ts'
 import type { World } from '../core/world.ts'
 import type { FrameTap, LinkFeatures, LinkPort, LinkUser } from '../link/port.ts'
 import { packetLength } from '../link/segmentation.ts'
-import { DROP_REASONS, Drop } from '../wire/drop.ts'
+import { Drop } from '../wire/drop.ts'
 import { ETHERNET_HEADER } from '../wire/ethernet.ts'
-import { type Device, type DeviceOffloads, type DeviceOptions, deviceOffloads, openDevice } from './device.ts'
-import { DeviceError, describe } from './device-error.ts'
+import { MAX_PACKET } from '../wire/ip.ts'
+import { type Device, type DeviceOptions, deviceOffloads, featuresOf, openDevice } from './device.ts'
+import { DeviceError, describe, refusal } from './device-error.ts'
 import { DeviceSpin } from './device-spin.ts'
 import type { LinkState } from './link-watch.ts'
 import { type DescriptorWatch, EBADFD, type Reader, type Syscalls } from './syscalls.ts'
+import { TunTapStatistics } from './tuntap-statistics.ts'
 import { moveUp, readVnetHeader, VNET_HEADER, writeVnetHeader } from './vnet.ts'
 
 /** Which device, and what it tells of itself. */
@@ -26,20 +28,6 @@ export interface TunTapOptions extends DeviceOptions {
   readonly onCarrier?: (up: boolean) => void
 }
 
-/** What a device's port has done. Frames that stand for several segments count once. */
-export class TunTapStatistics {
-  received = 0
-  receivedBytes = 0
-  sent = 0
-  sentBytes = 0
-  /** Times that the event loop said that there is something to read. */
-  wakes = 0
-  /** Times that it looked again soon instead of sleeping. */
-  spins = 0
-  /** Frames dropped, either way, by reason. */
-  readonly drops = new Float64Array(DROP_REASONS)
-}
-
 /** Where in a frame an IP header is placed that comes from the device: behind headroom, on a multiple of four. */
 const NETWORK_OFFSET = 40
 /** Frames and bytes moved in one run, before other tasks get their turn. */
@@ -47,9 +35,8 @@ const BATCH_FRAMES = 64
 const BATCH_BYTES = 0x2_0000
 /** Frames that `send` lets wait before it does not wait for the run loop. */
 const FLUSH_AT = 64
-const LARGEST_PACKET = 65_535
 /** The largest frame: an IP packet, an Ethernet header and two tags. */
-const LARGEST = LARGEST_PACKET + ETHERNET_HEADER + 8
+const LARGEST = MAX_PACKET + ETHERNET_HEADER + 8
 /** Up to this many bytes, a frame is copied out of the block it was read into, which is made for the largest. */
 const COPY_LIMIT = 10_000
 
@@ -226,7 +213,7 @@ export class TunTapPort extends Task implements LinkPort, Reader {
     else if (queue.length >= this.queueLength) this.drop(frame, Drop['link-queue-full'])
     else if (
       frame.end - frame.start > current.mtu &&
-      packetLength(this.world.memory, frame, current.medium) > (frame.segmentSize > 0 ? LARGEST_PACKET : current.mtu)
+      packetLength(this.world.memory, frame, current.medium) > (frame.segmentSize > 0 ? MAX_PACKET : current.mtu)
     ) {
       this.drop(frame, Drop['link-mtu'])
     } else {
@@ -356,7 +343,7 @@ export class TunTapPort extends Task implements LinkPort, Reader {
     const frame = frames.allocate(length)
     if (frame === null) return null
     const shift = frame.base - landing.base
-    if (length <= SHORT_COPY) copyWords(memory.u32, landing.start, landing.end, shift)
+    if (length <= SHORT_COPY) memory.copyWords(landing.start, landing.end, shift)
     else memory.u8.copyWithin(landing.start + shift, landing.start, landing.end)
     frame.start = landing.start + shift
     frame.end = landing.end + shift
@@ -478,21 +465,6 @@ export class TunTapPort extends Task implements LinkPort, Reader {
   }
 }
 
-/** Copies the words in which `start` to `end` lie to others `shift` bytes further, a multiple of four. */
-const copyWords = (u32: Uint32Array, start: number, end: number, shift: number): void => {
-  const by = shift >> 2
-  const words = (end + 3) >>> 2
-  for (let at = start >>> 2; at < words; at++) u32[at + by] = u32[at]!
-}
-
-/** The offloads that are asked for and not turned off in this world. */
-const allowed = ({ offload }: TunTapOptions, { fast }: World): DeviceOffloads => {
-  const { rx, gro, tx, tso } = deviceOffloads(offload)
-  const checksums = fast['checksum-offload']
-  const segments = fast['segmentation-offload']
-  return { rx: rx && checksums, gro: gro && segments, tx: tx && checksums, tso: tso && segments }
-}
-
 /**
  * Opens a TUN or TAP device, which the kernel makes if there is none of that name, and which is gone when the port is
  * closed, unless somebody made it to stay (`ip tuntap add`). Its kernel side is set up by ifconfig.ts.
@@ -506,7 +478,7 @@ export const openTunTap = (world: World, options: TunTapOptions): TunTapPort => 
     if (landing === null || loopLanding === null) {
       throw new DeviceError('ENOMEM', 'cannot open a device: the memory of the world is used up')
     }
-    const device = openDevice({ ...options, offload: allowed(options, world) })
+    const device = openDevice({ ...options, offload: deviceOffloads(options.offload, world.fast) })
     return new TunTapPort(world, device, [landing, loopLanding], options)
   } catch (error) {
     if (landing !== null) frames.release(landing)
@@ -514,19 +486,3 @@ export const openTunTap = (world: World, options: TunTapOptions): TunTapPort => 
     throw error
   }
 }
-
-const featuresOf = (device: Device, mtu: number): LinkFeatures => ({
-  medium: device.kind === 'tap' ? 'ethernet' : 'ip',
-  mtu,
-  maxSegmentedPacket: device.offloads.tso ? LARGEST_PACKET : 0,
-  checksumOffload: device.offloads.tx,
-  fcs: false,
-})
-
-/** Why the kernel does not take a frame. */
-const refusal = (errno: number): number =>
-  errno === Errno.EIO || errno === Errno.ENETDOWN
-    ? Drop['link-down']
-    : errno === Errno.ENOMEM || errno === Errno.ENOBUFS
-      ? Drop['no-memory']
-      : Drop['link-refused']

@@ -2,14 +2,12 @@ import type { Clock } from '../core/clock.ts'
 import { type Frame, FrameChecksum, type FramePool } from '../core/frame.ts'
 import type { Memory } from '../core/memory.ts'
 import type { FrameTap, LinkFeatures, LinkPort, LinkUser } from '../link/port.ts'
+import { MAX_PACKET } from '../wire/ip.ts'
 import { type CapturedPacket, readPacket } from './packet.ts'
-
-/** The largest packet that the link takes whole: scripts see segments before they are cut (TSO). */
-const MOST_SEGMENTED = 65_535
 
 /**
  * The link whose other end is the script: what the host sends is read and queued, with its time; what the script sends
- * is handed to the host at once.
+ * is handed to the host at once. It takes packets of any length whole: scripts see segments before they are cut (TSO).
  */
 export class ScriptLink implements LinkPort {
   features: LinkFeatures
@@ -31,12 +29,12 @@ export class ScriptLink implements LinkPort {
     this.memory = memory
     this.frames = frames
     this.clock = clock
-    this.features = { medium: 'ip', mtu, maxSegmentedPacket: MOST_SEGMENTED, checksumOffload: true, fcs: false }
+    this.features = { medium: 'ip', mtu, maxSegmentedPacket: MAX_PACKET, checksumOffload: true, fcs: false }
   }
 
   /** Does the link take segments that are larger than the MTU? */
   set offload(on: boolean) {
-    this.features = { ...this.features, maxSegmentedPacket: on ? MOST_SEGMENTED : 0 }
+    this.features = { ...this.features, maxSegmentedPacket: on ? MAX_PACKET : 0 }
   }
 
   send(frame: Frame): void {

@@ -4,6 +4,7 @@ import type { Frame } from '../core/frame.ts'
 import { SeededRandom } from '../core/random.ts'
 import { World } from '../core/world.ts'
 import { EtherType } from '../wire/ethernet.ts'
+import { MAX_PACKET } from '../wire/ip.ts'
 import { CALL_NAMES, type PacketdrillCalls } from './calls.ts'
 import type { Configuration } from './configuration.ts'
 import { ScriptLink } from './link.ts'
@@ -50,9 +51,6 @@ export interface PacketdrillTarget {
   close?(): void
 }
 
-/** Room on the link's frames for the largest packet. */
-const LARGEST_PACKET = 65_535
-
 export class TargetStage implements Stage {
   readonly world: World
   readonly link: ScriptLink
@@ -82,7 +80,7 @@ export class TargetStage implements Stage {
 
   /** From the stack. */
   private take(packet: Uint8Array): void {
-    const frame = packet.length > LARGEST_PACKET ? null : this.world.frames.allocate(packet.length)
+    const frame = packet.length > MAX_PACKET ? null : this.world.frames.allocate(packet.length)
     if (frame === null) return
     this.world.memory.u8.set(packet, frame.start)
     frame.network = frame.start

@@ -1,6 +1,6 @@
 import { AddressMap } from '../ip/address-map.ts'
 import type { NetworkInterface } from '../ip/interface.ts'
-import type { IpAddress } from '../wire/address.ts'
+import { IPV4_MAPPED, type IpAddress } from '../wire/address.ts'
 import type { IpHeader } from '../wire/ip.ts'
 
 /** What may claim packets that belong to no connection: a listening TCP socket, an unconnected UDP socket. */
@@ -18,8 +18,6 @@ export interface Claimant {
   readonly reusePort: boolean
   readonly uid: number
 }
-
-const MAPPED = 0xffff
 
 /**
  * Claimants by address and port. A packet goes to the one with the fewest wildcards: bound to its destination address
@@ -67,7 +65,7 @@ export class ListenerTable<T extends Claimant> {
       if (found !== null) return found
     }
     if (header.version === 4) {
-      const any4 = this.groups.get(0, 0, MAPPED, 0, port)
+      const any4 = this.groups.get(0, 0, IPV4_MAPPED, 0, port)
       if (any4 !== undefined) {
         const found = choose(any4, header, from, flow)
         if (found !== null) return found

@@ -6,7 +6,7 @@ import type { IcmpError } from '../ip/protocol.ts'
 import { Drop } from '../wire/drop.ts'
 import { ICMP_HEADER, IcmpType } from '../wire/icmp.ts'
 import { Icmpv6Type } from '../wire/icmpv6.ts'
-import { type IpHeader, IpProtocol } from '../wire/ip.ts'
+import { type IpHeader, IpProtocol, MAX_PACKET } from '../wire/ip.ts'
 import { fillTransportChecksum } from '../wire/transport.ts'
 import type { Sockaddr } from './address.ts'
 import * as C from './constants.ts'
@@ -14,7 +14,6 @@ import type { ControlMessage } from './control.ts'
 import type { SocketLayer } from './layer.ts'
 import { PacketSocket } from './packet-socket.ts'
 
-const MAX_LENGTH = 0xffff
 const IDENTIFIERS = 0x1_0000
 
 /**
@@ -85,7 +84,7 @@ export class PingSocket extends PacketSocket implements EchoListener {
     control: readonly ControlMessage[] | null = null,
   ): number {
     if (!this.obtainIdentifier(0)) return -Errno.EAGAIN
-    if (length > MAX_LENGTH) return -Errno.EMSGSIZE
+    if (length > MAX_PACKET) return -Errno.EMSGSIZE
     if (length < ICMP_HEADER) return -Errno.EINVAL
     if ((flags & C.MSG_OOB) !== 0) return -Errno.EOPNOTSUPP
     const echo = this.family === 4 ? IcmpType.Echo : Icmpv6Type.EchoRequest

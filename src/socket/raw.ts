@@ -5,7 +5,7 @@ import type { NetworkInterface } from '../ip/interface.ts'
 import type { IcmpError } from '../ip/protocol.ts'
 import { foldSum, sumBytes } from '../wire/checksum.ts'
 import { Drop } from '../wire/drop.ts'
-import type { IpHeader } from '../wire/ip.ts'
+import { type IpHeader, MAX_PACKET } from '../wire/ip.ts'
 import { verifyTransportChecksum } from '../wire/transport.ts'
 import { anyAddress, type Sockaddr } from './address.ts'
 import * as C from './constants.ts'
@@ -19,8 +19,6 @@ import type { OptionFailure, OptionValue } from './socket-options.ts'
 export interface IcmpFilter {
   data: number | readonly number[]
 }
-
-const MAX_LENGTH = 0xffff
 
 /**
  * A raw socket (raw(7)): it gets a copy of every packet of its protocol, with the IP header over IPv4 and without over
@@ -84,10 +82,10 @@ export class RawSocket extends PacketSocket implements RawReceiver {
     to: Sockaddr | null,
     control: readonly ControlMessage[] | null = null,
   ): number {
-    if ((flags & C.MSG_OOB) !== 0) return length > MAX_LENGTH ? -Errno.EMSGSIZE : -Errno.EOPNOTSUPP
+    if ((flags & C.MSG_OOB) !== 0) return length > MAX_PACKET ? -Errno.EMSGSIZE : -Errno.EOPNOTSUPP
     const problem = this.family === 6 && to !== null ? this.checkTarget6(to) : 0
     if (problem !== 0) return problem
-    if (length > MAX_LENGTH) return -Errno.EMSGSIZE
+    if (length > MAX_PACKET) return -Errno.EMSGSIZE
     const way = this.prepare(to, control)
     if (typeof way === 'number') return way
     const isWhole = this.ipOptions.headerIncluded

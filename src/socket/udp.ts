@@ -5,6 +5,7 @@ import { UdpEndpoint } from '../udp/endpoint.ts'
 import type { QueuedError } from '../udp/error-queue.ts'
 import type { Memberships } from '../udp/membership.ts'
 import type { IpAddress } from '../wire/address.ts'
+import { MAX_PACKET } from '../wire/ip.ts'
 import type { Sockaddr } from './address.ts'
 import * as C from './constants.ts'
 import type { ControlMessage } from './control.ts'
@@ -167,7 +168,7 @@ export class UdpSocket extends DatagramSocket implements UdpClaim, ReadinessObse
     const { endpoint, target } = this
     let address = endpoint.remoteAddress
     let isNamed = false
-    const isRefused = this.family === 4 && (length > MAX_LENGTH || (flags & C.MSG_OOB) !== 0)
+    const isRefused = this.family === 4 && (length > MAX_PACKET || (flags & C.MSG_OOB) !== 0)
     if (to !== null && !isRefused && !endpoint.isGathering) {
       const problem = this.readTarget(to)
       if (problem < 0) return problem
@@ -336,6 +337,3 @@ export class UdpSocket extends DatagramSocket implements UdpClaim, ReadinessObse
     this.endpoint.close()
   }
 }
-
-/** What IP's length field can say: a longer datagram is refused before its address is looked at. */
-const MAX_LENGTH = 0xffff

@@ -49,16 +49,22 @@ export const prepareConnect = (c: TcpConnection, destination: Destination, reope
   c.offeredScale = c.rcv.wndScale
   c.rcv.mssEstimate = MIN_MSS_ESTIMATE
   c.isActive = true
-  snd.iss = reopenSequence || layer.initialSequence(c.local, c.localPort, c.remote, c.remotePort)
-  snd.una = snd.iss
+  chooseSequence(c, reopenSequence)
   snd.nxt = snd.iss
-  snd.ringSeq = (snd.iss + 1) | 0
-  snd.smallSeq = snd.iss
-  snd.urgentSeq = snd.iss
   snd.pushedSeq = snd.iss
   c.retransmits = 0
   c.rtt.rto = 1_000_000
   setState(c, AFTER['open actively'][c.state]!)
+}
+
+/** Where the sequence numbers of a connection begin (RFC 9293 section 3.4.1), nothing of which is sent yet. @param reopened where it goes on from TIME_WAIT; else 0 */
+export const chooseSequence = (c: TcpConnection, reopened: number): void => {
+  const { snd } = c
+  snd.iss = reopened || c.layer.initialSequence(c.local, c.localPort, c.remote, c.remotePort)
+  snd.una = snd.iss
+  snd.ringSeq = (snd.iss + 1) | 0
+  snd.smallSeq = snd.iss
+  snd.urgentSeq = snd.iss
 }
 
 /**

@@ -7,7 +7,7 @@ import type { IcmpError } from '../ip/protocol.ts'
 import { Drop } from '../wire/drop.ts'
 import { Ecn, type IpHeader } from '../wire/ip.ts'
 import { FastOpenForm, TCP_MIN_HEADER, TcpFlag, type TcpHeader } from '../wire/tcp.ts'
-import { prepareEndpoints } from './connect.ts'
+import { chooseSequence, prepareEndpoints } from './connect.ts'
 import { Feature, TcpConnection } from './connection.ts'
 import { HANDSHAKE_PASSED, type PendingHandshake } from './connection-fields.ts'
 import type { FastOpenOffer } from './fast-open.ts'
@@ -385,14 +385,10 @@ export class Request extends TupleEntry implements TimerOwner, PendingHandshake 
     this.synAckMss = announced
     rcv.advertisedMss = announced - (snd.headerLength - TCP_MIN_HEADER)
     snd.mssClamp = peerMss(c, segment.mss)
-    snd.iss = segment.reopenSequence || layer.initialSequence(this.local, this.localPort, this.remote, this.remotePort)
-    snd.una = snd.iss
+    chooseSequence(c, segment.reopenSequence)
     snd.nxt = (snd.iss + 1) | 0
     snd.writeSeq = snd.nxt
-    snd.ringSeq = snd.nxt
-    snd.smallSeq = snd.iss
     snd.pushedSeq = snd.nxt
-    snd.urgentSeq = snd.iss
     snd.wnd = segment.window
     snd.maxWnd = segment.window
     snd.wl1 = segment.seq

@@ -1,8 +1,6 @@
 import type { Frame } from '../core/frame.ts'
 import type { Memory } from '../core/memory.ts'
-import { IpAddress } from '../wire/address.ts'
-
-const MAPPED = 0xffff
+import { IPV4_MAPPED, IpAddress } from '../wire/address.ts'
 
 /**
  * Where a received datagram came from, and what else a receiver may ask for (IP_PKTINFO, IP_RECVTTL, IP_RECVTOS,
@@ -11,13 +9,13 @@ const MAPPED = 0xffff
 export class SourceAddress {
   w0 = 0
   w1 = 0
-  w2 = MAPPED
+  w2 = IPV4_MAPPED
   w3 = 0
   port = 0
   /** Where it was sent to. */
   destination0 = 0
   destination1 = 0
-  destination2 = MAPPED
+  destination2 = IPV4_MAPPED
   destination3 = 0
   /** Index of the interface through which it came; also the scope of a link-local source. */
   interfaceIndex = 0
@@ -62,11 +60,11 @@ export const readIpHeader = (into: SourceAddress, memory: Memory, at: number): v
   if (u8[at]! >>> 4 === 4) {
     into.w0 = 0
     into.w1 = 0
-    into.w2 = MAPPED
+    into.w2 = IPV4_MAPPED
     into.w3 = view.getInt32(at + 12)
     into.destination0 = 0
     into.destination1 = 0
-    into.destination2 = MAPPED
+    into.destination2 = IPV4_MAPPED
     into.destination3 = view.getInt32(at + 16)
     into.trafficClass = u8[at + 1]!
     into.hopLimit = u8[at + 8]!

@@ -13,6 +13,7 @@ import { IPV4_MIN_HEADER } from '../wire/ipv4.ts'
 import { IPV6_HEADER } from '../wire/ipv6.ts'
 import { fillPartialChecksum, fillTransportChecksum } from '../wire/transport.ts'
 import { UDP_HEADER, type UdpHeader } from '../wire/udp.ts'
+import { copyIn, copyOut } from './copy.ts'
 import { noteInterface, readDatagram, type SourceAddress } from './datagram.ts'
 import { ErrorOrigin, ErrorQueue, type QueuedError, queuedIcmpError } from './error-queue.ts'
 import { Memberships } from './membership.ts'
@@ -485,19 +486,3 @@ export class UdpEndpoint {
 }
 
 const mostPayload = (way: Destination): number => (way.address.isIpv4 ? UDP_MAX_PAYLOAD : UDP_MAX_PAYLOAD6)
-
-/** Below so many bytes a loop is faster than a view made for one copy. */
-const SHORT = 64
-
-/** Copies `count` bytes of `source` from `at` into the world's memory. */
-const copyIn = (u8: Uint8Array, to: number, source: Uint8Array, at: number, count: number): void => {
-  if (count <= SHORT) for (let i = 0; i < count; i++) u8[to + i] = source[at + i]!
-  else if (count === source.length) u8.set(source, to)
-  else u8.set(source.subarray(at, at + count), to)
-}
-
-/** Copies `count` bytes of the world's memory from `at` into `target`. */
-const copyOut = (u8: Uint8Array, at: number, target: Uint8Array, to: number, count: number): void => {
-  if (count <= SHORT) for (let i = 0; i < count; i++) target[to + i] = u8[at + i]!
-  else target.set(u8.subarray(at, at + count), to)
-}

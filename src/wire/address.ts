@@ -26,12 +26,12 @@ export class IpAddress {
   }
 
   get isIpv4(): boolean {
-    return this.w2 === MAPPED && this.w0 === 0 && this.w1 === 0
+    return this.w2 === IPV4_MAPPED && this.w0 === 0 && this.w1 === 0
   }
 
   /** 0.0.0.0 or ::. */
   get isUnspecified(): boolean {
-    return this.w3 === 0 && this.w0 === 0 && this.w1 === 0 && (this.w2 === 0 || this.w2 === MAPPED)
+    return this.w3 === 0 && this.w0 === 0 && this.w1 === 0 && (this.w2 === 0 || this.w2 === IPV4_MAPPED)
   }
 
   /** 127.0.0.0/8 or ::1. */
@@ -65,10 +65,11 @@ export class IpAddress {
   }
 }
 
-const MAPPED = 0xffff
+/** The third word of an IPv4 address, which is kept as the IPv6 address that it is mapped to (RFC 4291 section 2.5.5.2). */
+export const IPV4_MAPPED = 0xffff
 
 /** An IPv4 address from its 32 bits. */
-export const ipv4 = (bits: number): IpAddress => new IpAddress(0, 0, MAPPED, bits | 0)
+export const ipv4 = (bits: number): IpAddress => new IpAddress(0, 0, IPV4_MAPPED, bits | 0)
 
 export const IPV4_ANY = ipv4(0)
 export const IPV4_LOOPBACK = ipv4(0x7f00_0001)

@@ -1,4 +1,5 @@
 import type { Bytes } from '../core/memory.ts'
+import { IPV4_MAPPED } from './address.ts'
 import { checksumOf, foldSum, sumBytes, sumWord } from './checksum.ts'
 import { Drop } from './drop.ts'
 import type { IpHeader } from './ip.ts'
@@ -6,7 +7,6 @@ import type { IpHeader } from './ip.ts'
 /** IPv4 (RFC 791). */
 export const IPV4_MIN_HEADER = 20
 
-const MAPPED = 0xffff
 const DONT_FRAGMENT = 0x4000
 const MORE_FRAGMENTS = 0x2000
 
@@ -63,11 +63,11 @@ const readWords = (into: IpHeader, bytes: Bytes, start: number, end: number): nu
   into.protocol = (third >>> 16) & 0xff
   into.source0 = 0
   into.source1 = 0
-  into.source2 = MAPPED
+  into.source2 = IPV4_MAPPED
   into.source3 = source
   into.destination0 = 0
   into.destination1 = 0
-  into.destination2 = MAPPED
+  into.destination2 = IPV4_MAPPED
   into.destination3 = destination
   into.optionsStart = start + IPV4_MIN_HEADER
   into.nextHeaderAt = start + 9

@@ -1,4 +1,5 @@
 import type { Bytes } from '../core/memory.ts'
+import { IPV4_MAPPED } from './address.ts'
 import { Drop } from './drop.ts'
 import { type IpHeader, IpProtocol } from './ip.ts'
 
@@ -89,8 +90,8 @@ export const readIpv6 = (into: IpHeader, bytes: Bytes, start: number, end: numbe
   into.destination1 = view.getInt32(start + 28)
   into.destination2 = view.getInt32(start + 32)
   into.destination3 = view.getInt32(start + 36)
-  if (into.source2 === MAPPED && into.source0 === 0 && into.source1 === 0) return Drop['ipv6-source']
-  if (into.destination2 === MAPPED && into.destination0 === 0 && into.destination1 === 0) {
+  if (into.source2 === IPV4_MAPPED && into.source0 === 0 && into.source1 === 0) return Drop['ipv6-source']
+  if (into.destination2 === IPV4_MAPPED && into.destination0 === 0 && into.destination1 === 0) {
     return Drop['ipv6-destination']
   }
   into.optionsStart = start + IPV6_HEADER
@@ -99,8 +100,6 @@ export const readIpv6 = (into: IpHeader, bytes: Bytes, start: number, end: numbe
   into.payloadEnd = start + IPV6_HEADER + view.getUint16(start + 4)
   return Drop.none
 }
-
-const MAPPED = 0xffff
 
 /**
  * Clears `chain` and reads the hop-by-hop header, if there is one: the part of the chain that concerns routers too

@@ -8,7 +8,7 @@ import { putIpv6 } from './ipv6.ts'
 import { putLlc } from './llc.ts'
 
 /** What is no type is the length of an 802.3 frame. */
-const MAX_LENGTH = 1500
+export const MAX_LENGTH = 1500
 
 /** A whole frame that had `length` bytes; its header is told with `-e`, and when nobody knows what is in it. */
 export const putEthernet = (d: Dissection, length: number): void => {
@@ -29,12 +29,7 @@ export const putEthernet = (d: Dissection, length: number): void => {
     isLengthTold = true
   }
   while (VLAN_TYPES.has(type)) {
-    if (!d.has(at, 4)) {
-      d.protocol = 'vlan'
-      d.cutShort()
-      d.linkHeader = d.end
-      return
-    }
+    if (!hasVlanTag(d, at)) return
     if (options.link) {
       putType(d, type)
       tellLength()
@@ -83,11 +78,22 @@ export const putEtherPayload = (d: Dissection, type: number, at: number, length:
   }
 }
 
-const putType = (d: Dissection, type: number): void => {
+/** The type of what follows, by name and number. */
+export const putType = (d: Dissection, type: number): void => {
   const hex = `0x${type.toString(16).padStart(4, '0')}`
   if (d.options.quiet) d.put(ETHERTYPE_NAMES.get(type) ?? `Unknown Ethertype (${hex})`)
   else d.put(`ethertype ${named(ETHERTYPE_NAMES, type, 'Unknown')} (${hex})`)
 }
 
 /** `vlan 5, p 0`, with `DEI` where frames may be dropped first. */
-const vlanTag = (tag: number): string => `vlan ${tag & 0xfff}, p ${tag >> 13}${(tag & 0x1000) !== 0 ? ', DEI' : ''}`
+export const vlanTag = (tag: number): string =>
+  `vlan ${tag & 0xfff}, p ${tag >> 13}${(tag & 0x1000) !== 0 ? ', DEI' : ''}`
+
+/** Is a VLAN tag there whole at `at`? Says so where it is cut short: nothing more can be told of the packet then. */
+export const hasVlanTag = (d: Dissection, at: number): boolean => {
+  if (d.has(at, 4)) return true
+  d.protocol = 'vlan'
+  d.cutShort()
+  d.linkHeader = d.end
+  return false
+}

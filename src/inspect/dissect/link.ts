@@ -1,8 +1,9 @@
 import { LinkType } from '../../link/pcapng.ts'
+import { EtherType } from '../../wire/ethernet.ts'
 import { type Dissection, named } from './dissection.ts'
 import { putRest } from './dump.ts'
-import { putEthernet, putEtherPayload } from './ethernet.ts'
-import { ETHERTYPE_NAMES, VLAN_TYPES } from './ethertype.ts'
+import { hasVlanTag, MAX_LENGTH, putEthernet, putEtherPayload, putType, vlanTag } from './ethernet.ts'
+import { ETHERTYPE_NAMES } from './ethertype.ts'
 import { putIpv4 } from './ipv4.ts'
 import { putIpv6 } from './ipv6.ts'
 import { putLlc } from './llc.ts'
@@ -80,7 +81,6 @@ const PACKET_TYPES: ReadonlyMap<number, string> = new Map([
 /** Protocols of a cooked packet that are no EtherTypes. */
 const COOKED_8023 = 1
 const COOKED_LLC = 4
-const MAX_LENGTH = 1500
 
 /** Bytes of the address family in front of a packet of a BSD loopback. */
 export const NULL_HEADER = 4
@@ -176,17 +176,9 @@ const putCooked = (d: Dissection, form: CookedForm, length: number): void => {
   if (options.link) putCookedHeader(d, form, length)
   let type = d.u16(form.protocol)
   let at = form.header
-  while (type === VLAN) {
-    if (!d.has(at, 4)) {
-      d.protocol = 'vlan'
-      d.cutShort()
-      d.linkHeader = d.end
-      return
-    }
-    if (options.link) {
-      const tag = d.u16(at)
-      d.put(`vlan ${tag & 0xfff}, p ${tag >> 13}${(tag & 0x1000) !== 0 ? ', DEI' : ''}, `)
-    }
+  while (type === EtherType.Vlan) {
+    if (!hasVlanTag(d, at)) return
+    if (options.link) d.put(`${vlanTag(d.u16(at))}, `)
     type = d.u16(at + 2)
     at += 4
     if (type <= MAX_LENGTH) type = COOKED_LLC
@@ -202,8 +194,6 @@ const putCooked = (d: Dissection, form: CookedForm, length: number): void => {
   if (type > MAX_LENGTH && !options.link) putCookedHeader(d, form, length)
   putRest(d, at)
 }
-
-const [VLAN] = VLAN_TYPES
 
 /** Whom it was for. The first version tells that with the rest of the header only. */
 const putPacketType = (d: Dissection, form: CookedForm, isInHeader = false): void => {
@@ -224,6 +214,6 @@ const putCookedHeader = (d: Dissection, form: CookedForm, length: number): void 
   const type = d.u16(form.protocol)
   if (type === COOKED_8023) d.put('802.3')
   else if (type === COOKED_LLC) d.put('802.2')
-  else d.put(`ethertype ${named(ETHERTYPE_NAMES, type, 'Unknown')} (0x${type.toString(16).padStart(4, '0')})`)
+  else putType(d, type)
   d.put(`, length ${length}: `)
 }
