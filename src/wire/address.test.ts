@@ -90,15 +90,27 @@ describe('text', () => {
     )
   })
 
-  test('IPv6 is printed as the WHATWG URL standard prints it', () => {
+  test('IPv6 is printed as the WHATWG URL standard prints it, but for what is compatible with IPv4', () => {
+    const isCompatible = ({ w0, w1, w2, w3 }: IpAddress): boolean => (w0 | w1 | w2) === 0 && w3 >>> 16 !== 0
     fc.assert(
       fc.property(
-        address.filter((value) => !value.isIpv4),
+        address.filter((value) => !value.isIpv4 && !isCompatible(value)),
         (value) => {
           expect(`[${value}]`).toBe(new URL(`http://[${value}]/`).hostname)
         },
       ),
     )
+  })
+
+  test.each([
+    ['::0.1.0.0', 0x1_0000],
+    ['::1.2.3.4', 0x0102_0304],
+    ['::255.255.0.1', 0xffff_0001],
+    ['::ffff', 0xffff],
+  ] as const)('%s is what inet_ntop(3) makes of 96 zeros and %s', (text, bits) => {
+    const value = new IpAddress(0, 0, 0, bits | 0)
+    expect(value.toString()).toBe(text)
+    expect(ip(text).equals(value)).toBe(true)
   })
 
   test('text is an address exactly when node:net says so', () => {
