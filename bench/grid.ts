@@ -3,8 +3,9 @@ import { Network } from '../src/sim/network.ts'
 import { AF_INET, SOCK_STREAM, SOL_TCP, TCP_CONGESTION } from '../src/socket/constants.ts'
 
 /**
- * The golden grid: how much of a link one transfer gets, by congestion control, loss, round-trip time and rate. Everything
- * is in virtual time, so that the figures are the same everywhere and any change of them comes from a change of the stack.
+ * The golden grid: how much of a link one transfer gets, by congestion control,
+ * loss, round-trip time and rate. Everything is in virtual time, so that the figures
+ * are the same everywhere and any change of them comes from a change of the stack.
  */
 
 export interface Cell {

@@ -2,8 +2,8 @@ import { ETHERNET_OVERHEAD, transfer, wait, withKernels } from './kernel-link.ts
 
 /**
  * How two flows of the kernel's TCP share a bottleneck, as `bench/fairness.ts` has it of ours: `node --import tsx
- * bench/kernel-fairness.ts cubic,reno,10,20` (both congestion controls, Mbit/s, round trip in ms). The first begins three
- * seconds before the second; what is sent from the 30th to the 90th second counts.
+ * bench/kernel-fairness.ts cubic,reno,10,20` (both congestion controls, Mbit/s, round trip in ms). The first begins
+ * three seconds before the second; what is sent from the 30th to the 90th second counts.
  */
 
 const PORTS = [5201, 5202] as const

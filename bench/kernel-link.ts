@@ -8,8 +8,8 @@ import { RealClock, RealTimeDriver } from '../src/node/realtime.ts'
 import { openTunTap } from '../src/node/tuntap.ts'
 
 /**
- * The kernel's TCP at both ends of our link: two network namespaces, and the link between them in real time. As root, with
- * iperf3. Beyond some 20 Mbit/s the event loop is what is measured.
+ * The kernel's TCP at both ends of our link: two network namespaces, and the link between them in real time. As root,
+ * with iperf3. Beyond some 20 Mbit/s the event loop is what is measured.
  */
 
 const NAMESPACES = ['netglass-a', 'netglass-b'] as const

@@ -72,7 +72,10 @@ const throughput = (options: CableOptions, bytes: number, burst: number, segment
   })
 }
 
-/** The same through an impaired cable, with a millisecond of virtual time between bursts of 64; frames that arrive count. */
+/**
+ * The same through an impaired cable, with a millisecond of virtual
+ * time between bursts of 64; frames that arrive count.
+ */
 const impaired = (impairment: ImpairmentOptions): number => {
   const clock = new VirtualClock()
   const world = makeWorld(clock)

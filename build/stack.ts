@@ -3,10 +3,11 @@ import { dirname, join, relative } from 'node:path'
 import { type InputOptions, rolldown } from 'rolldown'
 
 /**
- * Puts the modules of the packet path into one, `dist/stack.js`. The files that tsc has made of them become lists of what
- * they export. V8 takes an imported binding for one that may change: at each use it loads it, asks whether it has a value yet,
- * and compares it with what it was when the code was compiled. A constant of the module itself is compiled in, and so are
- * the functions that it stands for. That takes 14 % off a connection and a round trip (docs/PERFORMANCE.md, "One module").
+ * Puts the modules of the packet path into one, `dist/stack.js`. The files that tsc has made of them become lists of
+ * what they export. V8 takes an imported binding for one that may change: at each use it loads it, asks whether it has
+ * a value yet, and compares it with what it was when the code was compiled. A constant of the module itself is compiled
+ * in, and so are the functions that it stands for. That takes 14 % off a connection and a round trip
+ * (docs/PERFORMANCE.md, "One module").
  *
  *     node --import tsx build/stack.ts [FOLDER that tsc has written to]
  */
@@ -52,7 +53,9 @@ const handle = (file: string, name: string): string =>
 
 const names = await exportsOf(sources)
 
-/** Hands out constants in place of the bindings themselves: what a module exports V8 loads as it does what it imports. */
+/**
+ * Hands out constants in place of the bindings themselves: what a module exports V8 loads as it does what it imports.
+ */
 const entry = [...names].flatMap(([file, exported]) => {
   if (exported.length === 0) return []
   const local = exported.map((name) => `${name} as _${handle(file, name)}`).join(', ')

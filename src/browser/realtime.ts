@@ -19,8 +19,9 @@ const SLICE: Micros = 4000
 const LONGEST_SLEEP_MS = 0x7fff_ffff
 
 /**
- * Drives a world's loop in real time, in a page or a worker. Work is done in microtasks for as long as a slice lasts, and
- * then in tasks of its own, so that the page is painted and hears of events; in between it sleeps until the next timer.
+ * Drives a world's loop in real time, in a page or a worker. Work is done in
+ * microtasks for as long as a slice lasts, and then in tasks of its own, so that the
+ * page is painted and hears of events; in between it sleeps until the next timer.
  */
 export class RealTimeDriver {
   private readonly loop: Loop

@@ -1,6 +1,9 @@
 type Tick = () => void
 
-/** What `process.nextTick` is in Node: done before anything else that was waiting, in the order in which it was asked for. */
+/**
+ * What `process.nextTick` is in Node: done before anything else that
+ * was waiting, in the order in which it was asked for.
+ */
 export class TickQueue {
   private queue: Tick[] = []
   private scheduled = false

@@ -1,4 +1,7 @@
-/** Something that went wrong and that the user can read in one line; the program ends with exit code 1 unless it has its own. */
+/**
+ * Something that went wrong and that the user can read in one line;
+ * the program ends with exit code 1 unless it has its own.
+ */
 export class Failure extends Error {
   readonly exitCode: number
 

@@ -89,8 +89,8 @@ const fetchUrl = async (text: string, options: FetchOptions): Promise<void> => {
 }
 
 /**
- * Where the body goes. A file is written under another name and takes its own when it is whole, so that a failure leaves
- * what was there before; devices and pipes are written to as they are.
+ * Where the body goes. A file is written under another name and takes its own when it is whole, so that a failure
+ * leaves what was there before; devices and pipes are written to as they are.
  */
 class Output {
   private readonly path: string | null

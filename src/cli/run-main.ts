@@ -11,7 +11,9 @@ import { errorLine } from './failure.ts'
 import type { RunProcessConfiguration } from './run.ts'
 import { VERSION } from './version.ts'
 
-/** What `netglass run` starts in a process of its own: puts the stack under Node, then runs the program as Node does. */
+/**
+ * What `netglass run` starts in a process of its own: puts the stack under Node, then runs the program as Node does.
+ */
 
 const { NETGLASS_RUN = '{}' } = process.env
 delete process.env['NETGLASS_RUN']

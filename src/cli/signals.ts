@@ -1,4 +1,6 @@
-/** Signals that ask a program to end, and its exit status when one interrupted it, as shells have it: 128 + the number. */
+/**
+ * Signals that ask a program to end, and its exit status when one interrupted it, as shells have it: 128 + the number.
+ */
 const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const
 
 type EndSignal = keyof typeof SIGNALS

@@ -69,7 +69,10 @@ export class Frame {
   }
 }
 
-/** Where a transport header starts, from the frame's base: room below for 802.1Q, Ethernet and IPv6, or IPv4 with options. */
+/**
+ * Where a transport header starts, from the frame's base: room below
+ * for 802.1Q, Ethernet and IPv6, or IPv4 with options.
+ */
 export const TRANSPORT_OFFSET = 80
 
 /** Bytes a frame needs beside its transport header and payload: the headroom, and room for a frame check sequence. */

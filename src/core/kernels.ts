@@ -2,8 +2,9 @@ import { assemble, type WasmFunction } from './wasm.ts'
 
 /**
  * The two loops in which bulk transfer spends most of its time, the checksum and the copy that checksums, in
- * WebAssembly with 128-bit vectors; and a copy, which for few bytes takes less time to call than `copyWithin` does. They run over the world's memory where it lies. Where there is no WebAssembly or it
- * lacks vectors, or where they are switched off to compare, `wire/checksum.ts` and `core/ring.ts` do the same without them.
+ * WebAssembly with 128-bit vectors; and a copy, which for few bytes takes less time to call than `copyWithin` does.
+ * They run over the world's memory where it lies. Where there is no WebAssembly or it lacks vectors, or where they are
+ * switched off to compare, `wire/checksum.ts` and `core/ring.ts` do the same without them.
  */
 export interface Kernels {
   /** The partial Internet checksum of the bytes from `start` to `end`, as `sumBytes` has it. At most 512 KiB. */
@@ -14,7 +15,9 @@ export interface Kernels {
   copy(start: number, end: number, to: number): void
 }
 
-/** Adds 16 bytes at `offset` to two vectors of four sums each, eight 16-bit words at a time; stores them when copying. */
+/**
+ * Adds 16 bytes at `offset` to two vectors of four sums each, eight 16-bit words at a time; stores them when copying.
+ */
 const sixteen = (copies: boolean, into: string, offset: number): string => `
   ${copies ? 'local.get $to' : ''}
   local.get $at v128.load ${offset}

@@ -21,14 +21,18 @@ export interface Continuation {
  * The run loop of a world. Hosts do not call each other: a link queues what it carries, posts itself here, and a turn
  * drains the queues until nothing is left to do at this time. That bounds the stack's depth, and lets batches form.
  *
- * The loop does not sleep and does not know promises: a driver (`sim/`, `node/`, a test) calls `turn`, then `continueCalls`
- * if there are programs, sleeps until `nextWake`, and is told through `onWork` when something came up in between.
+ * The loop does not sleep and does not know promises: a driver (`sim/`, `node/`,
+ * a test) calls `turn`, then `continueCalls` if there are programs, sleeps until
+ * `nextWake`, and is told through `onWork` when something came up in between.
  */
 export class Loop {
   readonly clock: Clock
   readonly timers: TimerWheel
   readonly fast: FastPaths
-  /** Timers that go on for ever, whether or not anybody answers: whoever runs until nothing is left does not wait for them. */
+  /**
+   * Timers that go on for ever, whether or not anybody answers:
+   * whoever runs until nothing is left does not wait for them.
+   */
   readonly background = new Set<Timer>()
   /** World time of this turn, microseconds. It does not move while the turn lasts. */
   now: Micros

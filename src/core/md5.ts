@@ -1,6 +1,6 @@
 /**
- * MD5 (RFC 1321), for TCP's MD5 signatures (RFC 2385) and nothing else: it is broken as a hash. Bytes are taken piece by
- * piece, from wherever they lie.
+ * MD5 (RFC 1321), for TCP's MD5 signatures (RFC 2385) and nothing else: it is broken as a hash. Bytes are taken piece
+ * by piece, from wherever they lie.
  */
 
 /** Shifts of the four rounds. */

@@ -28,8 +28,8 @@ export const bytesOf = (source: Uint8Array): Bytes => {
  * The memory of a world: one linear buffer that holds every frame and every queue of every host in it.
  *
  * Frames and queues name their bytes by offset. That lets the packet path copy between them with `copyWithin`, which
- * allocates nothing (31 ns for 1,460 bytes here; `set(subarray)` takes 45 and leaves an object behind), and lets a frame
- * pass from host to host without being copied at all. The buffer is a `WebAssembly.Memory` because that grows in
+ * allocates nothing (31 ns for 1,460 bytes here; `set(subarray)` takes 45 and leaves an object behind), and lets a
+ * frame pass from host to host without being copied at all. The buffer is a `WebAssembly.Memory` because that grows in
  * place: 640 MB take 2 ms, and no page is touched before it is used.
  *
  * Growing replaces the views. Whoever holds `u8`, `u32` or `view` in a local variable must read it again after a call
@@ -52,8 +52,8 @@ export class Memory implements Bytes {
   /** Does a queue remember how large it was? */
   readonly remembersQueues: boolean
   /**
-   * The views of short stretches that were last asked for, by the block that each lies in, and where they are: V8 asks a view
-   * for that by a call. Null where none are kept.
+   * The views of short stretches that were last asked for, by the block that each lies in, and where they are: V8 asks
+   * a view for that by a call. Null where none are kept.
    */
   private readonly parts: Uint8Array[] | null
   private readonly partStarts = new Int32Array(PARTS)
@@ -64,7 +64,9 @@ export class Memory implements Bytes {
   private readonly limit: number
   /** Head of the free list of each order, as a block offset; NIL when empty. */
   private readonly free: Int32Array
-  /** The block of each order that was last given back, neither listed nor merged: most often it is wanted again at once. */
+  /**
+   * The block of each order that was last given back, neither listed nor merged: most often it is wanted again at once.
+   */
   private readonly kept: Int32Array
   /** Up to this order, blocks are kept so. */
   private readonly keptOrder: number
@@ -153,7 +155,10 @@ export class Memory implements Bytes {
     else copyWithin.call(this.u8, to, from, from + count)
   }
 
-  /** Copies the words in which `start` to `end` lie to others `shift` bytes further, a multiple of four: for few bytes, in compiled code. */
+  /**
+   * Copies the words in which `start` to `end` lie to others `shift`
+   * bytes further, a multiple of four: for few bytes, in compiled code.
+   */
   copyWords(start: number, end: number, shift: number): void {
     const { u32 } = this
     const by = shift >> 2
@@ -174,7 +179,10 @@ export class Memory implements Bytes {
     return part
   }
 
-  /** The order of the smallest free block, of those that are listed, from which one of `order` can be cut; above MAX_ORDER for none. */
+  /**
+   * The order of the smallest free block, of those that are listed,
+   * from which one of `order` can be cut; above MAX_ORDER for none.
+   */
   private smallestFree(order: number): number {
     let at = order
     while (at <= MAX_ORDER && this.free[at] === NIL) at++

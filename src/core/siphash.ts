@@ -1,7 +1,7 @@
 /**
  * SipHash-2-4 (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012) of a few 32-bit words, of which
- * `end` gives the low 32 bits. It is the keyed hash behind initial sequence numbers (RFC 6528), ports (RFC 6056), identifications
- * (RFC 7739), cookies (RFC 7413, 4987) and hash tables that strangers can fill.
+ * `end` gives the low 32 bits. It is the keyed hash behind initial sequence numbers (RFC 6528), ports (RFC 6056),
+ * identifications (RFC 7739), cookies (RFC 7413, 4987) and hash tables that strangers can fill.
  *
  * The 64-bit state lives in pairs of 32-bit halves (suffix `h` and `l`).
  */
@@ -100,7 +100,8 @@ export class SipHasher {
     for (let i = 0; i < count; i++) {
       let l = 0
       let h = 0
-      // v0 += v1; v1 = rotl(v1, 13) ^ v0; v0 = rotl(v0, 32). A sum of low halves carries when it is less than one of them.
+      // v0 += v1; v1 = rotl(v1, 13) ^ v0; v0 = rotl(v0, 32). A sum of
+      // low halves carries when it is less than one of them.
       l = (v0l + v1l) | 0
       v0h = (v0h + v1h + (l >>> 0 < v1l >>> 0 ? 1 : 0)) | 0
       v0l = l

@@ -60,8 +60,8 @@ const SPANS = Array.from({ length: LEVELS }, (_, level) => 2 ** (SLOT_BITS * lev
  * puts them in exact order: deadline first, then the order in which they were set.
  *
  * Setting and cancelling take the same time however many timers there are. Moving a timer to a later deadline, which
- * TCP does at every acknowledgment, only writes the deadline: the timer is put in its new place when its old one comes up.
- * A timer that is paused stays where it is as well.
+ * TCP does at every acknowledgment, only writes the deadline: the timer is put in its new place when its old one comes
+ * up. A timer that is paused stays where it is as well.
  */
 export class TimerWheel {
   /** The tick up to which slots have been emptied into the heap. */
@@ -79,7 +79,9 @@ export class TimerWheel {
   onEarlier: (() => void) | null = null
   private readonly isLazy: boolean
 
-  /** @param isLazy does a timer that moves to a later time, or is paused, stay where it is until that place comes up? */
+  /**
+   * @param isLazy does a timer that moves to a later time, or is paused, stay where it is until that place comes up?
+   */
   constructor(isLazy = true) {
     this.isLazy = isLazy
   }
@@ -122,7 +124,10 @@ export class TimerWheel {
     this.remove(timer)
   }
 
-  /** Stops `timer`, which is soon to be set again: it stays in its slot until that comes up. Before it is let go, `cancel` it. */
+  /**
+   * Stops `timer`, which is soon to be set again: it stays in its
+   * slot until that comes up. Before it is let go, `cancel` it.
+   */
   pause(timer: Timer): void {
     if (timer.deadline === Number.POSITIVE_INFINITY) return
     this.set--

@@ -5,7 +5,9 @@ import { Loop } from './loop.ts'
 import { Memory } from './memory.ts'
 import type { Random } from './random.ts'
 
-/** What hosts and links that can reach each other share: time, chance, memory and the run loop. There is no other state. */
+/**
+ * What hosts and links that can reach each other share: time, chance, memory and the run loop. There is no other state.
+ */
 export class World {
   readonly clock: Clock
   readonly random: Random

@@ -59,8 +59,8 @@ export abstract class WaitingCall extends Waiter implements TimerOwner {
   }
 
   /**
-   * Waits for the readiness it was made with on `file`, and keeps that open: until the call goes on, and then leaves it to
-   * the caller to let go; or until it never will.
+   * Waits for the readiness it was made with on `file`, and keeps that open: until the call goes on, and then leaves it
+   * to the caller to let go; or until it never will.
    */
   on(file: OpenFile): this {
     file.retain()
@@ -124,7 +124,10 @@ export abstract class WaitingCall extends Waiter implements TimerOwner {
   }
 }
 
-/** A call that is told by a promise that it goes on, and why. The promise of a process which dies meanwhile never settles. */
+/**
+ * A call that is told by a promise that it goes on, and why. The
+ * promise of a process which dies meanwhile never settles.
+ */
 export class BlockedCall extends WaitingCall {
   readonly promise: Promise<number>
   private settle!: (why: number) => void
@@ -145,8 +148,8 @@ export class BlockedCall extends WaitingCall {
 }
 
 /**
- * A call that tries again by itself each time that it is woken, and settles its promise with the result: the program runs
- * on only when there is one. What was woken in a turn of the loop tries again when the turn is over.
+ * A call that tries again by itself each time that it is woken, and settles its promise with the result: the program
+ * runs on only when there is one. What was woken in a turn of the loop tries again when the turn is over.
  */
 export abstract class RetryingCall extends WaitingCall implements Continuation {
   promise!: Promise<number>

@@ -18,7 +18,9 @@ export abstract class CallContext {
     this.process = process
   }
 
-  /** A promise of what a call that may wait has come to at once: one serves all calls in a row that come to the same. */
+  /**
+   * A promise of what a call that may wait has come to at once: one serves all calls in a row that come to the same.
+   */
   settled(result: number): Promise<number> {
     if (result !== this.lastResult) {
       this.lastResult = result
@@ -46,8 +48,8 @@ export abstract class CallContext {
   }
 
   /**
-   * What a call that may wait gives for an error: a rejection; of a process that was ended meanwhile nothing, ever, as one
-   * that it dies in. So no part of its program that nobody waits for fails for that.
+   * What a call that may wait gives for an error: a rejection; of a process that was ended meanwhile nothing, ever, as
+   * one that it dies in. So no part of its program that nobody waits for fails for that.
    */
   failed(error: unknown): Promise<never> {
     if (!(error instanceof ProcessExit)) return Promise.reject(error)
@@ -101,8 +103,8 @@ export abstract class CallContext {
   }
 
   /**
-   * The first half of `block`, for calls that are asynchronous themselves and save a promise: they await what it returns,
-   * then call `goOn`.
+   * The first half of `block`, for calls that are asynchronous themselves
+   * and save a promise: they await what it returns, then call `goOn`.
    * @param bytes how many are still to be sent or received; -1 when that is nothing to tell
    */
   wait(

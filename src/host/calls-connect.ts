@@ -89,7 +89,8 @@ export class AcceptCall extends RetryingCall {
 /** connect(2). */
 export const connectTo = (sys: CallContext, socket: Socket, address: Sockaddr): Promise<number> => {
   const { loop } = sys.process.host.world
-  // What is near answers within the call. One that does not wait is told that it is under way all the same, as on Linux.
+  // What is near answers within the call. One that does not wait is
+  // told that it is under way all the same, as on Linux.
   if (!socket.nonBlocking) loop.hold()
   let began: number
   try {

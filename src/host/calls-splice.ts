@@ -59,7 +59,8 @@ const put = (sys: CallContext, out: OpenFile, bytes: Uint8Array, flags: number, 
     : writeFile(sys, out, bytes, bytes.length)
 
 /**
- * splice(2): one of the two is a pipe. @param flags SPLICE_F_NONBLOCK: do not wait for the pipe; SPLICE_F_MORE: more will come
+ * splice(2): one of the two is a pipe. @param flags SPLICE_F_NONBLOCK:
+ * do not wait for the pipe; SPLICE_F_MORE: more will come
  */
 export const splice = async (
   sys: CallContext,

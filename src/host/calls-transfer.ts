@@ -14,7 +14,10 @@ import { SIGPIPE } from './signals.ts'
 
 /** Sending and receiving, with what has to be waited for. Calls that need not wait settle at once. */
 
-/** send(2) and its kin. What it sends is delivered before it returns. @returns a promise of the bytes taken, or of an error */
+/**
+ * send(2) and its kin. What it sends is delivered before it returns.
+ * @returns a promise of the bytes taken, or of an error
+ */
 export const transmit = (
   sys: CallContext,
   socket: Socket,

@@ -173,8 +173,8 @@ export class Host {
   }
 
   /**
-   * A call lets go of a file. When nobody else has it, it is closed when the loop comes round next: not under a call that
-   * still works with it, and not in the midst of a packet's way.
+   * A call lets go of a file. When nobody else has it, it is closed when the loop comes round next: not under a call
+   * that still works with it, and not in the midst of a packet's way.
    */
   letGo(file: OpenFile): void {
     if (file.references > 1) file.unref()

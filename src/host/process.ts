@@ -155,7 +155,8 @@ export class Process {
     try {
       handler(signal)
     } catch (error) {
-      // exit(2), or a mistake: it is this process that ends, and not whoever has sent the signal, or a packet on its way.
+      // exit(2), or a mistake: it is this process that ends, and not
+      // whoever has sent the signal, or a packet on its way.
       this.fail(error)
       return
     }

@@ -65,8 +65,8 @@ export const parseHosts = (text: string): HostsEntry[] =>
   })
 
 /**
- * Reads resolv.conf(5): nameserver (an address; `#` and a port may follow it), search, domain, and options. What is not known
- * is passed over, and so are keywords that do not begin their line, as with glibc.
+ * Reads resolv.conf(5): nameserver (an address; `#` and a port may follow it), search, domain, and options. What is not
+ * known is passed over, and so are keywords that do not begin their line, as with glibc.
  */
 export const parseResolvConf = (text: string): Omit<ResolverConfig, 'hosts'> => {
   const { hosts: _hosts, ...config } = defaultResolverConfig()

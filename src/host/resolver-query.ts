@@ -26,7 +26,8 @@ export type DnsOutcome =
   | { readonly kind: 'again'; readonly why: 'failure' | 'silence' | 'unreachable' }
 
 /**
- * Asks for records of types of a name, and of it in each of the domains that are searched, until there are some of any of the types.
+ * Asks for records of types of a name, and of it in each of the
+ * domains that are searched, until there are some of any of the types.
  * @param name one with a dot at its end is tried as it is alone
  */
 export const searchDns = async (sys: Sys, name: string, types: readonly number[]): Promise<DnsOutcome> => {
@@ -122,8 +123,8 @@ const isUsable = ({ code, answers, isAuthoritative, hasRecursion }: DnsMessage):
 }
 
 /**
- * Asks one server for all types at once. When it leaves some unanswered it may be one that takes one question at a time, or
- * one from a port: it is asked so.
+ * Asks one server for all types at once. When it leaves some unanswered it may be one that takes one question at a
+ * time, or one from a port: it is asked so.
  */
 const askServer = async (
   sys: Sys,
@@ -197,7 +198,10 @@ const open = async (sys: Sys, server: NameServer, type: number, from: string | n
 /** Some servers send more than the 512 bytes that there may be, and say nothing of it. */
 const UDP_BUFFER = 0x1_0000
 
-/** Asks over UDP; over TCP as soon as one answer does not fit. @returns an answer for each query; null for none in time */
+/**
+ * Asks over UDP; over TCP as soon as one answer does not fit.
+ * @returns an answer for each query; null for none in time
+ */
 const askByUdp = async (
   sys: Sys,
   server: NameServer,

@@ -8,7 +8,9 @@ import { protocolName, protocolNumber, serviceName, servicePort } from '../wire/
 import type { Sys } from './calls.ts'
 import { type DnsOutcome, queryDns, searchDns } from './resolver-query.ts'
 
-/** <netdb.h>: names and numbers of hosts, services and protocols. The hosts table first, then DNS (nsswitch: files dns). */
+/**
+ * <netdb.h>: names and numbers of hosts, services and protocols. The hosts table first, then DNS (nsswitch: files dns).
+ */
 
 export const AI_PASSIVE = 0x01
 export const AI_CANONNAME = 0x02
@@ -191,7 +193,9 @@ const portsOf = (
   return ports.length > 0 ? ports : 'EAI_SERVICE'
 }
 
-/** A port as strtoul(3) reads it into an int: its 32 bits count, of which the port is the lower half. Null for a name. */
+/**
+ * A port as strtoul(3) reads it into an int: its 32 bits count, of which the port is the lower half. Null for a name.
+ */
 const portNumber = (service: string): number | null => {
   const digits = /^\s*([+-]?)([0-9]+)$/.exec(service)
   if (digits === null) return null

@@ -19,8 +19,8 @@ export interface ChartStyle {
 }
 
 /**
- * Draws quantities over time with characters, on one scale from 0 to the largest value. A column shows the largest value
- * of its time; where lines meet, the later one of the list is seen.
+ * Draws quantities over time with characters, on one scale from 0 to the largest value. A column shows the largest
+ * value of its time; where lines meet, the later one of the list is seen.
  *
  *     14480 |      ***
  *           |   ***

@@ -28,8 +28,8 @@ const sum = (all: readonly Counts[]): Counts => {
 }
 
 /**
- * The snapshots of a host's shards as that of one host: the sockets and processes of all, and the sums of what is counted.
- * Settings, addresses and routes are the first's: all have the same.
+ * The snapshots of a host's shards as that of one host: the sockets and processes of all, and the sums of what is
+ * counted. Settings, addresses and routes are the first's: all have the same.
  */
 export const mergeSnapshots = (shards: readonly Snapshot[]): Snapshot => {
   const [first] = shards

@@ -246,7 +246,9 @@ const writeIpv6 = (writer: StatisticsWriter, { counters }: Snapshot, options: Ne
 
 class StatisticsWriter {
   text = ''
-  /** A counter without words is indented like what came before it, in a table without words also like the table before. */
+  /**
+   * A counter without words is indented like what came before it, in a table without words also like the table before.
+   */
   private state: 'normal' | 'input' | 'output' = 'normal'
 
   /** @param prefix what stands before the names of counters that come out by name */

@@ -30,8 +30,8 @@ export const packetOwner = (
 }
 
 /**
- * One line about the socket of a packet: `server 10.0.0.2:80 ESTABLISHED, cwnd 14480, SendQ 0, RecvQ 1500 (httpd, fd 4)`;
- * null when the host has none.
+ * One line about the socket of a packet: `server 10.0.0.2:80 ESTABLISHED, cwnd 14480, SendQ 0, RecvQ 1500 (httpd, fd
+ * 4)`; null when the host has none.
  */
 export const packetComment = (
   host: Host,

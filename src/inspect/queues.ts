@@ -37,8 +37,8 @@ interface Piece {
 }
 
 /**
- * Draws the queues as bars, a row each, all on one scale, with the bytes of each send told apart; below them, which send
- * has which sign. A byte that has arrived and whose ACK has not is in SendQ and in RecvQ, as it is in truth.
+ * Draws the queues as bars, a row each, all on one scale, with the bytes of each send told apart; below them, which
+ * send has which sign. A byte that has arrived and whose ACK has not is in SendQ and in RecvQ, as it is in truth.
  *
  *     SendQ          6500  ▒▒▒▒▒▒▒▒▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓
  *     RecvQ          1500  ███████▒▒▒

@@ -14,8 +14,8 @@ import { packetOwner } from './packet.ts'
 /** Time-sequence data: what passed one end of a connection, segment by segment, and what that end knew at the time. */
 
 /**
- * A segment that passed, and the state of the connection as it did. One that arrived has had no effect yet, but for what
- * its acknowledgment and its window do to `inFlight`, `sendQ` and `sendWindow`.
+ * A segment that passed, and the state of the connection as it did. One that arrived has had no effect yet, but for
+ * what its acknowledgment and its window do to `inFlight`, `sendQ` and `sendWindow`.
  */
 export interface SeriesSample {
   /** World time, microseconds. */
@@ -140,7 +140,10 @@ const newlyAcknowledged = ({ snd }: TcpConnection, ack: number): number =>
 export const bytesSent = ({ samples }: ConnectionSeries): number =>
   samples.reduce((most, { direction, seq, length }) => (direction === 'out' ? Math.max(most, seq + length) : most), 0)
 
-/** The two ends of a connection, of the one that carried most unless given: the sender's and, if recorded, the receiver's. */
+/**
+ * The two ends of a connection, of the one that carried most unless
+ * given: the sender's and, if recorded, the receiver's.
+ */
 export const busiest = (
   all: readonly ConnectionSeries[],
   chosen: ConnectionSeries | null = null,

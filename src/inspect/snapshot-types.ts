@@ -106,8 +106,8 @@ export interface TcpSnapshot extends SocketCommon {
   owner: 'socket' | 'accept queue' | 'nobody'
   /**
    * Of a connection, `receiveQueue` counts what has arrived in order and was not read, `sendQueue` what was written and
-   * is not acknowledged; a FIN and a SYN count one. Of a listener, `receiveQueue` is the accept queue's length; ss shows
-   * `backlog` in place of `sendQueue`.
+   * is not acknowledged; a FIN and a SYN count one. Of a listener, `receiveQueue` is the accept queue's length; ss
+   * shows `backlog` in place of `sendQueue`.
    */
   backlog: number
   /** Half-open connections of a listener. */
@@ -132,7 +132,10 @@ export interface UdpSnapshot extends SocketCommon {
   protocol: 'udp'
   /** `ESTABLISHED` when it is connected, `CLOSE` otherwise. */
   state: string
-  /** `receiveQueue` is the memory that the datagrams take, headers and overhead included, as on Linux; here how many there are. */
+  /**
+   * `receiveQueue` is the memory that the datagrams take, headers and
+   * overhead included, as on Linux; here how many there are.
+   */
   datagrams: number
   /** Bytes of data in them. */
   dataBytes: number

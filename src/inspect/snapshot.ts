@@ -15,8 +15,9 @@ import { listHolders, listSockets } from './snapshot-sockets.ts'
 import type { Holder, SocketSnapshot } from './snapshot-types.ts'
 
 /**
- * A host at one moment, as plain data: what the printers print, what the control socket hands out, what a test compares.
- * It holds nothing that JSON cannot say: no undefined, no infinity, null for what there is not. Taking it changes nothing.
+ * A host at one moment, as plain data: what the printers print, what the control
+ * socket hands out, what a test compares. It holds nothing that JSON cannot say: no
+ * undefined, no infinity, null for what there is not. Taking it changes nothing.
  */
 export interface Snapshot {
   /** Of this form: it grows with every change that takes something away or gives it another meaning. */

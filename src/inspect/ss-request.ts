@@ -7,7 +7,9 @@ import type { SsFamily } from './ss-host.ts'
 
 /** What a command line of ss asks for. */
 
-/** Tables of sockets, as bits. Those behind `UnixSeqpacket` are of families and protocols that this stack does not have. */
+/**
+ * Tables of sockets, as bits. Those behind `UnixSeqpacket` are of families and protocols that this stack does not have.
+ */
 export const Table = {
   Tcp: 1,
   Udp: 2,

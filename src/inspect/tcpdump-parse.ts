@@ -3,7 +3,9 @@ import { type IpAddress, type MacAddress, parseIpAddress, parseMac, prefixMask }
 import { servicePort } from '../wire/service-names.ts'
 import { UsageError } from './options.ts'
 
-/** Reads the expressions of pcap-filter(7). `and` and `or` bind equally, from left to right; `not` binds more tightly. */
+/**
+ * Reads the expressions of pcap-filter(7). `and` and `or` bind equally, from left to right; `not` binds more tightly.
+ */
 
 export type Direction = 'src' | 'dst' | 'src or dst' | 'src and dst'
 

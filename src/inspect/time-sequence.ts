@@ -3,8 +3,8 @@ import { type Panel, svgDocument } from './svg.ts'
 
 /**
  * The time-sequence diagram of a connection as an SVG document, as tcptrace draws it: segments of the sender against
- * time, those sent again in another colour, what the receiver has acknowledged below them and its window above; then the
- * windows, the queues, and the round-trip time with the time-out, against the same time.
+ * time, those sent again in another colour, what the receiver has acknowledged below them and its window above; then
+ * the windows, the queues, and the round-trip time with the time-out, against the same time.
  */
 export const timeSequenceSvg = (
   sender: ConnectionSeries,

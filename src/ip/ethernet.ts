@@ -75,7 +75,9 @@ export const ownPacketInput = (iface: NetworkInterface, frame: Frame): void => {
   else ipv6Input(iface, frame, LinkKind.Own)
 }
 
-/** Hands a tagged frame, without its outermost tag, to the subinterface of its VLAN. Priority tags are only taken off. */
+/**
+ * Hands a tagged frame, without its outermost tag, to the subinterface of its VLAN. Priority tags are only taken off.
+ */
 const vlanInput = (iface: NetworkInterface, frame: Frame, outermost: number): void => {
   const { stack } = iface
   const { u8, view } = stack.world.memory

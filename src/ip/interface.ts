@@ -317,7 +317,9 @@ export class NetworkInterface implements LinkUser {
     this.transmitFrame(frame)
   }
 
-  /** The same, to the address of these upper and lower bits: V8 makes an object of a number of 48 that is handed over. */
+  /**
+   * The same, to the address of these upper and lower bits: V8 makes an object of a number of 48 that is handed over.
+   */
   transmitTo(frame: Frame, high: number, low: number): void {
     if (this.isEthernet) {
       this.addHeader(frame)
@@ -374,7 +376,9 @@ export class NetworkInterface implements LinkUser {
     if (this.isPluggedIn) this.port.user = null
   }
 
-  /** Leaves the port to another user, without a change of the carrier. What arrives is not this interface's any more. */
+  /**
+   * Leaves the port to another user, without a change of the carrier. What arrives is not this interface's any more.
+   */
   handOver(user: LinkUser): void {
     this.port.user = user
     this.isPluggedIn = false

@@ -18,7 +18,10 @@ const ALL_NODES = ip('ff02::1')
 const ALL_NODES_OF_INTERFACE = ip('ff01::1')
 const ALL_ROUTERS = ip('ff02::2')
 const MULTICAST = ip('ff00::')
-/** After so many that nobody has answered there is no router (RFC 4861 section 6.3.7); RFC 7559 has hosts ask on in case that one comes. */
+/**
+ * After so many that nobody has answered there is no router (RFC 4861
+ * section 6.3.7); RFC 7559 has hosts ask on in case that one comes.
+ */
 const MAX_RTR_SOLICITATIONS = 3
 
 /** Metric of routes learnt from routers. */

@@ -6,7 +6,10 @@ import type { NetworkInterface } from './interface.ts'
 import type { Route } from './route.ts'
 import type { IpStack } from './stack.ts'
 
-/** What the network has told of the way to one address beside what a route says: it holds for that route, and goes with it. */
+/**
+ * What the network has told of the way to one address beside what a
+ * route says: it holds for that route, and goes with it.
+ */
 export class Path {
   readonly address: IpAddress
   /** The route that it is about; null for an address on the link that no route leads to. */
@@ -71,8 +74,8 @@ export class PathTable implements TimerOwner {
   }
 
   /**
-   * Takes in that packets to an address may have `mtu` bytes at the most, 0 when that was not said. Whoever calls has made sure that the message
-   * is about a packet that was really sent (RFC 5927 section 7, RFC 8201 section 4).
+   * Takes in that packets to an address may have `mtu` bytes at the most, 0 when that was not said. Whoever calls has
+   * made sure that the message is about a packet that was really sent (RFC 5927 section 7, RFC 8201 section 4).
    * @param current the path MTU believed so far
    * @param route the one that leads there
    * @returns whether it is lower than what was believed

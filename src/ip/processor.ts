@@ -71,7 +71,9 @@ export class Processor extends Task implements TimerOwner {
     this.wake()
   }
 
-  /** Lets a frame that the host has sent to itself wait, as if it had come through `iface`: a copy of its own multicast. */
+  /**
+   * Lets a frame that the host has sent to itself wait, as if it had come through `iface`: a copy of its own multicast.
+   */
   enqueueOwn(iface: NetworkInterface, frame: Frame): void {
     if (this.backlogIsFull()) {
       this.dropFromBacklog(iface, frame)

@@ -6,7 +6,8 @@ import type { NetworkInterface } from './interface.ts'
 export interface TransportProtocol {
   /**
    * A whole packet for this host. The payload is at `header.payloadStart` to `header.payloadEnd` of the world's memory
-   * (also `frame.transport` and `frame.end`); `header` is reused for the next packet, `frame` is the protocol's from now on.
+   * (also `frame.transport` and `frame.end`); `header` is reused for
+   * the next packet, `frame` is the protocol's from now on.
    */
   receive(header: IpHeader, frame: Frame, from: NetworkInterface): void
   /** An ICMP error about a packet that this host sent. `error` is reused; the frame stays the IP layer's. */
@@ -27,7 +28,9 @@ export class IcmpError {
   mtu = 0
   /** Header of the packet that was quoted: its source is this host. */
   readonly quoted = new IpHeader()
-  /** Where the quoted transport header lies in the world's memory, and where the quotation ends: at least 8 bytes on. */
+  /**
+   * Where the quoted transport header lies in the world's memory, and where the quotation ends: at least 8 bytes on.
+   */
   transportStart = 0
   transportEnd = 0
   /** Who reported: the source of the ICMP message, as four words (see `IpAddress`). */

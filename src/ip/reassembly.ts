@@ -74,8 +74,8 @@ const MOST_FRAGMENTS = 1400
 const MOST_SPARE = 64
 
 /**
- * Reassembly of fragmented packets of both versions (RFC 791 section 3.2, RFC 8200 section 4.5), by the rule of RFC 5722
- * for both: a packet with fragments that overlap is dropped whole; a fragment of which all has come already is
+ * Reassembly of fragmented packets of both versions (RFC 791 section 3.2, RFC 8200 section 4.5), by the rule of RFC
+ * 5722 for both: a packet with fragments that overlap is dropped whole; a fragment of which all has come already is
  * dropped alone. Memory is bounded, time too, and whoever waits in vain is told (RFC 792, RFC 4443).
  */
 export class Reassembly {

@@ -32,7 +32,8 @@ export const selectIpv4Source = (
 }
 
 /**
- * The IPv6 source for packets to `destination` that leave through `iface`, by RFC 6724 section 5; :: when there is none.
+ * The IPv6 source for packets to `destination` that leave through
+ * `iface`, by RFC 6724 section 5; :: when there is none.
  *
  * Rules 4 (home addresses) and 5.5 (the next hop that advertised the prefix) have nothing to decide here.
  */

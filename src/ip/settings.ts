@@ -1,6 +1,6 @@
 /**
- * The settings of a host's IP layer, under Linux's names, in Linux's units and with Linux's defaults. Whoever holds them
- * may write one at any time, and what comes after goes by the new value.
+ * The settings of a host's IP layer, under Linux's names, in Linux's units and with Linux's defaults. Whoever holds
+ * them may write one at any time, and what comes after goes by the new value.
  *
  * Linux keeps many of these once an interface and once a family; here one field serves all of them, unless an
  * interface overrides it (`NetworkInterface.settings`).
@@ -138,8 +138,8 @@ export type IpSettingName = keyof IpSettings
 export const IP_SETTING_NAMES = Object.keys(DEFAULTS) as readonly IpSettingName[]
 
 /**
- * What the settings of hosts and of interfaces are. Not objects that inherit from the host's: V8 gives each object that others
- * inherit from a hidden class of its own, and code that has seen several hosts would know none of them.
+ * What the settings of hosts and of interfaces are. Not objects that inherit from the host's: V8 gives each object that
+ * others inherit from a hidden class of its own, and code that has seen several hosts would know none of them.
  */
 class SettingsStore {
   private readonly values: number[] = Object.values(DEFAULTS)
@@ -250,8 +250,8 @@ const under = (prefix: string, table: Record<string, IpSysctl>): Record<string, 
 const { hop_limit: _ofHosts, ...CONF_V6_OF_ONE } = CONF_V6
 
 /**
- * What each interface has a value of its own of, below `net.ipv4.conf.IFACE` and `net.ipv6.conf.IFACE`. Until it is set it is
- * the host's, and the host's counts no more for it from then on: there are no rules of combining them.
+ * What each interface has a value of its own of, below `net.ipv4.conf.IFACE` and `net.ipv6.conf.IFACE`. Until it is set
+ * it is the host's, and the host's counts no more for it from then on: there are no rules of combining them.
  */
 export const INTERFACE_SYSCTLS: Readonly<Record<string, Readonly<Record<string, IpSysctl>>>> = {
   'net.ipv4.conf': CONF_V4,

@@ -4,8 +4,8 @@ import { EtherType, VLAN_TAG } from '../wire/ethernet.ts'
 import type { NetworkInterface } from './interface.ts'
 
 /**
- * The port of an 802.1Q subinterface: it tags what leaves and hands it to the interface below, which hands back, without
- * the tag, what comes for the VLAN.
+ * The port of an 802.1Q subinterface: it tags what leaves and hands it to the interface below, which hands back,
+ * without the tag, what comes for the VLAN.
  */
 export class VlanPort implements LinkPort {
   readonly features: LinkFeatures

@@ -37,7 +37,10 @@ const COMBINATIONS = SHARING.flatMap((first) => SHARING.map((second) => [first, 
 const STATES = ['TCP, bound', 'TCP, listening', 'TCP, connected', 'TCP, in TIME_WAIT', 'UDP'] as const
 type State = (typeof STATES)[number]
 
-/** The rule: addresses that overlap can be shared when both say so in the same way; SO_REUSEADDR does not share a listener. */
+/**
+ * The rule: addresses that overlap can be shared when both say so in
+ * the same way; SO_REUSEADDR does not share a listener.
+ */
 const isAllowed = (state: State, overlap: boolean, first: Sharing, second: Sharing): boolean =>
   !overlap || (first === second && first !== 'neither' && !(state === 'TCP, listening' && first === 'REUSEADDR'))
 

@@ -40,7 +40,10 @@ export const forgeSegment = (segment: ForgedSegment): Uint8Array => {
   return bytes.u8.subarray(0, IPV4_MIN_HEADER + length)
 }
 
-/** An ICMP error of a router, as an IPv4 packet, that quotes the beginning of another packet. @param mtu of the next hop */
+/**
+ * An ICMP error of a router, as an IPv4 packet, that quotes the beginning of another packet.
+ * @param mtu of the next hop
+ */
 export const forgeIcmpError = (
   from: string,
   to: string,

@@ -25,7 +25,9 @@ export interface LabOptions {
   readonly settings?: Readonly<Record<string, string>>
   /** Called after each step, with what there is so far: to print it, to wait for a key. */
   readonly onStep?: (step: LabStep, report: LabReport) => Promise<void> | void
-  /** Given at the end what passed each end of each connection, and which is to be drawn; without it nothing is recorded. */
+  /**
+   * Given at the end what passed each end of each connection, and which is to be drawn; without it nothing is recorded.
+   */
   readonly onSeries?: (series: readonly ConnectionSeries[], drawn: ConnectionSeries | null) => void
   /** Called when a link is there, before anything passes it: to capture. */
   readonly onLink?: (link: NetworkLink, a: Host, b: Host, network: Network) => void
@@ -179,7 +181,10 @@ export class Lab {
     for (const link of this.links) if (host.ip === link.a.stack || host.ip === link.b.stack) acquaint(link)
   }
 
-  /** Two hosts, `client` (10.0.0.1) and `server` (10.0.0.2), on a cable with 10 ms each way; their netstat is shown at every step. */
+  /**
+   * Two hosts, `client` (10.0.0.1) and `server` (10.0.0.2), on a
+   * cable with 10 ms each way; their netstat is shown at every step.
+   */
   pair(options: NetworkLinkOptions = {}): Pair {
     const client = this.host('client')
     const server = this.host('server')
@@ -292,7 +297,9 @@ export class Lab {
     return new Gate()
   }
 
-  /** Makes queues hold as many bytes of data as SO_SNDBUF and SO_RCVBUF say, without overhead, and probes carry a byte. */
+  /**
+   * Makes queues hold as many bytes of data as SO_SNDBUF and SO_RCVBUF say, without overhead, and probes carry a byte.
+   */
   countDataOnly(...hosts: Host[]): void {
     for (const host of hosts) {
       host.tcpSettings.personality = {
@@ -334,7 +341,10 @@ export class Lab {
 
   // Looking.
 
-  /** The state of what a host has at a local port, as netstat names it; '' when there is nothing. Listeners are not looked at. */
+  /**
+   * The state of what a host has at a local port, as netstat names
+   * it; '' when there is nothing. Listeners are not looked at.
+   */
   state(host: Host, localPort: number): string {
     const entry = host.sockets.tcp.table.entries().find((candidate) => candidate.localPort === localPort)
     return entry === undefined ? '' : stateName(entry)

@@ -26,7 +26,9 @@ const PORT = 80
 const listenerOf = (host: Host, port = PORT) =>
   host.sockets.tcp.listeners.all().find((claim) => claim.localPort === port)!.listener
 
-/** A server that listens and accepts one connection each time that its gate is opened; the last gate is for all others. */
+/**
+ * A server that listens and accepts one connection each time that its gate is opened; the last gate is for all others.
+ */
 const lazyServer = (lab: Lab, host: Host, port: number, backlog: number, gates: readonly Gate[]) => {
   const accepted: string[] = []
   lab.spawn(host, 'server', async (sys) => {

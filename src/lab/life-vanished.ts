@@ -126,7 +126,9 @@ const lostOnClose: Scenario = {
 
 const DONE = [`send(${SIZE}) returned ${SIZE}`, 'done']
 
-/** Sends, ends in one of three ways, and then the host dies, `after` milliseconds from when the reader has 10,000 bytes. */
+/**
+ * Sends, ends in one of three ways, and then the host dies, `after` milliseconds from when the reader has 10,000 bytes.
+ */
 const transfer = async (lab: Lab, index: number, ending: 'close' | 'shutdown' | 'answer', after = 0) => {
   const client = lab.host(`client-${index}`)
   const server = lab.host(`server-${index}`)
@@ -214,7 +216,10 @@ const kinds = (lab: Lab, since: number): string[] =>
     .slice(since)
     .map(({ from, text }) => `${from.replace(/-.*/, '')}: ${text.split(' ')[0]}`)
 
-/** The client restarts and connects again from the same port (RFC 9293 section 3.5.1, figure 10, and RFC 5961 section 4). */
+/**
+ * The client restarts and connects again from the same port (RFC 9293
+ * section 3.5.1, figure 10, and RFC 5961 section 4).
+ */
 const restartedSpeaksFirst = async (lab: Lab): Promise<void> => {
   const client = lab.host('client-2')
   const server = lab.host('server-2')

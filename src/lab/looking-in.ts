@@ -11,8 +11,9 @@ import type { Scenario } from './scenario.ts'
 /** Section M: one situation, looked at with each tool. */
 
 /**
- * A server with a bit of everything: a listener with a connection that waits to be accepted, an established connection with
- * 1,000 bytes unread, one that the server has closed, one that the client has, a UDP socket, a Unix domain listener and a pair.
+ * A server with a bit of everything: a listener with a connection that waits to be
+ * accepted, an established connection with 1,000 bytes unread, one that the server has
+ * closed, one that the client has, a UDP socket, a Unix domain listener and a pair.
  */
 const situation = async (lab: Lab) => {
   const { client, server, link } = lab.pair()

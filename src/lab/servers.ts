@@ -284,7 +284,9 @@ const all: Scenario = {
   },
 }
 
-/** A pair of hosts of their own for each design: what is left of the connections of one is not in the way of the next. */
+/**
+ * A pair of hosts of their own for each design: what is left of the connections of one is not in the way of the next.
+ */
 const visitors = (lab: Lab, name: string): Pair => {
   const client = lab.host(`client-${name}`)
   const server = lab.host(`server-${name}`)

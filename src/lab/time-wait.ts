@@ -56,7 +56,9 @@ const reAcknowledges = async (lab: Lab): Promise<void> => {
   lab.hide(server)
 }
 
-/** A segment that was long on its way comes when the connection is over: it does no harm. TIME_WAIT can be longer, too. */
+/**
+ * A segment that was long on its way comes when the connection is over: it does no harm. TIME_WAIT can be longer, too.
+ */
 const swallows = async (lab: Lab): Promise<void> => {
   const client = lab.host('patient-client')
   const server = lab.host('old-server')

@@ -7,7 +7,10 @@ import type { Lab, Pair } from './lab.ts'
 import { connectTo, listenAt, readAll, told } from './programs.ts'
 import type { Scenario } from './scenario.ts'
 
-/** Section F: what each side of a connection sees, and when, after the wire, a program or a host between them has failed. */
+/**
+ * Section F: what each side of a connection sees, and when, after the
+ * wire, a program or a host between them has failed.
+ */
 
 export const PORT = 7000
 
@@ -69,10 +72,16 @@ const startReceiver = (lab: Lab, host: Host, reads: Gate, accepted: number[], op
   })
 
 const DAY = 24 * 3600 * 1000
-/** How long the time-outs of tcp_retries2 = 15 take that begin with the least RTO, 200 ms, seconds (RFC 9293 section 3.8.3). */
+/**
+ * How long the time-outs of tcp_retries2 = 15 take that begin with
+ * the least RTO, 200 ms, seconds (RFC 9293 section 3.8.3).
+ */
 export const LEAST_PATIENCE = 924.6
 
-/** Seconds that the retransmission timer runs from the first retransmission until it gives up, by its rule: doubling to 120 s. */
+/**
+ * Seconds that the retransmission timer runs from the first
+ * retransmission until it gives up, by its rule: doubling to 120 s.
+ */
 export const patience = (firstRto: number, least = LEAST_PATIENCE): number => {
   let elapsed = 0
   for (let rto = firstRto * 2; elapsed < least; rto = Math.min(rto * 2, 120)) elapsed += Math.min(rto, 120)

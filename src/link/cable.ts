@@ -5,7 +5,9 @@ import { type FeatureOptions, featuresWith, parseFeatures } from './features.ts'
 import type { ImpairmentOptions } from './impairment.ts'
 import type { FrameTap, LinkFeatures, LinkPort, LinkUser } from './port.ts'
 
-/** What a cable is. Features are those of both ends: Ethernet, MTU 1500, no offload and no check sequence unless given. */
+/**
+ * What a cable is. Features are those of both ends: Ethernet, MTU 1500, no offload and no check sequence unless given.
+ */
 export interface CableOptions extends FeatureOptions {
   /** What the cable does to frames, in both directions; `Channel.impair` sets one. */
   readonly impairment?: ImpairmentOptions

@@ -16,7 +16,9 @@ export interface CaptureOptions {
   readonly limit?: number
   /** Hand every packet to the sink at once, for somebody who watches? Else in chunks of about 64 KiB. */
   readonly immediate?: boolean
-  /** A remark on a packet, which readers show beside it. It is called as the packet passes and must not keep the frame. */
+  /**
+   * A remark on a packet, which readers show beside it. It is called as the packet passes and must not keep the frame.
+   */
   readonly comment?: (frame: Frame, port: LinkPort, outgoing: boolean) => string | null
   /** For the file's header. */
   readonly hardware?: string
@@ -41,8 +43,9 @@ export interface CapturePortOptions {
 const DEFAULT_SNAPLEN = 262_144
 
 /**
- * Writes what passes any number of ports to a sink, as a pcapng file. Checksums that were left to the link are completed
- * in the file, never in the frame; a frame that stands for several segments is shown as one, as tcpdump shows it.
+ * Writes what passes any number of ports to a sink, as a pcapng file. Checksums
+ * that were left to the link are completed in the file, never in the frame; a
+ * frame that stands for several segments is shown as one, as tcpdump shows it.
  */
 export class Capture {
   readonly world: World
@@ -179,7 +182,9 @@ class CaptureSource implements FrameTap {
     if (options.immediate === true) writer.flush()
   }
 
-  /** Writes into the copy, which lies from `at` to `end` of the writer's buffer, the checksum that the frame may lack. */
+  /**
+   * Writes into the copy, which lies from `at` to `end` of the writer's buffer, the checksum that the frame may lack.
+   */
   private completeChecksum(frame: Frame, at: number, end: number): void {
     if (frame.checksum === FrameChecksum.Unverified) return
     const { writer, world } = this.owner

@@ -179,7 +179,9 @@ export class Channel extends Task implements TimerOwner {
     this.setPlain()
   }
 
-  /** Sends on the first `count` frames, or all, that the filter has put on hold, in order, behind what was sent before. */
+  /**
+   * Sends on the first `count` frames, or all, that the filter has put on hold, in order, behind what was sent before.
+   */
   releaseHeld(count = Number.POSITIVE_INFINITY): void {
     const now = this.refresh()
     for (let left = Math.min(count, this.kept.length); left > 0; left--) {
@@ -402,7 +404,9 @@ export class Channel extends Task implements TimerOwner {
     }
   }
 
-  /** Flips bits anywhere in the frame, its check sequence included, once all checksums in it are what they should be. */
+  /**
+   * Flips bits anywhere in the frame, its check sequence included, once all checksums in it are what they should be.
+   */
   private corrupt(frame: Frame): void {
     const { world } = this
     finishChecksum(world.memory, frame)
@@ -451,8 +455,8 @@ export class Channel extends Task implements TimerOwner {
   }
 
   /**
-   * Asks to be called when the next frame departs or arrives: by the loop if that is now, else by the timer. Where a frame
-   * that departs does no more than arrive later, its arrival is soon enough.
+   * Asks to be called when the next frame departs or arrives: by the loop if that is now, else by the timer. Where a
+   * frame that departs does no more than arrive later, its arrival is soon enough.
    */
   private arm(now: Micros): void {
     const { current } = this

@@ -26,7 +26,9 @@ export interface SwitchTableEntry {
   readonly ageMs: number
 }
 
-/** The addresses 01-80-C2-00-00-00 to 0F, which no bridge forwards (IEEE 802.1D table 7-10), without their last bits. */
+/**
+ * The addresses 01-80-C2-00-00-00 to 0F, which no bridge forwards (IEEE 802.1D table 7-10), without their last bits.
+ */
 const RESERVED_HIGH = 0x0180
 const RESERVED_LOW = 0xc200_0000 | 0
 

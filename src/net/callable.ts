@@ -3,8 +3,8 @@ type Constructor<A extends unknown[], T> = new (...args: A) => T
 export type OldClass<A extends unknown[], T, P> = Constructor<A, T> & Omit<P, 'prototype'>
 
 /**
- * A class in the old way, as Node's are: it may be called without `new`, and on an object that a constructor of the old way is
- * making. Several may share one prototype: what one makes is an instance of the others, too.
+ * A class in the old way, as Node's are: it may be called without `new`, and on an object that a constructor of the old
+ * way is making. Several may share one prototype: what one makes is an instance of the others, too.
  * @param parent whose functions the class has, too
  * @param setUp does what a constructor does
  */
@@ -46,8 +46,8 @@ export const isInstance = (prototype: object, value: unknown): boolean =>
   typeof value === 'object' && value !== null && Object.prototype.isPrototypeOf.call(prototype, value)
 
 /**
- * A prototype with the methods of `shape`, a class without constructor and fields, on top of that of `parent`. They are enumerable, as those
- * of Node's classes of the old way: whoever wraps all of an object's methods finds them so.
+ * A prototype with the methods of `shape`, a class without constructor and fields, on top of that of `parent`. They are
+ * enumerable, as those of Node's classes of the old way: whoever wraps all of an object's methods finds them so.
  */
 export const prototypeOf = <T extends object>(shape: { readonly prototype: T }, parent: { prototype: object }): T => {
   const { constructor: _constructor, ...methods } = Object.getOwnPropertyDescriptors(shape.prototype) as Record<

@@ -7,7 +7,10 @@ import type { DnsServer } from './dns-servers.ts'
 /** Whom to ask, and how long. */
 export interface QueryPlan {
   readonly servers: readonly DnsServer[]
-  /** Milliseconds that the first round takes at most for each server; the next ones take twice as long as the one before. */
+  /**
+   * Milliseconds that the first round takes at most for each server;
+   * the next ones take twice as long as the one before.
+   */
   readonly timeout: number
   /** Rounds. */
   readonly tries: number

@@ -48,7 +48,9 @@ const loopbackAddresses = (host: Host): string[] =>
 
 const rank = (address: string): number => (address.includes(':') ? 0 : 1)
 
-/** The name of an address and of a port, as getnameinfo(3) gives them: where there is none, the address and the number. */
+/**
+ * The name of an address and of a port, as getnameinfo(3) gives them: where there is none, the address and the number.
+ */
 export const reverseLookup = (
   host: Host,
   names: NameTable,

@@ -15,7 +15,10 @@ import { attach, stateOf } from './net-socket-state.ts'
 import { newAlarm } from './new-alarm.ts'
 import { ECANCELED, ETIMEDOUT } from './uv.ts'
 
-/** Connects to one address after the other, as `autoSelectFamily` does it: the next when one has failed or takes too long. */
+/**
+ * Connects to one address after the other, as `autoSelectFamily` does
+ * it: the next when one has failed or takes too long.
+ */
 export class Attempts {
   private readonly socket: NetSocket
   private readonly destinations: readonly Destination[]

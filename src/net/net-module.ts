@@ -162,7 +162,10 @@ export interface NetPrototypes {
   readonly server: NetServer
 }
 
-/** The class `Socket` of a program. Its properties are assigned where V8 counts them, to make room for them in the object. */
+/**
+ * The class `Socket` of a program. Its properties are assigned where
+ * V8 counts them, to make room for them in the object.
+ */
 const socketClass = (surroundings: Surroundings, prototype: NetSocket): SocketClass => {
   const Class: SocketClass = asClass(
     function Socket(this: NetSocket, options?: unknown): NetSocket | undefined {

@@ -17,7 +17,9 @@ export interface Channel {
 /** Nobody watches. */
 export const noChannel: Channel = { hasSubscribers: false, publish: () => {} }
 
-/** What the modules stand on that the language does not have: Node's own, or libraries that do the same in a browser. */
+/**
+ * What the modules stand on that the language does not have: Node's own, or libraries that do the same in a browser.
+ */
 export interface Platform {
   readonly EventEmitter: typeof EventEmitter
   readonly Duplex: typeof Duplex

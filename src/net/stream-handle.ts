@@ -42,8 +42,8 @@ interface PendingWrite {
 }
 
 /**
- * A stream as libuv has it, over a socket of ours: what Node's TCP and Pipe handles do, in the same order, with the same
- * results. Calls return 0 or a negative `Errno`; what takes time is told to the owner, never from inside a call.
+ * A stream as libuv has it, over a socket of ours: what Node's TCP and Pipe handles do, in the same order, with the
+ * same results. Calls return 0 or a negative `Errno`; what takes time is told to the owner, never from inside a call.
  */
 export class StreamHandle extends SocketHandle {
   readonly owner: StreamOwner

@@ -31,7 +31,10 @@ const delayOf = (delay: unknown): number => {
   return number >= 1 && number <= LONGEST ? Math.trunc(number) : 1
 }
 
-/** A timer of an application, with the methods of Node's `Timeout`. It calls back in the asynchronous context in which it was set. */
+/**
+ * A timer of an application, with the methods of Node's `Timeout`. It
+ * calls back in the asynchronous context in which it was set.
+ */
 export class AppTimer {
   /** Where it was set, when the queue keeps that. */
   readonly origin: string | null
@@ -123,7 +126,9 @@ export class AppTimer {
 /** Whose programs run: what a network's programs set is its own, and never fires when it is over. */
 const owners = new AsyncLocalStorage<TimerQueue>()
 
-/** The timers of an application in virtual time, by the time at which they fire and the order in which they were set. */
+/**
+ * The timers of an application in virtual time, by the time at which they fire and the order in which they were set.
+ */
 export class TimerQueue {
   /** That of the network that runs, for those who are no network's. */
   static installed: TimerQueue | null = null

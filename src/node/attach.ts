@@ -4,8 +4,8 @@ import { ControlServer, type ControlServerOptions } from './control.ts'
 import { ControlError } from './control-socket.ts'
 
 /**
- * Opens the control socket of a host, at which `netglass netstat`, `ss`, `tcpdump` and their like look into it. It does not
- * keep the process alive, and goes with it; `close` takes it away before.
+ * Opens the control socket of a host, at which `netglass netstat`, `ss`, `tcpdump` and their like look into it. It does
+ * not keep the process alive, and goes with it; `close` takes it away before.
  * @throws ControlError in one line: EADDRINUSE when a stack of that name is running
  */
 export const openControl = async (host: Host, options: ControlServerOptions): Promise<ControlServer> => {
@@ -21,8 +21,8 @@ export const openControl = async (host: Host, options: ControlServerOptions): Pr
 }
 
 /**
- * The same for the hosts of a program, under names that nobody has to choose: where one is in use by another program, the
- * process id is put behind it. Where there can be no control socket there is none.
+ * The same for the hosts of a program, under names that nobody has to choose: where one is in use by another program,
+ * the process id is put behind it. Where there can be no control socket there is none.
  * @param given the name that the user has given; with several hosts, `NAME.HOST`
  * @throws ControlError when a stack of the name that was given is running
  */

@@ -13,8 +13,8 @@ const ANSWER_MS = 250
 const MORE_MS = 3
 
 /**
- * A way out of a network in virtual time, to a server that really runs: each connection to the bridge is one to the server.
- * Virtual time stands still while the server works on what it was sent.
+ * A way out of a network in virtual time, to a server that really runs: each connection to the bridge is one to the
+ * server. Virtual time stands still while the server works on what it was sent.
  */
 export class Bridge {
   private readonly target: BridgeTarget
@@ -41,7 +41,10 @@ export class Bridge {
     return this.isStarting || this.until > this.now()
   }
 
-  /** May the server say something of its own accord, as databases notify who listens? Not for ever: it has said nothing for a while. */
+  /**
+   * May the server say something of its own accord, as databases
+   * notify who listens? Not for ever: it has said nothing for a while.
+   */
   get maySpeak(): boolean {
     return this.open.size > 0 && this.mayAdd > this.now()
   }

@@ -81,7 +81,10 @@ export class CaptureFile {
     this.capture = new Capture(world, write, options)
   }
 
-  /** Hands everything that has been captured to the operating system. @throws Error, in one line, when it does not take it */
+  /**
+   * Hands everything that has been captured to the operating system.
+   * @throws Error, in one line, when it does not take it
+   */
   flush(): void {
     if (this.sink.isOpen) this.capture.writer.flush()
     this.sink.check()

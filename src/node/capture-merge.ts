@@ -36,7 +36,8 @@ export class CaptureMerger {
   /**
    * Takes in more of a capture.
    * @param bytes whole blocks, with times in nanoseconds
-   * @param upTo time of the day up to which nothing of it is to come any more, microseconds since 1970; Infinity at its end
+   * @param upTo time of the day up to which nothing of it is to come
+   *   any more, microseconds since 1970; Infinity at its end
    */
   add(index: number, bytes: Uint8Array, upTo: number): void {
     const source = this.sources[index]!

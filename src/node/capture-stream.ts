@@ -47,7 +47,8 @@ export const captureStream = (host: Host, request: CaptureRequest, signal: Abort
 
 /**
  * Streams the chunks of a capture until `signal` is aborted, in base64.
- * @param begin gets who takes the chunks, gives the description of file and interfaces at once, and returns how to end it
+ * @param begin gets who takes the chunks, gives the description of
+ *   file and interfaces at once, and returns how to end it
  */
 export const chunkStream = (
   begin: (sink: (chunk: Uint8Array) => void) => () => void,

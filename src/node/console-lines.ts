@@ -6,7 +6,9 @@ const METHODS = ['log', 'info', 'debug', 'warn', 'error'] as const
 
 const heard = new WeakSet<Console>()
 
-/** Lets programs that print by a `console` be heard, from now on: see `NodeContext.hear`. Doing it twice does nothing. */
+/**
+ * Lets programs that print by a `console` be heard, from now on: see `NodeContext.hear`. Doing it twice does nothing.
+ */
 export const listenToConsole = (target: Console): void => {
   if (heard.has(target)) return
   heard.add(target)

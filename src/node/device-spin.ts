@@ -1,6 +1,8 @@
 import type { Micros } from '../core/clock.ts'
 
-/** How often the loop looks again before it sleeps, and the traffic since it woke that makes that worth while, bytes. */
+/**
+ * How often the loop looks again before it sleeps, and the traffic since it woke that makes that worth while, bytes.
+ */
 const SPINS = 32
 const SPIN_BYTES = 4096
 /** Every how many sleeps it is tried whether looking again finds something. */

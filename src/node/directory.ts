@@ -4,7 +4,10 @@ import { type FileHandle, open, readdir, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { FileReader, FileStore, FileWriter } from '../services/files.ts'
 
-/** The files of a directory, for services to serve. Paths are resolved before they come here, and lead out of it only by symbolic links in it. */
+/**
+ * The files of a directory, for services to serve. Paths are resolved
+ * before they come here, and lead out of it only by symbolic links in it.
+ */
 export class Directory implements FileStore {
   readonly root: string
   /** Paths of files that are being written. */

@@ -58,7 +58,10 @@ export const overlayDns = (): void => {
   overlayQueries()
 }
 
-/** Has Node loaded `dns.promises`? That is when it is first asked for, or a module imports `dns`. It keeps the native functions that it finds. */
+/**
+ * Has Node loaded `dns.promises`? That is when it is first asked for, or
+ * a module imports `dns`. It keeps the native functions that it finds.
+ */
 const promisesLoaded = (): boolean =>
   (process as unknown as { moduleLoadList: readonly string[] }).moduleLoadList.includes(
     'NativeModule internal/dns/promises',

@@ -11,7 +11,10 @@ import { binding, complete, type Methods, type NodeRequest } from './bindings.ts
 import { DnsRelay, type NameServer } from './dns-relay.ts'
 import { type NodeContext, programs } from './programs.ts'
 
-/** `dns.resolve` and its like: what Node's resolvers ask c-ares, in native code, is asked of name servers in our network. */
+/**
+ * `dns.resolve` and its like: what Node's resolvers ask c-ares, in
+ * native code, is asked of name servers in our network.
+ */
 
 /** Where the questions of a program are asked. */
 export const askingFor = (current: () => NodeContext): Asking => ({

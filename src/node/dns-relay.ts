@@ -18,8 +18,8 @@ interface RelayHandle extends NativeUdp {
 const LOOPBACK = '127.0.0.1'
 
 /**
- * The way of Node's resolver, which is native code with sockets of the kernel's, to a name server in our network: what it
- * sends to a port of the kernel's loopback goes to the server by our UDP, and the answers back.
+ * The way of Node's resolver, which is native code with sockets of the kernel's, to a name server in our network: what
+ * it sends to a port of the kernel's loopback goes to the server by our UDP, and the answers back.
  */
 export class DnsRelay implements DatagramOwner {
   /** The kernel's port. */

@@ -6,9 +6,9 @@ const SLICE_MS = 1
 
 /**
  * Gives the events of all programs of the thread their turns. A turn is a tick that comes when no other tick and no
- * microtask is left, which is where Node is between two of its own callbacks; it takes a tenth of the time of a turn of the
- * event loop. So that timers, immediates and the process's own sockets live, that comes first after so many ticks, or such
- * a time.
+ * microtask is left, which is where Node is between two of its own callbacks; it takes
+ * a tenth of the time of a turn of the event loop. So that timers, immediates and the
+ * process's own sockets live, that comes first after so many ticks, or such a time.
  */
 export class EventTurns {
   private readonly waiting: (() => void)[] = []

@@ -22,8 +22,8 @@ export interface ExploreOptions {
   /** The first of them; 1 unless given. */
   readonly first?: number
   /**
-   * The module that calls `explore`: `import.meta.url`. Workers then load it too, with the arguments of this process, and
-   * try the seeds in parallel. Without it all are tried in this thread.
+   * The module that calls `explore`: `import.meta.url`. Workers then load it too, with the arguments of this process,
+   * and try the seeds in parallel. Without it all are tried in this thread.
    */
   readonly module?: string | URL
   /** Workers; as many as there are processors unless given. */
@@ -156,7 +156,9 @@ const myOrder = (): Order | null => {
   return isMainThread || typeof order?.netglassExplore !== 'number' ? null : order
 }
 
-/** A worker's part: tries the seeds that it is sent, and never comes back. Calls that it is not there for do nothing. */
+/**
+ * A worker's part: tries the seeds that it is sent, and never comes back. Calls that it is not there for do nothing.
+ */
 const obey = (order: Order, property: Property): Promise<ExploreResult> => {
   if (calls !== order.netglassExplore) return Promise.resolve({ seeds: 0, elapsed: 0 })
   const port = parentPort!

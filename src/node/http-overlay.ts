@@ -4,7 +4,10 @@ import { type NodeContext, programs } from './programs.ts'
 
 /** What programs of one thread share without knowing: the connections that Node keeps for later requests. */
 
-/** Gives each program connections of its own in HTTP's agents, and HTTP servers an order in which they close connections. */
+/**
+ * Gives each program connections of its own in HTTP's agents, and
+ * HTTP servers an order in which they close connections.
+ */
 export const overlayHttp = (): void => {
   const { prototype } = http.Agent
   const native = prototype.getName

@@ -72,7 +72,10 @@ export const overlayHttp2 = (): void => {
   syncBuiltinESMExports()
 }
 
-/** Puts our streams under the sessions of Node's class, which only an instance shows. @returns whether there is a way */
+/**
+ * Puts our streams under the sessions of Node's class, which only an instance shows.
+ * @returns whether there is a way
+ */
 const overlaySessions = (performServerHandshake: Http2['performServerHandshake']): boolean => {
   const stream = new Duplex({ read: () => {}, write: (_chunk, _encoding, done) => done() })
   const session = performServerHandshake(stream)

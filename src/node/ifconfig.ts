@@ -258,8 +258,8 @@ const removeAll = (links: KernelLinks, name: string, addresses: readonly IpPrefi
 }
 
 /**
- * Has the kernel keep the IPv6 addresses of `name` when the interface is set down, as it keeps those of IPv4. Where that
- * is not possible they are lost then, as usual.
+ * Has the kernel keep the IPv6 addresses of `name` when the interface is set down, as it keeps those of IPv4. Where
+ * that is not possible they are lost then, as usual.
  */
 export const keepAddresses = (name: string): void => {
   try {

@@ -1,8 +1,8 @@
 /**
  * `netglass/jest`: jest's `test`, with a network for each: `testNetwork('reconnects', async ({ network }) => …)`.
  *
- * Jest runs each file of tests in a sandbox with a global object and modules of its own, in which Node's own modules are
- * shared. So the package is loaded outside of it, once, and is told of the sandbox's global object.
+ * Jest runs each file of tests in a sandbox with a global object and modules of its own, in which Node's own modules
+ * are shared. So the package is loaded outside of it, once, and is told of the sandbox's global object.
  */
 
 declare const module: { exports: unknown }

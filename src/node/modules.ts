@@ -62,7 +62,9 @@ const newContext = (host: Host, { name = 'node', names = noNames, onActive }: Mo
   return new NodeContext(host, name, { names, kernel: new KernelList(), ...active })
 }
 
-/** Makes `netglass/net` and its like, where no other host was chosen, those of a new program of `host`; null for none. */
+/**
+ * Makes `netglass/net` and its like, where no other host was chosen, those of a new program of `host`; null for none.
+ */
 export const setDefaultHost = (host: Host | null, options: ModuleOptions = {}): void => {
   programs.own = host === null ? null : newContext(host, options)
 }

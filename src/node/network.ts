@@ -37,7 +37,9 @@ export interface NodeNetworkOptions extends NetworkOptions {
   readonly traces?: boolean
   /** Is what programs on hosts print by `console` for observers, such as a timeline, alone? */
   readonly quiet?: boolean
-  /** Global objects besides this module's, whose timers and clocks are to be the network's: of a test runner's sandbox. */
+  /**
+   * Global objects besides this module's, whose timers and clocks are to be the network's: of a test runner's sandbox.
+   */
   readonly sandboxes?: readonly object[]
 }
 
@@ -58,8 +60,9 @@ const DEFAULT_PATIENCE = 1000
 const DEFAULT_LIMIT = 30 * 86_400_000
 
 /**
- * A network whose hosts run Node programs: what they do by net, dgram, dns, http, tls and whatever stands on these happens
- * in it, and their timers and clocks are on its time, which moves only when every program has nothing left to do.
+ * A network whose hosts run Node programs: what they do by net, dgram, dns, http,
+ * tls and whatever stands on these happens in it, and their timers and clocks are
+ * on its time, which moves only when every program has nothing left to do.
  */
 export class NodeNetwork extends Network {
   private readonly contexts = new Map<Host, NodeContext>()
@@ -111,7 +114,8 @@ export class NodeNetwork extends Network {
   }
 
   /**
-   * Runs a Node program, on no host unless `on` says so, until what it returns is settled; or the network, as `Network.run`.
+   * Runs a Node program, on no host unless `on` says so, until what
+   * it returns is settled; or the network, as `Network.run`.
    * @returns what the program returns
    * @throws what the program throws, or an Error when nothing is left that could happen and it has not ended
    */
@@ -173,8 +177,8 @@ export class NodeNetwork extends Network {
   }
 
   /**
-   * Lets virtual time stand still until something is settled that is done outside of the network and that nobody can see:
-   * in a worker thread, by an addon, by the kernel's sockets.
+   * Lets virtual time stand still until something is settled that is done outside of the network and that nobody can
+   * see: in a worker thread, by an addon, by the kernel's sockets.
    */
   async hold<T>(work: Promise<T>): Promise<T> {
     this.held.add(work)

@@ -1,7 +1,10 @@
 import base from 'node:test'
 import { declaring, type TestDeclaration } from './test-network.ts'
 
-/** `netglass/node-test`: the `test` of `node:test`, with a network for each: `test('reconnects', async ({ network }) => …)`. */
+/**
+ * `netglass/node-test`: the `test` of `node:test`, with a network for each:
+ * `test('reconnects', async ({ network }) => …)`.
+ */
 
 export { LeakError, type TestNetwork, type TestNetworkOptions } from './test-network.ts'
 

@@ -28,8 +28,8 @@ interface ProcessHandle {
 }
 
 /**
- * What becomes of a child process: it runs, and somebody waits for it; it has ended, but not all that it has written was
- * read; it does not matter, as nobody waits for it, but may later; it is done with.
+ * What becomes of a child process: it runs, and somebody waits for it; it has ended, but not all that it has written
+ * was read; it does not matter, as nobody waits for it, but may later; it is done with.
  */
 const stateOf = (handle: ProcessHandle): 'open' | 'idle' | 'done' => {
   if (handle.hasRef()) return 'open'

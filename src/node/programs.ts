@@ -47,7 +47,10 @@ export class NodeContext extends NetContext {
     return this.host.resolver.servers.map(({ address, port }) => [address.includes(':') ? 6 : 4, address, port])
   }
 
-  /** Has a worker thread, which is at the other end of `port`, use this program's sockets. @param shared for `Answers` */
+  /**
+   * Has a worker thread, which is at the other end of `port`, use this program's sockets.
+   * @param shared for `Answers`
+   */
   serveWorker(port: MessagePort, shared: SharedArrayBuffer): void {
     new WorkerService(this, port, shared)
   }

@@ -15,7 +15,8 @@ import {
  * How the event loop learns that a descriptor is ready, which Node offers for its own sockets only. The best way that
  * there is of three:
  *
- * - A stream of Node's (stream-watch.ts), where packets are read: epoll tells, libuv reads, the callback has the packet.
+ * - A stream of Node's (stream-watch.ts), where packets are read:
+ *   epoll tells, libuv reads, the callback has the packet.
  * - A `uv_poll_t` of Node's own loop, which koffi makes (`koffi.node.poll`): epoll tells, no thread waits. Five things
  *   must be kept to, or the process ends with a fatal error:
  *   - Its callback runs outside Node's callback scopes: an exception would be lost with it, and promises would not go
@@ -43,7 +44,9 @@ const byStream =
 export const systemCalls = (platform?: string): Syscalls =>
   loadSyscalls(byStream(isMainThread ? byPollHandle : byThread), platform)
 
-/** The same for a worker that nobody terminates: one that ends by itself may have poll handles, as the main thread has. */
+/**
+ * The same for a worker that nobody terminates: one that ends by itself may have poll handles, as the main thread has.
+ */
 export const workerSystemCalls = (): Syscalls => loadSyscalls(byStream(byPollHandle))
 
 /** The same, and nothing is read by a stream: to compare. */

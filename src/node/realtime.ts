@@ -1,7 +1,10 @@
 import type { Clock, Micros } from '../core/clock.ts'
 import type { Loop } from '../core/loop.ts'
 
-/** A moment, by the clock of day and by the one that only goes forward: clocks of several threads agree that know the same. */
+/**
+ * A moment, by the clock of day and by the one that only goes
+ * forward: clocks of several threads agree that know the same.
+ */
 export interface ClockOrigin {
   /** Microseconds since 1970. */
   readonly epoch: Micros
@@ -18,7 +21,9 @@ export class RealClock implements Clock {
   readonly #hrtime = process.hrtime
   readonly #start = process.hrtime()
 
-  /** @param origin what clocks of other threads were given, if they are to agree on the time of day to the microsecond */
+  /**
+   * @param origin what clocks of other threads were given, if they are to agree on the time of day to the microsecond
+   */
   constructor(origin?: ClockOrigin) {
     this.epoch =
       origin === undefined ? Date.now() * 1000 : origin.epoch + Number(process.hrtime.bigint() - origin.at) / 1000
@@ -35,8 +40,8 @@ export class RealClock implements Clock {
 /** Tasks run before the driver looks at the clock. */
 const TASKS = 64
 /**
- * Of so many turns, a power of two, one is timed, for all of them: to read the clock takes a good part of a short one. And
- * so is, for itself, each that begins so many microseconds after the one before, or more: they may be long.
+ * Of so many turns, a power of two, one is timed, for all of them: to read the clock takes a good part of a short one.
+ * And so is, for itself, each that begins so many microseconds after the one before, or more: they may be long.
  */
 const SAMPLED = 16
 const LONG: Micros = 200
@@ -135,7 +140,10 @@ export class RealTimeDriver {
     return this.#turns < this.#microturns && this.#spent < SLICE
   }
 
-  /** Takes a turn where an error in it must not come to whoever is above: it becomes an exception that nobody has caught. */
+  /**
+   * Takes a turn where an error in it must not come to whoever is
+   * above: it becomes an exception that nobody has caught.
+   */
   #attempt(isRefreshed: boolean): void {
     try {
       this.#run(isRefreshed)

@@ -7,9 +7,9 @@ import { type ClockOrigin, clockOrigin } from './realtime.ts'
 import { type SharedLink, SharedPort, sharedLink } from './shared-link.ts'
 
 /**
- * A host that is spread over threads. Each thread has a shard: a host with all of the addresses, on a queue of its own of
- * one TUN or TAP device. The kernel gives each flow to a queue by a hash, and keeps it where its packets come from; what
- * arrives at a shard that it is not for is handed on.
+ * A host that is spread over threads. Each thread has a shard: a host with all of the addresses, on a queue of its own
+ * of one TUN or TAP device. The kernel gives each flow to a queue by a hash, and keeps it where its packets come from;
+ * what arrives at a shard that it is not for is handed on.
  */
 
 /** What a shard is told, by `workerData`. */
@@ -59,7 +59,10 @@ export const hasUndivided = ({ index, count, undivided }: ShardPlan, port: numbe
 const HERE = -1
 const EVERYWHERE = -2
 
-/** ICMP messages that answer, or tell of, a packet of whatever shard has sent it; and those of ICMPv6, with what neighbours tell. */
+/**
+ * ICMP messages that answer, or tell of, a packet of whatever shard
+ * has sent it; and those of ICMPv6, with what neighbours tell.
+ */
 const ICMP_FOR_SENDERS: ReadonlySet<number> = new Set([0, 3, 4, 5, 11, 12, 14])
 const ICMPV6_FOR_SENDERS: ReadonlySet<number> = new Set([1, 2, 3, 4, 129, 134, 136, 137])
 const MLD_QUERY = 130

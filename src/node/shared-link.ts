@@ -16,7 +16,10 @@ export interface SharedLink {
 /** Bytes each way, unless told otherwise. */
 const CAPACITY = 0x20_0000
 
-/** @param capacity bytes that may be on their way, each way: a power of two, at least 256 KB @throws RangeError for others */
+/**
+ * @param capacity bytes that may be on their way, each way: a power of two, at least 256 KB
+ * @throws RangeError for others
+ */
 export const sharedLink = (capacity = CAPACITY): SharedLink => {
   const buffer = new SharedArrayBuffer(SIGNALS + 2 * sharedRingSize(capacity))
   const link = { buffer, capacity }

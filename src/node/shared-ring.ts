@@ -6,10 +6,12 @@ import type { World } from '../core/world.ts'
  * one reader. Its bytes are divided thus; positions count up modulo 2^32, records begin on multiples of eight:
  *
  *     | written: 32 | read: 32 | (to 16 bytes) | records …
- *     record: | bytes: 32 | segment size: 16, checksum: 16 | network: 16, transport: 16 | EtherType: 16, shift: 16 | frame …
+ *     record: | bytes: 32 | segment size: 16, checksum: 16 | network:
+ *     16, transport: 16 | EtherType: 16, shift: 16 | frame …
  *
- * The places of headers count from the frame's first byte. That has the same place modulo eight, `shift`, in both worlds
- * and between them: V8 copies to and from shared memory word by word where all is aligned, and else byte by byte.
+ * The places of headers count from the frame's first byte. That has the same
+ * place modulo eight, `shift`, in both worlds and between them: V8 copies to and
+ * from shared memory word by word where all is aligned, and else byte by byte.
  *
  * A record is never cut: where the ring's end is too near, a mark says that the next one lies at the beginning.
  */

@@ -2,8 +2,8 @@ import { binding, type JsStream } from './bindings.ts'
 import type { StreamUser, VirtualTcp } from './tcp-overlay.ts'
 
 /**
- * A stream of ours for native code, which reads and writes native streams alone: given to it as a `JSStream`, Node's own class for streams
- * that are written in JavaScript.
+ * A stream of ours for native code, which reads and writes native streams alone: given to it as a `JSStream`, Node's
+ * own class for streams that are written in JavaScript.
  */
 export abstract class StreamBridge implements StreamUser {
   readonly stream: JsStream
@@ -23,7 +23,9 @@ export abstract class StreamBridge implements StreamUser {
     tcp.user = this
   }
 
-  /** A write of Node's must not be over before the call that began it, and as soon as it can be: the next waits for it. */
+  /**
+   * A write of Node's must not be over before the call that began it, and as soon as it can be: the next waits for it.
+   */
   protected write(request: object, chunks: Uint8Array[]): number {
     const { handle } = this.tcp
     for (const { length } of chunks) handle.bytesWritten += length

@@ -49,7 +49,9 @@ export class VirtualTcp implements StreamOwner {
   readonly context: NodeContext
   readonly handle: StreamTransport
   user: StreamUser | null = null
-  /** Does it say that it is a native stream? Only while TLS or HTTP/2 asks; HTTP is to take the way through JavaScript. */
+  /**
+   * Does it say that it is a native stream? Only while TLS or HTTP/2 asks; HTTP is to take the way through JavaScript.
+   */
   isStreamBase = false
   private readonly scope = new AsyncResource('NETGLASSTCP', { requireManualDestroy: true })
   private connectRequest: NodeRequest | null = null

@@ -59,8 +59,8 @@ const LOOK = 100
 const MOST_LINES = 60
 
 /**
- * Runs a test on a network of its own, in virtual time from one seed: that of the options, or NETGLASS_SEED, or 1. When it
- * fails, seed, capture and timeline are printed.
+ * Runs a test on a network of its own, in virtual time from one seed: that of the options, or NETGLASS_SEED, or 1. When
+ * it fails, seed, capture and timeline are printed.
  * @throws what the test throws, or LeakError for what it has left behind
  */
 export const runOnNetwork = async (

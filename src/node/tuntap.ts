@@ -20,7 +20,9 @@ import { moveUp, readVnetHeader, VNET_HEADER, writeVnetHeader } from './vnet.ts'
 export interface TunTapOptions extends DeviceOptions {
   /** Frames that may wait for the kernel to take them: 1000 unless given. */
   readonly queueLength?: number
-  /** How long to look for more after each packet before sleeping, microseconds: 0 unless given (`net.core.busy_poll`). */
+  /**
+   * How long to look for more after each packet before sleeping, microseconds: 0 unless given (`net.core.busy_poll`).
+   */
   readonly busyPoll?: Micros
   /** Told once, in one line, when the device is lost. `LinkUser.carrierChanged` has been called before. */
   readonly onError?: (error: DeviceError) => void
@@ -52,8 +54,9 @@ const SHORT = 2048
  *
  * Reading goes straight into frames: one that was made for the largest, from which small ones are copied. It happens in
  * the run loop, in batches, from when the event loop says that there is something, or has read the first by itself,
- * until the kernel says that there is nothing more. Before sleeping again, the port looks a few times whether the answer to what it sent is there already,
- * as long as that is often the case and the traffic is light: that saves the 30 microseconds that waking up takes.
+ * until the kernel says that there is nothing more. Before sleeping again, the port looks a few times whether the
+ * answer to what it sent is there already, as long as that is often the case and the traffic is light: that saves the
+ * 30 microseconds that waking up takes.
  *
  * The carrier is there while the kernel's interface is up. When the device is removed, the port closes itself.
  */

@@ -75,9 +75,9 @@ const networkStart = (bytes: Bytes, frame: Frame, medium: 'ethernet' | 'ip'): nu
 }
 
 /**
- * Writes the header just before `frame.start`, by the frame's marks. Where the kernel is to compute the checksum, should
- * it be needed, the field gets the sum of the pseudo-header, unless it holds that already: also in a frame marked Good,
- * whose field nobody may have filled.
+ * Writes the header just before `frame.start`, by the frame's marks. Where the kernel is to compute the checksum,
+ * should it be needed, the field gets the sum of the pseudo-header, unless it holds that already: also in a frame
+ * marked Good, whose field nobody may have filled.
  * @returns `Drop.none`, or why the frame must be dropped
  */
 export const writeVnetHeader = (bytes: Bytes, frame: Frame): number => {

@@ -2,7 +2,9 @@ import type { Micros } from '../core/clock.ts'
 import { type IpAddress, ip, parseIpAddress } from '../wire/address.ts'
 import { ScriptError, type ScriptFlag, Unsupported } from './script.ts'
 
-/** What a run is set up with: addresses, ports and tolerances, from the options of the run and the flags of the script. */
+/**
+ * What a run is set up with: addresses, ports and tolerances, from the options of the run and the flags of the script.
+ */
 
 export const IP_VERSIONS = ['ipv4', 'ipv4-mapped-ipv6', 'ipv6'] as const
 
@@ -101,7 +103,8 @@ export const demandedVersion = (flags: readonly ScriptFlag[]): string | null =>
 export const configure = (ipVersion: IpVersion, flags: readonly ScriptFlag[]): Configuration => {
   let configuration = DEFAULTS[ipVersion]
   const names = flags.map(({ name }) => name)
-  // A script with an address of its own is not set up for the suite's peer, but for the one that the tool has by itself.
+  // A script with an address of its own is not set up for the suite's
+  // peer, but for the one that the tool has by itself.
   if (ipVersion === 'ipv6' && names.includes('local_ip') && !names.includes('remote_ip')) {
     configuration = { ...configuration, remote: TOOL_REMOTE }
   }

@@ -22,7 +22,9 @@ import type { Stage } from './stage.ts'
  * milliseconds are not on the edge.
  */
 const START: Micros = 1_000_250
-/** How long the interface of a host that was there before is given: its IPv6 address is looked for on the link first. */
+/**
+ * How long the interface of a host that was there before is given: its IPv6 address is looked for on the link first.
+ */
 const COMING_UP: Micros = 3_000_250
 
 /** Reads a file that the script includes; null when there is none. */

@@ -31,7 +31,10 @@ export interface PacketdrillOptions {
   readonly ipVersion?: IpVersion
   /** Of a new host, 'linux' unless given. */
   readonly personality?: 'linux' | 'bsd'
-  /** Flags as packetdrill's command line has them, which go before those of the script: `{ mtu: '1500' }`; a flag alone is null. */
+  /**
+   * Flags as packetdrill's command line has them, which go before
+   * those of the script: `{ mtu: '1500' }`; a flag alone is null.
+   */
   readonly flags?: Readonly<Record<string, string | null>>
   /** What stands for names in the script, as -D gives it. */
   readonly definitions?: Readonly<Record<string, string>>
@@ -63,10 +66,10 @@ export interface PacketdrillResult {
 }
 
 /**
- * Runs a packetdrill script in virtual time. Always gives a result: a script that makes no sense has failed, and one that
- * asks for what is not here is unsupported.
- * @param target what is tested: a host of the caller's, with its own settings, which gets one more interface while the script
- *   runs; somebody else's stack; or null for a new host
+ * Runs a packetdrill script in virtual time. Always gives a result: a script that makes no sense has failed, and one
+ * that asks for what is not here is unsupported.
+ * @param target what is tested: a host of the caller's, with its own settings, which gets one more interface while the
+ *   script runs; somebody else's stack; or null for a new host
  * @throws TypeError for a host in real time, and whatever a target of others throws
  */
 export const runPacketdrill = async (

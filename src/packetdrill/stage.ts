@@ -20,7 +20,11 @@ export interface Stage {
   runUntilTrue(condition: () => boolean, limit: Micros): Promise<boolean>
   /** Lets programs go on, and everything happen that is to happen now. */
   settle(): Promise<void>
-  /** Runs commands of the script. @returns the last one's exit status @throws Unsupported for those that are not known */
+  /**
+   * Runs commands of the script.
+   * @returns the last one's exit status
+   * @throws Unsupported for those that are not known
+   */
   command(text: string): number
   /** Takes down what the script has set up. */
   close(): void

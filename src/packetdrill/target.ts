@@ -35,14 +35,14 @@ export interface PacketdrillTarget {
   /** Its clock, microseconds; never goes back. */
   now(): Micros
   /**
-   * Lets the stack live until its clock shows `time`: a simulation sets it forward from one timer to the next, a stack in real
-   * time is waited for. With a time that is over, everything is done that is to be done now.
+   * Lets the stack live until its clock shows `time`: a simulation sets it forward from one timer to the next, a stack
+   * in real time is waited for. With a time that is over, everything is done that is to be done now.
    * @param done to be asked whenever something has happened: true ends the wait
    */
   run(time: Micros, done: () => boolean): Promise<void>
   /**
-   * The calls of a program on the stack. What fails throws, or is rejected with, an error whose `code` is the error's name:
-   * 'ECONNREFUSED'. A script that needs a call that is not here is unsupported.
+   * The calls of a program on the stack. What fails throws, or is rejected with, an error whose `code` is the error's
+   * name: 'ECONNREFUSED'. A script that needs a call that is not here is unsupported.
    */
   readonly calls: Partial<PacketdrillCalls>
   /** Runs the commands of a script that stand in backquotes. @returns exit status; null for what it does not know */

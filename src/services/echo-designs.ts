@@ -24,7 +24,9 @@ export interface DesignOptions {
   readonly port: number
   /** Processes of the designs that start them beforehand: 4 unless given. */
   readonly workers?: number
-  /** What a server has to wait for, as for a disk, before it answers what one recv() gave, microseconds: 0 unless given. */
+  /**
+   * What a server has to wait for, as for a disk, before it answers what one recv() gave, microseconds: 0 unless given.
+   */
   readonly work?: number
 }
 
@@ -159,7 +161,9 @@ const acceptAll = async (sys: Sys, listener: number, take: (connection: Echo) =>
   }
 }
 
-/** Errors of accept(2) after which the others are served: nobody waits, somebody has given up, or there is no room now. */
+/**
+ * Errors of accept(2) after which the others are served: nobody waits, somebody has given up, or there is no room now.
+ */
 const PASSING: ReadonlySet<string> = new Set(['EAGAIN', 'ECONNABORTED', 'EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'])
 
 const selectMultiplexed =

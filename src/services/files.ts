@@ -1,6 +1,8 @@
 /** Files for services to serve: what a store of them can do, and one in memory. */
 
-/** What the server serves: the platform's file system, or something in memory. Paths begin with `/` and hold no `..`. */
+/**
+ * What the server serves: the platform's file system, or something in memory. Paths begin with `/` and hold no `..`.
+ */
 export interface FileStore {
   /** A file's size in bytes; 'directory'; or null when there is nothing. */
   stat(path: string): Promise<number | 'directory' | null>

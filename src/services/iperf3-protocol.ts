@@ -3,8 +3,9 @@ import { SHUT_RDWR, SOL_TCP, TCP_INFO } from '../socket/constants.ts'
 import type { TcpInfo } from '../tcp/info.ts'
 
 /**
- * What an iperf3 client and server say to each other. A control connection carries states, a byte each, and between them
- * JSON with its length before it; the streams are connections of their own. Every connection begins with the test's cookie.
+ * What an iperf3 client and server say to each other. A control connection carries
+ * states, a byte each, and between them JSON with its length before it; the streams
+ * are connections of their own. Every connection begins with the test's cookie.
  */
 
 export const IPERF3_PORT = 5201

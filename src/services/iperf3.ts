@@ -116,7 +116,11 @@ class ServerTest {
     return true
   }
 
-  /** Runs it to its end. @returns what it came to, for people @throws Error when the client goes away or asks for too much */
+  /**
+   * Runs it to its end.
+   * @returns what it came to, for people
+   * @throws Error when the client goes away or asks for too much
+   */
   async run(): Promise<string> {
     const { sys, control } = this
     await sendState(sys, control, Iperf3State.ParameterExchange)

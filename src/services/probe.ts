@@ -28,7 +28,10 @@ const ECHO_HEADER = 8
 const ECHO_REQUEST = { 4: 8, 6: 128 } as const
 const SECOND = 1_000_000
 
-/** Sends echo requests, one a second. @returns the answer to each, or the code of the error that came for it, or null */
+/**
+ * Sends echo requests, one a second.
+ * @returns the answer to each, or the code of the error that came for it, or null
+ */
 export const ping = async (
   sys: Sys,
   address: string,

@@ -59,7 +59,10 @@ export const dateText = (seconds: number): string => {
 
 const MONTHS = ['JAN', 'FEB', 'MAR', 'APR', 'MAY', 'JUN', 'JUL', 'AUG', 'SEP', 'OCT', 'NOV', 'DEC']
 
-/** The civil date of a time, by the Gregorian calendar: days are counted from the first of March, so that leap days end a year. */
+/**
+ * The civil date of a time, by the Gregorian calendar: days are
+ * counted from the first of March, so that leap days end a year.
+ */
 const civil = (
   seconds: number,
 ): { year: number; month: number; day: number; hour: number; minute: number; second: number } => {

@@ -9,7 +9,10 @@ export interface Outside {
   nextTimer(): Micros
   /** May `time` pass at once, with nothing done in it? If not, it is asked to settle first, and then again. */
   mayPass(time: Micros): boolean
-  /** The time is now `now`: sets its clocks, and fires one of its timers that are due. @returns whether there was one */
+  /**
+   * The time is now `now`: sets its clocks, and fires one of its timers that are due.
+   * @returns whether there was one
+   */
   advanced(now: Micros): boolean
 }
 
@@ -75,7 +78,8 @@ export class VirtualDriver {
   /**
    * Runs until `deadline`, until `stop` says so, or until nothing is left that could happen.
    * @param stop asked after every step
-   * @returns 'stopped', 'deadline', or 'idle' when nothing moves and no timer is set; without a deadline, none but background timers
+   * @returns 'stopped', 'deadline', or 'idle' when nothing moves and
+   *   no timer is set; without a deadline, none but background timers
    */
   run(deadline: Micros = Number.POSITIVE_INFINITY, stop: (() => boolean) | null = null): Promise<Ending> {
     if (this.current !== null) return Promise.reject(new Error('this world is running already: await the run before'))
@@ -174,8 +178,8 @@ export class VirtualDriver {
   }
 
   /**
-   * What is given to `nextTick` in a microtask Node calls when no microtask is left, before it turns to anything else. What
-   * is given to it elsewhere comes before the microtasks.
+   * What is given to `nextTick` in a microtask Node calls when no microtask is left, before it turns to anything else.
+   * What is given to it elsewhere comes before the microtasks.
    */
   private readonly whenMicrotasksAreDone = (): void => this.nextTick!(this.microtasksDone)
 

@@ -26,8 +26,8 @@ export interface NetworkOptions {
   /** What tells the time in a network that lives in real time, and that its maker drives (`node/realtime.ts`). */
   readonly clock?: Clock
   /**
-   * Told when a program ends with an exception that it did not catch. Without it, the run in which that happens stops and
-   * is rejected.
+   * Told when a program ends with an exception that it did not catch.
+   * Without it, the run in which that happens stops and is rejected.
    */
   readonly onFailure?: (process: Process, error: unknown) => void
   /** Fast paths to do without (`core/fast-paths.ts`): the same bytes go over links, more slowly. */
@@ -39,8 +39,8 @@ export interface NetworkLinkOptions extends ImpairmentOptions, Omit<CableOptions
   /** The largest IP packet, bytes; 1500 unless given. */
   readonly mtu?: number
   /**
-   * The addresses of the first and of the second end, with prefix lengths; what is for a switch is not looked at. Unless
-   * given the link is an IPv4 network of its own, or the next address of its switch's network.
+   * The addresses of the first and of the second end, with prefix lengths; what is for a switch is not looked at.
+   * Unless given the link is an IPv4 network of its own, or the next address of its switch's network.
    */
   readonly addresses?: readonly [string | readonly string[], string | readonly string[]]
 }

@@ -57,7 +57,10 @@ export const readSockaddr = (given: Sockaddr, family: 4 | 6, zoneIndex: ZoneInde
   return { address, port, scope, written, said }
 }
 
-/** Is an address of the family that a socket has? @returns 0, -EAFNOSUPPORT, or -EINVAL for a structure that is too short */
+/**
+ * Is an address of the family that a socket has?
+ * @returns 0, -EAFNOSUPPORT, or -EINVAL for a structure that is too short
+ */
 export const checkFamily = ({ written, said }: Endpoint, family: 4 | 6): number => {
   if (family === 6 && written === AF_INET) return -Errno.EINVAL
   return said === (family === 4 ? AF_INET : AF_INET6) ? 0 : -Errno.EAFNOSUPPORT

@@ -10,7 +10,9 @@ import { type ControlMessage, controlNumber, type PacketInfo, type PacketInfo6 }
 import type { DatagramSocket } from './datagram.ts'
 import { arrivalMessages, SOF_TX_RECORD, timestampingMessage } from './tcp-notices.ts'
 
-/** Control messages of datagrams: what single ones are sent with, and what is told of those received (ip(7), ipv6(7)). */
+/**
+ * Control messages of datagrams: what single ones are sent with, and what is told of those received (ip(7), ipv6(7)).
+ */
 
 /** What a single datagram has otherwise than its socket's options say; see `DatagramOptions` in src/udp. */
 export interface Special {
@@ -19,7 +21,10 @@ export interface Special {
   hopLimit?: number
   trafficClass?: number
   dontFragment?: boolean
-  /** Bits of SO_TIMESTAMPING that ask for stamps of what is sent, in place of the socket's, and the number that they have. */
+  /**
+   * Bits of SO_TIMESTAMPING that ask for stamps of what is sent, in
+   * place of the socket's, and the number that they have.
+   */
   stamps?: number
   stampId?: number
   watcher?: FrameWatcher

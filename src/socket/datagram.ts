@@ -132,7 +132,10 @@ export abstract class DatagramSocket extends InetSocket {
     return endpoint
   }
 
-  /** What control messages ask of one datagram to an address. @returns null when there are none, or a negative `Errno` */
+  /**
+   * What control messages ask of one datagram to an address.
+   * @returns null when there are none, or a negative `Errno`
+   */
   protected readControl(control: readonly ControlMessage[] | null, isIpv4: boolean): Special | null | number {
     return control === null || control.length === 0 ? null : readSpecial(this, control, isIpv4)
   }

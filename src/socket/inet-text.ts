@@ -35,7 +35,10 @@ export const inet_pton = (family: number, text: string): Uint8Array | null => {
   return bytes
 }
 
-/** inet_ntop(3), with IPv4-compatible addresses as glibc writes them. @returns null for bytes that are no address of the family */
+/**
+ * inet_ntop(3), with IPv4-compatible addresses as glibc writes them.
+ * @returns null for bytes that are no address of the family
+ */
 export const inet_ntop = (family: number, bytes: Uint8Array): string | null => {
   const length = family === C.AF_INET ? 4 : family === C.AF_INET6 ? 16 : -1
   if (bytes.length !== length) return null

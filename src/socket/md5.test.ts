@@ -46,7 +46,8 @@ const exchange = async (p: Pair, clientKey: string, serverKey: string): Promise<
 describe('MD5 signatures (RFC 2385)', () => {
   it('the digest is that of the document (section 2.0)', () => {
     const u8 = new Uint8Array(200)
-    // Ports, numbers, offset 10 words, flags, window, a checksum that does not count, urgent; 20 bytes of options; data.
+    // Ports, numbers, offset 10 words, flags, window, a checksum that
+    // does not count, urgent; 20 bytes of options; data.
     const header = hex('00b3c001 00000001 00000002 a0181000 ffff0000')
     const options = hex('01011312 00000000000000000000000000000000')
     const data = key('data')

@@ -47,7 +47,10 @@ export abstract class OpenFile {
   /** Does what the last close(2) does. */
   protected abstract release(): void
 
-  /** read(2), without blocking. @returns bytes read, 0 at the end of file, or a negative `Errno`: -EAGAIN when it would block */
+  /**
+   * read(2), without blocking.
+   * @returns bytes read, 0 at the end of file, or a negative `Errno`: -EAGAIN when it would block
+   */
   read(_target: Uint8Array, _at: number, _length: number): number {
     return -Errno.EINVAL
   }

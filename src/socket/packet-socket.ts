@@ -76,7 +76,10 @@ export abstract class PacketSocket extends DatagramSocket {
     return 0
   }
 
-  /** The way to an address, for this socket. @returns it, or a negative `Errno`: -EACCES for everybody, without SO_BROADCAST */
+  /**
+   * The way to an address, for this socket.
+   * @returns it, or a negative `Errno`: -EACCES for everybody, without SO_BROADCAST
+   */
   private wayTo(address: IpAddress, source: IpAddress | null, iface: NetworkInterface | null): Destination | number {
     const { ipOptions, layer } = this
     const { multicastInterface, multicastInterface6, unicastInterface, unicastInterface6 } = ipOptions
@@ -122,7 +125,10 @@ export abstract class PacketSocket extends DatagramSocket {
   /** What control messages have asked of the packet that is being sent. */
   private special: Special | null = null
 
-  /** Sends the transport packet in a frame, with the socket's options. Owns the frame. @returns `length` or a negative `Errno` */
+  /**
+   * Sends the transport packet in a frame, with the socket's options. Owns the frame.
+   * @returns `length` or a negative `Errno`
+   */
   protected transmit(frame: Frame, way: Destination, length: number): number {
     const { ipOptions, family, special } = this
     const isGroup = way.kind === 'multicast'

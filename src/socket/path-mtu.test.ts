@@ -7,8 +7,8 @@ import * as C from './constants.ts'
 import type { ExtendedError } from './control.ts'
 
 /**
- * Sends datagrams of so many bytes to a host over a link of 1500 bytes. What the kernel did (6.18, over lo with that MTU)
- * is what is expected.
+ * Sends datagrams of so many bytes to a host over a link of 1500 bytes.
+ * What the kernel did (6.18, over lo with that MTU) is what is expected.
  * @returns for each the count that was sent, or the error, and the lengths of the IPv6 packets
  */
 const send = async (

@@ -19,8 +19,8 @@ export interface PortClaim {
 }
 
 /**
- * What is left of a claim when no socket stands for it: that of connections and of pairs in TIME_WAIT. A class, as V8 makes
- * a hidden class of its own for each object that is spread from another.
+ * What is left of a claim when no socket stands for it: that of connections and of pairs in TIME_WAIT. A class, as V8
+ * makes a hidden class of its own for each object that is spread from another.
  */
 class FixedClaim implements PortClaim {
   readonly local: IpAddress
@@ -156,8 +156,8 @@ const differentInterfaces = (a: PortClaim, b: PortClaim): boolean =>
   a.boundInterface !== null && b.boundInterface !== null && a.boundInterface !== b.boundInterface
 
 /**
- * May `b`, who holds the port, and `a`, who asks for it, not both have it? SO_REUSEADDR lets them if both have set it and
- * `b` does not listen; SO_REUSEPORT if both have set it and belong to one user (Linux's rules for TCP; socket(7)).
+ * May `b`, who holds the port, and `a`, who asks for it, not both have it? SO_REUSEADDR lets them if both have set it
+ * and `b` does not listen; SO_REUSEPORT if both have set it and belong to one user (Linux's rules for TCP; socket(7)).
  */
 export const tcpConflict = (a: PortClaim, b: PortClaim): boolean => {
   if (differentInterfaces(a, b) || !addressesOverlap(a, b)) return false
@@ -216,7 +216,10 @@ export class PortTable {
     return this.isTaken(port, claim) ? null : this.add(port, claim, false, false)
   }
 
-  /** Takes `port` for a socket that asked for any: null when somebody has it for an address in common, on whatever terms. */
+  /**
+   * Takes `port` for a socket that asked for any: null when somebody
+   * has it for an address in common, on whatever terms.
+   */
   bindAlone(port: number, claim: PortClaim): PortOwner | null {
     for (let owner = this.first(port); owner !== null; owner = owner.next) {
       if (!differentInterfaces(claim, owner.claim) && addressesOverlap(claim, owner.claim)) return null
@@ -224,7 +227,9 @@ export class PortTable {
     return this.add(port, claim, false, false)
   }
 
-  /** What a connection of `socket` from `local`, whose port is chosen for it, claims: an object that others may share. */
+  /**
+   * What a connection of `socket` from `local`, whose port is chosen for it, claims: an object that others may share.
+   */
   claimOfConnection(socket: PortClaim, local: IpAddress): PortClaim {
     const { lastClaim } = this
     if (lastClaim !== null && isOfConnection(lastClaim, socket, local)) return lastClaim

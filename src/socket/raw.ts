@@ -15,7 +15,9 @@ import { PacketSocket } from './packet-socket.ts'
 import type { RawReceiver } from './raw-demux.ts'
 import type { OptionFailure, OptionValue } from './socket-options.ts'
 
-/** `struct icmp_filter`, one word, and `struct icmp6_filter`, eight: a bit that is set keeps messages of its type out. */
+/**
+ * `struct icmp_filter`, one word, and `struct icmp6_filter`, eight: a bit that is set keeps messages of its type out.
+ */
 export interface IcmpFilter {
   data: number | readonly number[]
 }

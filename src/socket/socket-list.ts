@@ -1,6 +1,9 @@
 import type { Socket } from './socket.ts'
 
-/** The sockets of a host in the order in which they were made, chained through themselves: entering one allocates nothing. */
+/**
+ * The sockets of a host in the order in which they were made, chained
+ * through themselves: entering one allocates nothing.
+ */
 export class SocketList {
   size = 0
   private first: Socket | null = null

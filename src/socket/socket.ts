@@ -135,7 +135,9 @@ export abstract class Socket extends OpenFile {
     return peekOffset >= 0 && (flags & C.MSG_PEEK) !== 0 ? peekOffset : -1
   }
 
-  /** `count` bytes were received with `flags`: SO_PEEK_OFF goes along with both, what is taken and what is looked at. */
+  /**
+   * `count` bytes were received with `flags`: SO_PEEK_OFF goes along with both, what is taken and what is looked at.
+   */
   protected movePeek(count: number, flags: number): void {
     const { peekOffset } = this.kept
     if (peekOffset < 0) return
@@ -197,7 +199,10 @@ export abstract class Socket extends OpenFile {
     return -Errno.EOPNOTSUPP
   }
 
-  /** How a connect that was begun stands: 0, -EINPROGRESS, or why it failed. @param _again is it another connect(2) asking? */
+  /**
+   * How a connect that was begun stands: 0, -EINPROGRESS, or why it failed.
+   * @param _again is it another connect(2) asking?
+   */
   connectResult(_again: boolean): number {
     return 0
   }

@@ -130,7 +130,10 @@ export class TcpDemux implements TransportProtocol {
     return Verdict.Reset
   }
 
-  /** A segment, or an error about one, has passed more routers than the socket admits (RFC 5082). @returns why it is dropped */
+  /**
+   * A segment, or an error about one, has passed more routers than the socket admits (RFC 5082).
+   * @returns why it is dropped
+   */
   private tooFar(): number {
     this.ip.mib.tcpExt.TCPMinTTLDrop++
     return Drop['tcp-min-ttl']

@@ -14,7 +14,10 @@ import type { ListenerClaim } from './tcp-demux.ts'
 
 const HAS_NO_PEER = stateSet(TcpState.SynSent, TcpState.Closed)
 
-/** What a TCP socket is known by: the port that it holds, what it listens as, and the pair of endpoints that its connection has. */
+/**
+ * What a TCP socket is known by: the port that it holds, what it
+ * listens as, and the pair of endpoints that its connection has.
+ */
 export abstract class TcpEndpoint extends InetSocket {
   /** Its connection: made with the socket, and made anew when it is connected again. Queues and options live there. */
   c: TcpConnection
@@ -104,8 +107,8 @@ export abstract class TcpEndpoint extends InetSocket {
   }
 
   /**
-   * Finds a local port that makes the pair of endpoints unique, if there is none yet, and enters the pair. When it was in
-   * TIME_WAIT, ISS is where sequence numbers are to begin, else 0.
+   * Finds a local port that makes the pair of endpoints unique, if there is none yet, and enters the pair. When it was
+   * in TIME_WAIT, ISS is where sequence numbers are to begin, else 0.
    */
   protected enter(c: TcpConnection, destination: Destination): number {
     const { layer, hold } = this

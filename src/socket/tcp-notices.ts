@@ -11,8 +11,8 @@ import type { ControlMessage, ExtendedError, Timespec } from './control.ts'
 import type { Received } from './socket.ts'
 
 /**
- * The error queue of a TCP socket (MSG_ERRQUEUE): time stamps of what was sent (SO_TIMESTAMPING), notices that a buffer is
- * the program's again (MSG_ZEROCOPY), and ICMP errors (IP_RECVERR).
+ * The error queue of a TCP socket (MSG_ERRQUEUE): time stamps of what was sent (SO_TIMESTAMPING), notices that a buffer
+ * is the program's again (MSG_ZEROCOPY), and ICMP errors (IP_RECVERR).
  */
 
 /** Entries kept at the most: Linux's charge for more would not fit into SO_RCVBUF either. */
@@ -197,7 +197,9 @@ export const timestampingMessage = (time: Micros): ControlMessage => {
   return { cmsg_level: C.SOL_SOCKET, cmsg_type: C.SCM_TIMESTAMPING, data: { ts: [timespec(time), none, none] } }
 }
 
-/** The control messages that tell when data arrived, as SO_TIMESTAMP, SO_TIMESTAMPNS and SO_TIMESTAMPING ask for them. */
+/**
+ * The control messages that tell when data arrived, as SO_TIMESTAMP, SO_TIMESTAMPNS and SO_TIMESTAMPING ask for them.
+ */
 export const arrivalMessages = (
   kept: { timestamp: boolean; timestampNs: boolean; timestamping: number },
   time: Micros,

@@ -196,7 +196,9 @@ export class TcpSocket extends TcpEndpoint implements TcpObserver {
     return 0
   }
 
-  /** Ends the connection, or stops listening: the socket may be used anew. A connection that was open leaves ECONNRESET. */
+  /**
+   * Ends the connection, or stops listening: the socket may be used anew. A connection that was open leaves ECONNRESET.
+   */
   private disconnect(): void {
     this.isDeferred = false
     if (this.listener !== null) this.stopListening()
@@ -258,7 +260,10 @@ export class TcpSocket extends TcpEndpoint implements TcpObserver {
     )
   }
 
-  /** Notes `taken` bytes just queued with MSG_ZEROCOPY, which is told of when they are acknowledged. @returns `taken` */
+  /**
+   * Notes `taken` bytes just queued with MSG_ZEROCOPY, which is told of when they are acknowledged.
+   * @returns `taken`
+   */
   private pinned(taken: number, flags: number, goesOn: boolean): number {
     if (taken > 0 && (flags & C.MSG_ZEROCOPY) !== 0 && this.kept.zerocopy) {
       this.ownNotices().pin(this.c.snd.writeSeq, (flags & C.MSG_CONTINUED) !== 0, goesOn)

@@ -3,8 +3,8 @@ import type { OpenFile } from './open-file.ts'
 import type { UnixSocket } from './unix.ts'
 
 /**
- * Finds sockets that nothing refers to any more but messages in queues of each other, which nobody will ever read, and lets
- * them go. It is asked for when a socket is closed while others are in flight.
+ * Finds sockets that nothing refers to any more but messages in queues of each other, which nobody will ever read, and
+ * lets them go. It is asked for when a socket is closed while others are in flight.
  */
 export const collectUnix = (layer: SocketLayer): void => {
   /** How many of a candidate's references are not in a queue of a candidate. */

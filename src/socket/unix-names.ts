@@ -18,8 +18,8 @@ interface PathEntry {
 }
 
 /**
- * The names of a host's Unix domain sockets: paths and the abstract space (unix(7)). Of a file system there is no more than
- * this: every directory is there, and nothing but sockets is in it.
+ * The names of a host's Unix domain sockets: paths and the abstract space (unix(7)). Of a file system there is no more
+ * than this: every directory is there, and nothing but sockets is in it.
  */
 export class UnixNames {
   private readonly paths = new Map<string, PathEntry>()
@@ -77,7 +77,10 @@ export class UnixNames {
     if (entry?.socket === socket) entry.socket = null
   }
 
-  /** unlink(2), in a directory that everybody may write to, as /tmp is. @returns 0 or -ENOENT, -ENOTDIR, -EISDIR, -EPERM */
+  /**
+   * unlink(2), in a directory that everybody may write to, as /tmp is.
+   * @returns 0 or -ENOENT, -ENOTDIR, -EISDIR, -EPERM
+   */
   unlink(path: string, uid: number): number {
     const place = resolve(path)
     const entry = this.entryAt(place)

@@ -113,8 +113,8 @@ export class UnixStreamSocket extends UnixConnectionSocket {
   }
 
   /**
-   * Comes upon the byte of MSG_OOB, or its place: no read goes over it, the next begins behind it. Unread it is lost then, unless
-   * SO_OOBINLINE makes it one of the others.
+   * Comes upon the byte of MSG_OOB, or its place: no read goes over it, the next begins behind it. Unread it is lost
+   * then, unless SO_OOBINLINE makes it one of the others.
    */
   private passMark(message: UnixMessage, count: number, isPeek: boolean): number {
     const { inbox } = this

@@ -213,7 +213,10 @@ export abstract class UnixSocket extends Socket {
     if (!keeps) this.dropFiles(message)
   }
 
-  /** Receives a message whole: what does not fit is lost. @returns bytes copied; with MSG_TRUNC, bytes of the message */
+  /**
+   * Receives a message whole: what does not fit is lost.
+   * @returns bytes copied; with MSG_TRUNC, bytes of the message
+   */
   protected receiveMessage(
     target: Uint8Array,
     at: number,

@@ -14,7 +14,10 @@ export abstract class Waiter {
     this.exclusive = exclusive
   }
 
-  /** Something that it waits for may have come true. @returns whether it will look after it (asked of exclusive ones) */
+  /**
+   * Something that it waits for may have come true.
+   * @returns whether it will look after it (asked of exclusive ones)
+   */
   abstract wake(events: number): boolean
 
   /** The last descriptor of what it waits for is closed. */
@@ -29,7 +32,10 @@ export abstract class Waiter {
 /** POLLERR and POLLHUP, which nobody can choose not to hear of. */
 const ALWAYS = 0x0008 | 0x0010
 
-/** Those who wait for one descriptor: exclusive ones in the order in which they came, the others before them, the last first. */
+/**
+ * Those who wait for one descriptor: exclusive ones in the order in
+ * which they came, the others before them, the last first.
+ */
 export class WaitQueue {
   private head: Waiter | null = null
   private tail: Waiter | null = null
@@ -69,8 +75,8 @@ export class WaitQueue {
   }
 
   /**
-   * Wakes everybody who wants to hear of one of `events`, but of the exclusive ones only the first that takes it. All of
-   * those hear of errors and of the end, and of 0: something has changed that is no readiness.
+   * Wakes everybody who wants to hear of one of `events`, but of the exclusive ones only the first that takes it. All
+   * of those hear of errors and of the end, and of 0: something has changed that is no readiness.
    */
   wake(events: number): void {
     const toAll = events === 0 || (events & ALWAYS) !== 0

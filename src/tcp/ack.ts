@@ -42,8 +42,8 @@ export const AckResult = {
 } as const
 
 /**
- * Takes in the acknowledgment of `segment`: window, SACK, round-trip time, loss recovery, congestion window; sends again
- * what is lost. What else may be sent now is left to the caller.
+ * Takes in the acknowledgment of `segment`: window, SACK, round-trip time, loss recovery, congestion window; sends
+ * again what is lost. What else may be sent now is left to the caller.
  * @param flags `AckFlag` bits known beforehand
  * @returns one of `AckResult`
  */
@@ -273,7 +273,10 @@ const growCongestionWindow = (c: TcpConnection, ack: number, delivered: number):
 
 // What is expected: see prediction.ts.
 
-/** Takes in what a segment that is expected says beside its text and a new ACK: time stamp, window, and that the peer is there. */
+/**
+ * Takes in what a segment that is expected says beside its text and a
+ * new ACK: time stamp, window, and that the peer is there.
+ */
 export const takeExpectedHeader = (c: TcpConnection, segment: Segment): void => {
   const { snd } = c
   replaceTimestamp(c, segment)
@@ -285,8 +288,8 @@ export const takeExpectedHeader = (c: TcpConnection, segment: Segment): void => 
 }
 
 /**
- * Takes in an ACK of all that is in flight, one record that was sent once, while nothing is amiss: what `processAck` comes
- * to for it.
+ * Takes in an ACK of all that is in flight, one record that was sent
+ * once, while nothing is amiss: what `processAck` comes to for it.
  */
 export const takeExpectedAck = (c: TcpConnection, segment: Segment, queue: SendQueue): void => {
   const { snd, layer, cc } = c

@@ -12,7 +12,9 @@ import { countDelivered, removeDuplicates } from './recovery.ts'
 import { noteReordering, type SackOutcome } from './sack.ts'
 import { RecordMark, Sacked, type SendRecord } from './send-queue.ts'
 
-/** What an ACK takes off the retransmission queue, and the round-trip times that it tells: for ack.ts and prediction. */
+/**
+ * What an ACK takes off the retransmission queue, and the round-trip times that it tells: for ack.ts and prediction.
+ */
 
 /** What `cleanQueue` gathers while it walks. One object serves all. */
 export class Cleaning {
@@ -55,7 +57,8 @@ export const cleanQueue = (
   if (queue.sentCount === 0) stopChrono(c, Chrono.Busy)
   queue.trim()
   if (seqGt(snd.una, snd.ringSeq)) releaseAcked(c)
-  // The urgent pointer has done its work once its data is acknowledged. Left behind it would lie ahead after 2^31 bytes.
+  // The urgent pointer has done its work once its data is
+  // acknowledged. Left behind it would lie ahead after 2^31 bytes.
   if (seqLeq(snd.urgentSeq, snd.una)) snd.urgentSeq = snd.una
   const first = queue.firstSent
   if (first !== null && (first.sacked & Sacked.Acked) !== 0) state.flags |= AckFlag.Reneging

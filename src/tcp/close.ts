@@ -14,7 +14,10 @@ import { writeFin } from './write.ts'
 const OPEN_TO_SEND = stateSet(TcpState.Established, TcpState.SynReceived, TcpState.CloseWait)
 const CLOSING_UNSENT = stateSet(TcpState.Closing, TcpState.LastAck)
 
-/** Sends no more: FIN behind what is queued, which goes on being sent. In SYN_RCVD that waits until the connection stands. */
+/**
+ * Sends no more: FIN behind what is queued, which goes on being sent.
+ * In SYN_RCVD that waits until the connection stands.
+ */
 export const shutdownSend = (c: TcpConnection): void => {
   if ((c.shutdown & Shutdown.Send) !== 0) return
   c.shutdown |= Shutdown.Send

@@ -30,7 +30,8 @@ export const prepareEndpoints = (c: TcpConnection, destination: Destination): vo
 }
 
 /**
- * Takes a connection that is in the table, with its endpoints and options set, to SYN_SENT: all but the SYN (`sendSyn`).
+ * Takes a connection that is in the table, with its endpoints and
+ * options set, to SYN_SENT: all but the SYN (`sendSyn`).
  * @param reopenSequence where sequence numbers must begin, when the pair of endpoints was in TIME_WAIT; 0 otherwise
  */
 export const prepareConnect = (c: TcpConnection, destination: Destination, reopenSequence = 0): void => {
@@ -57,7 +58,10 @@ export const prepareConnect = (c: TcpConnection, destination: Destination, reope
   setState(c, AFTER['open actively'][c.state]!)
 }
 
-/** Where the sequence numbers of a connection begin (RFC 9293 section 3.4.1), nothing of which is sent yet. @param reopened where it goes on from TIME_WAIT; else 0 */
+/**
+ * Where the sequence numbers of a connection begin (RFC 9293 section 3.4.1), nothing of which is sent yet.
+ * @param reopened where it goes on from TIME_WAIT; else 0
+ */
 export const chooseSequence = (c: TcpConnection, reopened: number): void => {
   const { snd } = c
   snd.iss = reopened || c.layer.initialSequence(c.local, c.localPort, c.remote, c.remotePort)

@@ -7,7 +7,8 @@ import { DERIVED_BITS, TupleEntry } from './tuple.ts'
 
 /**
  * Fields of a connection that take no place of their own in each: small numbers in bits of one word, and what few
- * connections have in an object that the others share. A field takes eight bytes, which counts where there are a million.
+ * connections have in an object that the others share. A field takes
+ * eight bytes, which counts where there are a million.
  */
 
 /** Urgent data on the way in (RFC 9293 section 3.8.5, RFC 6093). */

@@ -135,7 +135,9 @@ const compressAck = (c: TcpConnection): void => {
   c.rcv.pending |= AckPending.Scheduled
 }
 
-/** The application has read `copied` bytes: is that a reason for an ACK or a window update (RFC 9293 section 3.8.6.2.2)? */
+/**
+ * The application has read `copied` bytes: is that a reason for an ACK or a window update (RFC 9293 section 3.8.6.2.2)?
+ */
 export const acknowledgeRead = (c: TcpConnection, copied: number): void => {
   const { rcv } = c
   if ((rcv.pending & AckPending.Scheduled) !== 0) {

@@ -8,7 +8,9 @@ import type { Segment } from './segment.ts'
 
 /** The passive side of fast open (RFC 7413 section 4.2.2): whose data is taken from the SYN, and how many at a time. */
 
-/** How long a place in the queue stays taken when a RST has ended the handshake, as spoofed SYNs lead to (section 5.1). */
+/**
+ * How long a place in the queue stays taken when a RST has ended the handshake, as spoofed SYNs lead to (section 5.1).
+ */
 const RESET_PENALTY = 60 * SECOND
 
 /** What becomes of a SYN that asks for fast open. */

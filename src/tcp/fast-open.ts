@@ -95,7 +95,10 @@ export const bytesOfKeys = ({ primary, backup }: FastOpenKeys): Uint8Array => {
   return bytes
 }
 
-/** Keys as net.ipv4.tcp_fastopen_key has them: four words of hexadecimal digits, twice with a backup; null for other text. */
+/**
+ * Keys as net.ipv4.tcp_fastopen_key has them: four words of
+ * hexadecimal digits, twice with a backup; null for other text.
+ */
 export const keysOfText = (text: string): FastOpenKeys | null => {
   const keys = text.split(',').map((key) => {
     const words = key.trim().split('-')

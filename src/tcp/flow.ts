@@ -22,7 +22,10 @@ export const sendQueued = (c: TcpConnection): number => {
 /** Is there room for more to be written: below the limit, and below TCP_NOTSENT_LOWAT? */
 export const hasSendSpace = (c: TcpConnection): boolean => sendQueued(c) < c.sendBuffer && belowNotSentLowat(c, 1)
 
-/** The host has no memory for more: the queue becomes half as large as what is in it, and so is not writable before that is gone. */
+/**
+ * The host has no memory for more: the queue becomes half as large as
+ * what is in it, and so is not writable before that is gone.
+ */
 export const moderateSendBuffer = (c: TcpConnection): void => {
   if ((c.bufferLocks & BufferLock.Send) !== 0) return
   c.sendBuffer = Math.max(MIN_SEND_BUFFER, Math.min(c.sendBuffer, sendQueued(c) >> 1))

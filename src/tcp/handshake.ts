@@ -78,7 +78,8 @@ export const receiveInSynSent = (c: TcpConnection, segment: Segment): number => 
     c.ackTimer ??= c.layer.newTimer(c, TcpTimer.DelayedAck)
     c.layer.loop.timers.schedule(c.ackTimer, c.layer.loop.now + DELAYED_ACK_MAX)
   } else sendAck(c)
-  // What else it carries is not taken without fast open, as on Linux: the peer sends it again. Its urgent pointer is heeded.
+  // What else it carries is not taken without fast open, as on Linux:
+  // the peer sends it again. Its urgent pointer is heeded.
   if (segment.has(TcpFlag.Urg)) receiveUrgent(c, segment)
   pushData(c)
   if (c.fastOpen === null) c.forgetHandshake()
@@ -171,8 +172,8 @@ export const startTransfer = (c: TcpConnection): void => {
   beginMtuSearch(c)
   const cc = c.cc
   if (cc !== layer.pristineCongestion) {
-    // One segment only, if the SYN or its answer had to be sent more than twice (RFC 5681 section 3.1). Beyond that, what
-    // was lost of the handshake says nothing about the path.
+    // One segment only, if the SYN or its answer had to be sent more than twice (RFC 5681 section 3.1). Beyond that,
+    // what was lost of the handshake says nothing about the path.
     cc.cwnd = cc.totalRetransmitted > 1 && cc.undoable ? 1 : initialWindow(c)
     cc.ssthresh = INFINITE_SSTHRESH
     cc.state = CaState.Open

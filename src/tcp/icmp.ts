@@ -54,14 +54,20 @@ export const receiveIcmpError = (c: TcpConnection, error: IcmpError, seq: number
   c.softError = error.errno
 }
 
-/** Does a router say that it has no way to the peer: the codes that RFC 6069 section 4 names, as far as Linux takes them? */
+/**
+ * Does a router say that it has no way to the peer: the codes that
+ * RFC 6069 section 4 names, as far as Linux takes them?
+ */
 const isNoRoute = (error: IcmpError): boolean =>
   error.version === 4
     ? error.type === IcmpType.DestinationUnreachable &&
       (error.code === IcmpUnreachable.Net || error.code === IcmpUnreachable.Host)
     : error.type === Icmpv6Type.DestinationUnreachable && error.code === Icmpv6Unreachable.NoRoute
 
-/** Does the error mean that a half-open connection comes to nothing (Linux's rules, which differ between ICMP and ICMPv6)? */
+/**
+ * Does the error mean that a half-open connection comes to nothing
+ * (Linux's rules, which differ between ICMP and ICMPv6)?
+ */
 export const endsRequest = (error: IcmpError): boolean => {
   if (error.version === 6) return error.hard
   return isNoRoute(error) || error.type === IcmpType.TimeExceeded || error.type === IcmpType.ParameterProblem
@@ -82,7 +88,8 @@ const pathMtuReduced = (c: TcpConnection, mtu: number): void => {
   const searches = pathMtuDiscovery === PathMtuDiscovery.Want || pathMtuDiscovery === PathMtuDiscovery.Do
   if (is4 && searches && mtu < destination.mtu && !mayFragment) c.softError = Errno.EMSGSIZE
   if (snd.pathMtu <= destination.mtu) return
-  // What did not forbid fragments has got through in pieces. What is sent next goes by the path's MTU all the same, as on Linux.
+  // What did not forbid fragments has got through in pieces. What is
+  // sent next goes by the path's MTU all the same, as on Linux.
   if (is4 && (pathMtuDiscovery === PathMtuDiscovery.Dont || !isBelieved)) return
   syncMss(c, destination.mtu)
   retransmitTooLarge(c)

@@ -5,8 +5,8 @@ import { TcpState } from './state.ts'
 import { firstSpace } from './window.ts'
 
 /**
- * What TCP_INFO tells: the fields of Linux's `struct tcp_info`, without those of accurate ECN (Linux 6.18), which is not
- * negotiated. Times in microseconds or, where it says so there, milliseconds.
+ * What TCP_INFO tells: the fields of Linux's `struct tcp_info`, without those of accurate ECN (Linux 6.18), which is
+ * not negotiated. Times in microseconds or, where it says so there, milliseconds.
  */
 export interface TcpInfo {
   tcpi_state: number
@@ -64,7 +64,9 @@ export interface TcpInfo {
   tcpi_dsack_dups: number
   tcpi_reord_seen: number
   tcpi_rcv_ooopack: number
-  /** Microseconds with something to send, and of these with the peer's window and the send queue's size for the limit. */
+  /**
+   * Microseconds with something to send, and of these with the peer's window and the send queue's size for the limit.
+   */
   tcpi_busy_time: number
   tcpi_rwnd_limited: number
   tcpi_sndbuf_limited: number

@@ -85,7 +85,8 @@ export const receiveSegment = (c: TcpConnection, segment: Segment): number => {
     // Behind its FIN the peer may only repeat itself.
     if (takes || (stateIn(c.state, PEER_HAS_FINISHED) && seqLt(segment.seq, c.rcv.nxt))) {
       if (c.state !== TcpState.Established && isDataAfterClose(c, segment)) {
-        // Nobody will read it: the peer must learn that (RFC 9293 section 3.6.1, MAY-1 and SHLD-3; RFC 2525 section 2.17).
+        // Nobody will read it: the peer must learn that (RFC 9293
+        // section 3.6.1, MAY-1 and SHLD-3; RFC 2525 section 2.17).
         c.layer.mib.tcpExt.TCPAbortOnData++
         peerReset(c)
         return Verdict.Reset
@@ -186,7 +187,10 @@ const isTooOld = (c: TcpConnection, segment: Segment): boolean => {
 
 const isPureAck = (segment: Segment): boolean => segment.length === 0 && segment.has(TcpFlag.Ack)
 
-/** Drops a segment that PAWS rejects, and answers it (RFC 7323 section 5.3, R1); an old ACK is common and gets no answer. */
+/**
+ * Drops a segment that PAWS rejects, and answers it (RFC 7323 section
+ * 5.3, R1); an old ACK is common and gets no answer.
+ */
 const refuseOldTimestamp = (c: TcpConnection, segment: Segment): number => {
   const counters = c.layer.mib.tcpExt
   if (isPureAck(segment) && seqLt(segment.seq, c.rcv.nxt)) {

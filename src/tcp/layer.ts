@@ -137,7 +137,9 @@ export class TcpLayer {
     this.idleTimers.push(timer.give(null, 0))
   }
 
-  /** An initial sequence number: a clock of 4 µs plus a secret function of the pair of endpoints (RFC 6528 section 3). */
+  /**
+   * An initial sequence number: a clock of 4 µs plus a secret function of the pair of endpoints (RFC 6528 section 3).
+   */
   initialSequence(local: IpAddress, localPort: number, remote: IpAddress, remotePort: number): number {
     const hash = this.hasher
       .resume(this.pairOf(local, remote).sequence)
@@ -227,7 +229,10 @@ export class TcpLayer {
     return this.queuedBytes > this.settings.tcp_mem[2] * PAGE
   }
 
-  /** Is there no memory for queues any more? An empty queue takes one segment all the same, so that every connection gets on. */
+  /**
+   * Is there no memory for queues any more? An empty queue takes one
+   * segment all the same, so that every connection gets on.
+   */
   get isExhausted(): boolean {
     return this.isOverLimit && this.underPressure
   }

@@ -3,13 +3,16 @@ import { type EstablishedOptions, established } from '../../test/support/tcp.ts'
 import { type Micros, ms, seconds } from '../core/clock.ts'
 
 /**
- * Time stamps of 32 bits go round: what counts microseconds seems to lie ahead after 36 minutes, and eight times as long no
- * longer fits after four. A connection that was silent for so long goes on as if it had not been.
+ * Time stamps of 32 bits go round: what counts microseconds seems to lie ahead after 36 minutes, and eight times as
+ * long no longer fits after four. A connection that was silent for so long goes on as if it had not been.
  */
 const SILENCES = [seconds(1), seconds(300), seconds(540), 40 * seconds(60), 70 * seconds(60), 5 * seconds(3600)]
 
 describe('after a long silence', () => {
-  /** Three segments are sent: the first is lost, the second SACKed. @returns how long it takes until the first is sent again */
+  /**
+   * Three segments are sent: the first is lost, the second SACKed.
+   * @returns how long it takes until the first is sent again
+   */
   const recovery = (silence: Micros): Micros => {
     const s = established({ mss: 1000, rtt: ms(100), sack: true, settings: { tcp_slow_start_after_idle: 0 } })
     s.send(1000)
@@ -33,7 +36,8 @@ describe('after a long silence', () => {
   }
 
   it('RACK goes by what was delivered since (RFC 8985 section 6.2)', () => {
-    // A round trip, a quarter of one, and 3 ms. After five minutes the least round trip has been measured anew, and is longer.
+    // A round trip, a quarter of one, and 3 ms. After five minutes
+    // the least round trip has been measured anew, and is longer.
     for (const silence of SILENCES) expect(Math.floor(recovery(silence) / 1000)).toBe(128)
   })
 

@@ -7,8 +7,8 @@ import { Sacked, type SendRecord } from './send-queue.ts'
 import { armRetransmit } from './timers.ts'
 
 /**
- * Which segments are lost: by time (RACK, RFC 8985), by the number of segments SACKed above them (RFC 6675), or, without
- * SACK, the first one after three duplicate ACKs and at each partial ACK (NewReno, RFC 6582).
+ * Which segments are lost: by time (RACK, RFC 8985), by the number of segments SACKed above them (RFC 6675), or,
+ * without SACK, the first one after three duplicate ACKs and at each partial ACK (NewReno, RFC 6582).
  */
 
 /** Settling time is given in whole ticks that make sure it has passed, microseconds. */
@@ -64,7 +64,10 @@ export const rackAdvance = (c: TcpConnection, sacked: number, end: number, sentA
   }
 }
 
-/** The reordering window, microseconds (step 4): none until reordering was seen, then a quarter of the least RTT and more after DSACKs. */
+/**
+ * The reordering window, microseconds (step 4): none until reordering
+ * was seen, then a quarter of the least RTT and more after DSACKs.
+ */
 const reorderingWindow = (c: TcpConnection): number => {
   const cc = c.cc
   if (cc.reorderingSeen === 0) {

@@ -11,7 +11,9 @@ import type { Segment } from './segment.ts'
  * or carries a wrong one, is dropped without a word.
  */
 
-/** A key, for the peers whose addresses begin with the first `length` bits of `address` (TCP_MD5SIG, TCP_MD5SIG_EXT). */
+/**
+ * A key, for the peers whose addresses begin with the first `length` bits of `address` (TCP_MD5SIG, TCP_MD5SIG_EXT).
+ */
 export interface Md5Key {
   readonly address: IpAddress
   readonly length: number
@@ -50,7 +52,8 @@ export const withMd5Key = (keys: readonly Md5Key[], entry: Md5Key): readonly Md5
 }
 
 /**
- * Writes the digest of a segment (section 2.0): pseudo-header, header without options and with a checksum of zero, data, key.
+ * Writes the digest of a segment (section 2.0): pseudo-header, header
+ * without options and with a checksum of zero, data, key.
  * @param start where the header begins in `u8`, and `end` where the segment ends
  */
 export const md5Digest = (

@@ -50,7 +50,10 @@ export const syncMss = (c: TcpConnection, mtu: number): void => {
   c.snd.mss = search?.isOn ? Math.min(mss, mtuToMss(c, search.low)) : mss
 }
 
-/** No segment is larger than half the largest window the peer ever offered, so that two fit (RFC 9293 section 3.8.6.2.1). */
+/**
+ * No segment is larger than half the largest window the peer ever
+ * offered, so that two fit (RFC 9293 section 3.8.6.2.1).
+ */
 const boundToHalfWindow = (c: TcpConnection, size: number): number => {
   const most = c.snd.maxWnd > DEFAULT_MSS ? c.snd.maxWnd >>> 1 : c.snd.maxWnd
   return most > 0 && size > most ? Math.max(most, 68 - c.snd.headerLength) : size
@@ -93,7 +96,10 @@ export const recordGoal = (c: TcpConnection, mss: number): number => {
   return Math.max(c.snd.offloadSegments * mss, mss)
 }
 
-/** How many segments a record should have now: what is sent in a millisecond or so, more on short paths (tcp_tso_rtt_log). */
+/**
+ * How many segments a record should have now: what is sent in a
+ * millisecond or so, more on short paths (tcp_tso_rtt_log).
+ */
 export const segmentsNow = (c: TcpConnection, mss: number): number => {
   const { settings } = c.layer
   const least = c.control.minimumSegments?.(c) ?? settings.tcp_min_tso_segs

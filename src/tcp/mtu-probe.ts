@@ -5,8 +5,8 @@ import type { TcpConnection } from './connection.ts'
 import { ipHeaderLength, mssToMtu, mtuToMss, syncMss } from './mss.ts'
 
 /**
- * The path MTU found by trying (RFC 4821), as Linux does it: a segment larger than the path is known to take is sent now
- * and then; what arrives moves the lower bound of the search, what does not the upper one. No ICMP error is needed.
+ * The path MTU found by trying (RFC 4821), as Linux does it: a segment larger than the path is known to take is sent
+ * now and then; what arrives moves the lower bound of the search, what does not the upper one. No ICMP error is needed.
  */
 
 /** The search of one connection. Sizes are of whole packets, bytes. */
@@ -102,7 +102,10 @@ export const mtuProbeArrived = (c: TcpConnection): boolean => {
   return true
 }
 
-/** Is it the probe that is missing, so that the loss is none of congestion (RFC 4821 section 7.6.2)? Then it is given up. */
+/**
+ * Is it the probe that is missing, so that the loss is none of
+ * congestion (RFC 4821 section 7.6.2)? Then it is given up.
+ */
 export const mtuProbeLost = (c: TcpConnection): boolean => {
   const search = c.mtuSearch
   if (search === null || search.probeSize === 0 || c.cc.state >= CaState.Cwr) return false
@@ -115,8 +118,8 @@ export const mtuProbeLost = (c: TcpConnection): boolean => {
 }
 
 /**
- * Something is sent again while a probe is out: whether its ACK is that of the probe, or of the same bytes in smaller segments,
- * is not known, and nothing is learnt of it (RFC 4821 section 7.6.3).
+ * Something is sent again while a probe is out: whether its ACK is that of the probe, or of the same bytes in smaller
+ * segments, is not known, and nothing is learnt of it (RFC 4821 section 7.6.3).
  */
 export const mtuProbeInconclusive = (c: TcpConnection): void => {
   if (c.mtuSearch !== null) c.mtuSearch.probeSize = 0

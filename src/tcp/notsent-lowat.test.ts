@@ -3,8 +3,8 @@ import { established, type TcpBench } from '../../test/support/tcp.ts'
 import { hasSendSpace, isWritable } from './flow.ts'
 
 /**
- * TCP_NOTSENT_LOWAT and tcp_notsent_lowat: more may be written while less than that is unsent, and poll(2) says so while
- * less than half of it is.
+ * TCP_NOTSENT_LOWAT and tcp_notsent_lowat: more may be written while less
+ * than that is unsent, and poll(2) says so while less than half of it is.
  */
 
 const bench = (host: number, option: number): TcpBench => {
@@ -13,7 +13,10 @@ const bench = (host: number, option: number): TcpBench => {
   return s
 }
 
-/** With 10 segments sent, all that the congestion window lets go, and so many bytes unsent: may more be written, and does poll say so? */
+/**
+ * With 10 segments sent, all that the congestion window lets go, and
+ * so many bytes unsent: may more be written, and does poll say so?
+ */
 const look = (s: TcpBench, unsent: number): [boolean, boolean] => {
   s.send(10_000 + unsent)
   expect(s.sent().length).toBe(10)

@@ -14,10 +14,10 @@ import { armPersist, rearmRetransmit, scheduleLossProbe } from './timers.ts'
 import { transmitAlone, transmitRecord } from './transmit.ts'
 
 /**
- * What may be sent now. What is sent for the first time passes through `sendPending`, which asks, in this order: is there
- * room in the congestion window; does the peer's window reach so far (RFC 9293 section 3.8.6); does Nagle's rule, a cork,
- * or the hope for a larger record keep it back (sections 3.7.4 and 3.8.6.2.1); and how much of the record may go. Where
- * nothing is queued and the answers are known beforehand it is `sendAlone`.
+ * What may be sent now. What is sent for the first time passes through `sendPending`, which asks, in this order: is
+ * there room in the congestion window; does the peer's window reach so far (RFC 9293 section 3.8.6); does Nagle's rule,
+ * a cork, or the hope for a larger record keep it back (sections 3.7.4 and 3.8.6.2.1); and how much of the record may
+ * go. Where nothing is queued and the answers are known beforehand it is `sendAlone`.
  */
 
 /** How much `sendPending` should send. */
@@ -32,7 +32,9 @@ export const SendMode = {
 /** End of the peer's window: the first sequence number that may not be sent. */
 export const windowEnd = (c: TcpConnection): number => (c.snd.una + c.snd.wnd) | 0
 
-/** Sends what may be sent, with `nagle` in place of the connection's own rule; sets the persist timer when nothing may. */
+/**
+ * Sends what may be sent, with `nagle` in place of the connection's own rule; sets the persist timer when nothing may.
+ */
 export const pushPending = (c: TcpConnection, nagle: number): void => {
   if (c.queue === null || !c.queue.hasUnsent) return
   if (sendPending(c, currentMss(c), nagle, SendMode.All)) armPersist(c)
@@ -108,7 +110,10 @@ export const sendPending = (c: TcpConnection, mss: number, nagle: number, mode: 
   return cc.packetsOut === 0 && queue.hasUnsent
 }
 
-/** Sends a segment larger than the path is known to take, if it is time to (RFC 4821). @returns its size, or one of `MtuProbe` */
+/**
+ * Sends a segment larger than the path is known to take, if it is time to (RFC 4821).
+ * @returns its size, or one of `MtuProbe`
+ */
 const sendMtuProbe = (c: TcpConnection, queue: SendQueue): number => {
   const size = mtuProbeSize(c, (c.snd.writeSeq - c.snd.nxt) | 0)
   if (size <= 0) return size
@@ -185,7 +190,9 @@ const nagleAllows = (c: TcpConnection, record: SendRecord, mss: number, nagle: n
   return !keepsBack(c, record.dataLength < mss, nagle)
 }
 
-/** Would a segment that is not full have to wait: for the cork, or for the ACK of the last that was not full (Minshall)? */
+/**
+ * Would a segment that is not full have to wait: for the cork, or for the ACK of the last that was not full (Minshall)?
+ */
 const keepsBack = (c: TcpConnection, partial: boolean, nagle: number): boolean => {
   if (!partial) return false
   if ((nagle & Nagle.Cork) !== 0) return true
@@ -198,7 +205,9 @@ const smallSegmentIsOut = (c: TcpConnection): boolean =>
 
 const Defer = { No: 0, ForCongestionWindow: 1, ForPeerWindow: 2, ForData: 3 } as const
 
-/** Is it better to wait until a larger record can leave at once? Only while ACKs are about to come and open the windows. */
+/**
+ * Is it better to wait until a larger record can leave at once? Only while ACKs are about to come and open the windows.
+ */
 const shouldDefer = (c: TcpConnection, record: SendRecord, isLast: boolean, most: number): number => {
   const cc = c.cc
   if (cc.state >= CaState.Recovery) return Defer.No
@@ -251,8 +260,8 @@ export const sendNew = (c: TcpConnection, queue: SendQueue, record: SendRecord, 
 }
 
 /**
- * Sends the only record of the queue, a segment that nothing keeps back: what `sendPending` comes to for it. If it cannot
- * leave now, the persist timer sees to it.
+ * Sends the only record of the queue, a segment that nothing keeps back: what `sendPending` comes to for it. If it
+ * cannot leave now, the persist timer sees to it.
  */
 export const sendAlone = (c: TcpConnection, queue: SendQueue, record: SendRecord, mss: number): void => {
   const cc = c.cc
@@ -266,7 +275,10 @@ export const sendAlone = (c: TcpConnection, queue: SendQueue, record: SendRecord
   if (!scheduleLossProbe(c)) rearmRetransmit(c)
 }
 
-/** Sends a record for the first time and moves SND.NXT over it. @returns 0, or the `Errno` for which it could not leave */
+/**
+ * Sends a record for the first time and moves SND.NXT over it.
+ * @returns 0, or the `Errno` for which it could not leave
+ */
 const sendRecord = (c: TcpConnection, queue: SendQueue, record: SendRecord, mss: number): number => {
   const errno = transmitRecord(c, record, mss)
   if (errno === 0) noteSent(c, queue, record, mss)
@@ -294,7 +306,9 @@ export const stampRecord = (c: TcpConnection, record: SendRecord): void => {
   record.inFlightAtSend = cc.inFlight + (record.sacked === 0 ? record.segments : 0)
 }
 
-/** Starts the window anew when nothing was sent for longer than the time-out (RFC 5681 section 4.1, as Linux does it). */
+/**
+ * Starts the window anew when nothing was sent for longer than the time-out (RFC 5681 section 4.1, as Linux does it).
+ */
 export const restartAfterIdle = (c: TcpConnection): void => {
   const cc = c.cc
   const { settings, loop } = c.layer
@@ -319,7 +333,9 @@ export const currentSsthresh = (c: TcpConnection): number => {
   return cc.isReducing ? cc.ssthresh : Math.max(cc.ssthresh, (cc.cwnd >> 1) + (cc.cwnd >> 2))
 }
 
-/** Notes whether the window was what limited sending; lets it shrink when the application did not fill it (RFC 2861). */
+/**
+ * Notes whether the window was what limited sending; lets it shrink when the application did not fill it (RFC 2861).
+ */
 const validateWindow = (c: TcpConnection, limited: boolean): void => {
   const cc = c.cc
   const now = c.layer.loop.nowMs32

@@ -23,7 +23,9 @@ export const mustPace = (c: TcpConnection): boolean => {
   return true
 }
 
-/** `length` bytes of data leave now: when may the next follow? What left late is made up for, up to half of the time. */
+/**
+ * `length` bytes of data leave now: when may the next follow? What left late is made up for, up to half of the time.
+ */
 export const paceAfter = (c: TcpConnection, length: number): void => {
   const cc = c.cc
   if (!paces(c)) return

@@ -13,9 +13,9 @@ import { openWindow } from './window.ts'
 
 /**
  * Header prediction (V. Jacobson, "4BSD Header Prediction", 1990; RFC 7323 appendix A): the segment that most likely
- * comes next on an established connection, the next data in order with an ACK that is the last one again or acknowledges
- * all there is, and no rare flag, option or state, goes a short way. It does what `receiveSegment` does for it, by the same
- * functions as far as they have anything to do; all else takes the general way.
+ * comes next on an established connection, the next data in order with an ACK that is the last one again or
+ * acknowledges all there is, and no rare flag, option or state, goes a short way. It does what `receiveSegment` does
+ * for it, by the same functions as far as they have anything to do; all else takes the general way.
  */
 
 /** Not the segment that was expected: the general way has to deal with it. */

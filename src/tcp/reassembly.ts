@@ -15,7 +15,9 @@ export class Reassembly {
   /** The range that the last `insert` made or widened: what the first SACK block reports (RFC 2018 section 4). */
   lastStart = 0
   lastEnd = 0
-  /** Sequence number of a FIN that has arrived ahead of the data before it, of the first if the peer knows no better. */
+  /**
+   * Sequence number of a FIN that has arrived ahead of the data before it, of the first if the peer knows no better.
+   */
   finSeq = 0
   hasFin = false
 
@@ -54,7 +56,10 @@ export class Reassembly {
     return low
   }
 
-  /** Is any byte of `start` to `end` here already? Where the first such run begins and ends goes to `lastStart` and `lastEnd`. */
+  /**
+   * Is any byte of `start` to `end` here already? Where the first
+   * such run begins and ends goes to `lastStart` and `lastEnd`.
+   */
   overlaps(start: number, end: number): boolean {
     let i = this.find(start)
     if (i < this.count && this.ends[i] === start) i++
@@ -85,7 +90,10 @@ export class Reassembly {
     return added
   }
 
-  /** Takes off the ranges, and parts of ranges, before `seq`. @returns where the range that holds `seq` ends, `seq` if none does */
+  /**
+   * Takes off the ranges, and parts of ranges, before `seq`.
+   * @returns where the range that holds `seq` ends, `seq` if none does
+   */
   advance(seq: number): number {
     let gone = 0
     let end = seq

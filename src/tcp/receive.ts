@@ -311,7 +311,10 @@ export const reportDuplicate = (c: TcpConnection, start: number, end: number): v
   sacks.duplicateEnd = end
 }
 
-/** The same, but a duplicate that was not reported yet stays: it takes this one in if they touch, else this one is let go. */
+/**
+ * The same, but a duplicate that was not reported yet stays: it takes
+ * this one in if they touch, else this one is let go.
+ */
 const extendDuplicate = (c: TcpConnection, start: number, end: number): void => {
   const { sacks } = c
   if (sacks === null || !sacks.hasDuplicate) {

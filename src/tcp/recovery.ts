@@ -106,7 +106,10 @@ const enterRecovery = (c: TcpConnection, ece: boolean): void => {
   setCaState(c, CaState.Recovery)
 }
 
-/** The retransmission time-out has fired: all is lost, unless RACK knows better (RFC 5681 section 3.1, RFC 6298 section 5). */
+/**
+ * The retransmission time-out has fired: all is lost, unless RACK
+ * knows better (RFC 5681 section 3.1, RFC 6298 section 5).
+ */
 export const enterLoss = (c: TcpConnection): void => {
   const cc = c.ownCongestionState()
   const isNew = cc.state < CaState.Recovery
@@ -156,7 +159,10 @@ const markAllLost = (c: TcpConnection): void => {
 
 // Taking a reduction back.
 
-/** Has what was sent again turned out to be only late: by an echoed time stamp from before, or because nothing was sent again? */
+/**
+ * Has what was sent again turned out to be only late: by an echoed
+ * time stamp from before, or because nothing was sent again?
+ */
 const wasOnlyDelayed = (c: TcpConnection): boolean => {
   if (c.retransmitStamp === 0) {
     // Nothing was sent again; but without SACK the stamp is cleared at the end of an episode (see `newRenoHoldsState`).
@@ -198,7 +204,10 @@ export const anyRetransmitted = (c: TcpConnection): boolean => {
   return first !== null && first !== undefined && (first.sacked & Sacked.EverRetransmitted) !== 0
 }
 
-/** Without SACK the state is kept until something above `highSeq` is acknowledged, or duplicates would restart recovery (RFC 6582 section 3.2). */
+/**
+ * Without SACK the state is kept until something above `highSeq` is
+ * acknowledged, or duplicates would restart recovery (RFC 6582 section 3.2).
+ */
 const newRenoHoldsState = (c: TcpConnection): boolean => {
   if (c.snd.una !== c.cc.highSeq || !isNewReno(c)) return false
   if (!anyRetransmitted(c)) c.retransmitStamp = 0
@@ -244,7 +253,10 @@ const undoLoss = (c: TcpConnection, byFrto: boolean): boolean => {
   return true
 }
 
-/** A partial ACK that answers the original, not the retransmission. @returns whether nothing more should be marked or sent again now */
+/**
+ * A partial ACK that answers the original, not the retransmission.
+ * @returns whether nothing more should be marked or sent again now
+ */
 const undoPartial = (c: TcpConnection, priorUna: number): boolean => {
   const cc = c.cc
   if (!cc.undoable || !wasOnlyDelayed(c)) return false
@@ -371,7 +383,10 @@ const markLosses = (c: TcpConnection, alert: Alert): void => {
   if ((found & Found.LostRetransmission) !== 0) alert.flags |= AckFlag.LostRetransmission
 }
 
-/** The peer has thrown away what it had SACKed: wait a little for its ACKs before all is sent again (RFC 2018 section 8). */
+/**
+ * The peer has thrown away what it had SACKed: wait a little for its
+ * ACKs before all is sent again (RFC 2018 section 8).
+ */
 const checkReneging = (c: TcpConnection, alert: Alert): boolean => {
   if ((alert.flags & AckFlag.Reneging) === 0 || (alert.flags & AckFlag.Advanced) === 0) return false
   armRetransmit(c, Pending.Retransmit, Math.max(c.rtt.srtt8 >> 4, 10 * MILLISECOND))

@@ -11,7 +11,9 @@ export const setCaState = (c: TcpConnection, state: number): void => {
   cc.state = state
 }
 
-/** Goes over to another congestion control. A reduction that the one before has made is not taken back to what that had. */
+/**
+ * Goes over to another congestion control. A reduction that the one before has made is not taken back to what that had.
+ */
 export const changeControl = (c: TcpConnection, control: CongestionControl): void => {
   c.control = control
   if (c.cc === c.layer.pristineCongestion) return
@@ -33,8 +35,8 @@ export const beginReduction = (c: TcpConnection): void => {
 }
 
 /**
- * Proportional rate reduction (RFC 6937): sends in proportion to what is delivered, down to the threshold; below it what
- * was delivered and not yet made up for, and one more where that is safe.
+ * Proportional rate reduction (RFC 6937): sends in proportion to what is delivered, down to the threshold; below it
+ * what was delivered and not yet made up for, and one more where that is safe.
  * @param isSafe does the ACK show that the reduction goes well: see `TcpPersonality.safeAck`
  */
 export const reduceWindow = (c: TcpConnection, delivered: number, isSafe: boolean): void => {

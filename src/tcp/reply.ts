@@ -100,7 +100,10 @@ export const replyReset = (layer: TcpLayer, segment: Segment, header: IpHeader, 
   )
 }
 
-/** The interface that a packet's sender can only be reached through: that of its link, when its address means nothing beyond. */
+/**
+ * The interface that a packet's sender can only be reached through:
+ * that of its link, when its address means nothing beyond.
+ */
 export const scopeOf = (header: IpHeader, from: NetworkInterface): NetworkInterface | null =>
   header.version === 6 && header.source0 >>> 22 === LINK_LOCAL && !from.isLoopback ? from : null
 

@@ -77,7 +77,10 @@ export class RttEstimator {
     this.rto = Math.min((this.srtt8 >> 3) + this.rttvar, most)
   }
 
-  /** After a SYN had to be resent nothing measured counts, and three seconds are more honest than one (RFC 6298 section 5.7). */
+  /**
+   * After a SYN had to be resent nothing measured counts, and three
+   * seconds are more honest than one (RFC 6298 section 5.7).
+   */
   distrust(): void {
     this.srtt8 = 0
     this.rttvar = 3_000_000

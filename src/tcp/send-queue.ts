@@ -29,7 +29,9 @@ export const Sacked = {
 export const RecordMark = {
   /** MSG_EOR: bytes written later may not join it. */
   EndOfRecord: 1,
-  /** Somebody asked for time stamps of it: of when it leaves, when it is handed to the link, when it is acknowledged. */
+  /**
+   * Somebody asked for time stamps of it: of when it leaves, when it is handed to the link, when it is acknowledged.
+   */
   StampSent: 2,
   StampScheduled: 4,
   StampAcknowledged: 8,
@@ -222,7 +224,10 @@ export class SendQueue {
     return record
   }
 
-  /** Index of the first record that ends after `seq`: the one that holds it, when one does; `length` when none ends after it. */
+  /**
+   * Index of the first record that ends after `seq`: the one that
+   * holds it, when one does; `length` when none ends after it.
+   */
   indexOf(seq: number): number {
     let low = 0
     let high = this.length

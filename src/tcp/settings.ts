@@ -1,6 +1,6 @@
 /**
- * What of TCP can be set, with Linux's defaults. One object belongs to each host and may change at any time; `net.ipv4.`
- * before a field's snake-case name gives the sysctl.
+ * What of TCP can be set, with Linux's defaults. One object belongs to each host and may change at any time;
+ * `net.ipv4.` before a field's snake-case name gives the sysctl.
  */
 export class TcpSettings {
   /** SYNs resent before connect(2) gives up. */
@@ -68,7 +68,10 @@ export class TcpSettings {
   /** Duplicate ACKs that mean loss, and how far that may grow with reordering. */
   tcp_reordering = 3
   tcp_max_reordering = 300
-  /** Bit 0: RACK (RFC 8985), without which RFC 6675 finds losses; 1: its reordering window stays; 2: no limit of three SACKs. */
+  /**
+   * Bit 0: RACK (RFC 8985), without which RFC 6675 finds losses; 1:
+   * its reordering window stays; 2: no limit of three SACKs.
+   */
   tcp_recovery = 1
   /** 3 and 4: tail loss probes. */
   tcp_early_retrans = 3
@@ -122,24 +125,29 @@ export interface TcpPersonality {
   readonly zeroWindowProbe: 'empty' | 'byte'
   /** The accept queue holds `backlog * numerator / denominator + extra` connections. */
   readonly acceptQueue: { readonly numerator: number; readonly denominator: number; readonly extra: number }
-  /** Is a queue's size what SO_SNDBUF and SO_RCVBUF were given, in bytes of data, or twice that with overhead counted? */
+  /**
+   * Is a queue's size what SO_SNDBUF and SO_RCVBUF were given, in bytes of data, or twice that with overhead counted?
+   */
   readonly bufferAccounting: 'doubled' | 'data'
   /** The most that is offered of the receive window before data has come, bytes. */
   readonly firstWindow: number
   /** Is an ACK of something not yet sent answered in ESTABLISHED too (RFC 5961 section 5.2)? */
   readonly challengesUnsentAck: boolean
-  /** May the FIN leave when the congestion window is full, if it is in a segment by itself? Linux 6.11 and later: no. */
+  /**
+   * May the FIN leave when the congestion window is full, if it is in a segment by itself? Linux 6.11 and later: no.
+   */
   readonly finIgnoresWindow: boolean
   /** Are records that wait filled up with what waits behind them before they leave? Linux 6.11 and later: yes. */
   readonly fillsRecords: boolean
   /**
-   * Which ACKs let a reduction below its threshold send one segment more than was delivered, while nothing more is lost: those of a
-   * retransmission (RFC 6937, as packetdrill's suite has it), or all that move SND.UNA (SafeACK of its successor; Linux 6.18)?
+   * Which ACKs let a reduction below its threshold send one segment more than was delivered,
+   * while nothing more is lost: those of a retransmission (RFC 6937, as packetdrill's suite
+   * has it), or all that move SND.UNA (SafeACK of its successor; Linux 6.18)?
    */
   readonly safeAck: 'repairs' | 'advances'
   /**
-   * How slow start may end before a loss: by growing delays and trains of ACKs, of CUBIC alone (Linux); by growing delays, of Reno
-   * too (RFC 9406); or not at all.
+   * How slow start may end before a loss: by growing delays and trains of ACKs, of CUBIC alone (Linux); by growing
+   * delays, of Reno too (RFC 9406); or not at all.
    */
   readonly slowStartExit: 'hystart' | 'hystart++' | 'none'
 }

@@ -116,7 +116,9 @@ export const TRANSITIONS: Readonly<Record<number, Partial<Record<TcpEvent, numbe
   [TcpState.TimeWait]: { 'time out': TcpState.Closed, 'receive RST': TcpState.Closed },
 }
 
-/** The same by event, for a look-up that costs nothing: the state that follows each state, itself where nothing changes. */
+/**
+ * The same by event, for a look-up that costs nothing: the state that follows each state, itself where nothing changes.
+ */
 export const AFTER = ((): Readonly<Record<TcpEvent, Int8Array>> => {
   const after = (event: TcpEvent): Int8Array =>
     Int8Array.from(NAMES, (_, state) => TRANSITIONS[state]?.[event] ?? state)

@@ -6,8 +6,8 @@ import type { IpHeader } from '../wire/ip.ts'
 import type { Segment } from './segment.ts'
 
 /**
- * SYN cookies (RFC 4987 section 3.6), as Linux makes them: when the queue of half-open connections is full, the SYN+ACK's
- * sequence number says what would have been kept, and the ACK brings it back.
+ * SYN cookies (RFC 4987 section 3.6), as Linux makes them: when the queue of half-open connections is full, the
+ * SYN+ACK's sequence number says what would have been kept, and the ACK brings it back.
  *
  *     cookie = hash1 + peer's sequence number + (minutes << 24) + (hash2(minutes) + index of the MSS) mod 2^24
  *

@@ -19,8 +19,8 @@ export const TimeWaitVerdict = {
   Done: 0,
   Reset: -1,
   /**
-   * A new connection may take the place of the old one: give the SYN, with `segment.reopenSequence`, to a listener, after
-   * `end`; or, if there is none, to `acknowledge`.
+   * A new connection may take the place of the old one: give the SYN, with `segment.reopenSequence`, to a listener,
+   * after `end`; or, if there is none, to `acknowledge`.
    */
   Reopen: -4,
 } as const
@@ -167,7 +167,10 @@ export class TimeWait extends TupleEntry implements TimerOwner {
     return TimeWaitVerdict.Reset
   }
 
-  /** A SYN that cannot be an old one: a later sequence number, or a later time stamp (RFC 9293 section 3.10.7.4, MAY-2; RFC 6191). */
+  /**
+   * A SYN that cannot be an old one: a later sequence number, or a
+   * later time stamp (RFC 9293 section 3.10.7.4, MAY-2; RFC 6191).
+   */
   private isNewConnection(segment: Segment, tooOld: boolean): boolean {
     if ((segment.flags & (TcpFlag.Syn | TcpFlag.Rst | TcpFlag.Ack)) !== TcpFlag.Syn || tooOld) return false
     if (seqGt(segment.seq, this.rcvNxt)) return true

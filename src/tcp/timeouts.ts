@@ -81,7 +81,10 @@ const onRetransmitTimer = (c: TcpConnection): void => {
   }
 }
 
-/** Sends new data, or the last segment again, so that a loss at the end of a flight shows in an ACK (RFC 8985 section 7.3). */
+/**
+ * Sends new data, or the last segment again, so that a loss at the
+ * end of a flight shows in an ACK (RFC 8985 section 7.3).
+ */
 const sendLossProbe = (c: TcpConnection): void => {
   const queue = c.sendQueue()
   const cc = c.ownCongestionState()
@@ -372,7 +375,9 @@ const onKeepalive = (c: TcpConnection): void => {
   } else armKeepalive(c, RESOURCE_INTERVAL)
 }
 
-/** How long an orphan stays in FIN_WAIT_2, microseconds: TCP_LINGER2 or tcp_fin_timeout, but 3.5 time-outs at the least. */
+/**
+ * How long an orphan stays in FIN_WAIT_2, microseconds: TCP_LINGER2 or tcp_fin_timeout, but 3.5 time-outs at the least.
+ */
 export const finWait2Time = (c: TcpConnection): number => {
   const limit = (c.options.linger2 || c.layer.settings.tcp_fin_timeout) * SECOND
   const rto = c.rtt.rto

@@ -36,7 +36,10 @@ const untilRto = (c: TcpConnection): number => {
   return (first.sentAt + c.rtt.rto - c.layer.loop.now32) | 0
 }
 
-/** Starts the retransmission time-out anew, after progress (RFC 6298 section 5.3), or stops it when nothing is in flight (5.2). */
+/**
+ * Starts the retransmission time-out anew, after progress (RFC 6298
+ * section 5.3), or stops it when nothing is in flight (5.2).
+ */
 export const rearmRetransmit = (c: TcpConnection): void => {
   // Until the handshake is complete its own timer stands for all.
   if (c.handshake !== null) return

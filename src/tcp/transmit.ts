@@ -28,7 +28,9 @@ import { TcpState } from './state.ts'
 import { DELAYED_ACK_MIN } from './timers.ts'
 import { selectWindow } from './window.ts'
 
-/** Where segments are made: every segment of a connection leaves through `emit`. What may leave is decided in output.ts. */
+/**
+ * Where segments are made: every segment of a connection leaves through `emit`. What may leave is decided in output.ts.
+ */
 
 /**
  * Sends a record, or its first `length` bytes, cut into segments if the link does not do that itself.
@@ -109,7 +111,10 @@ const fitsOffload = (c: TcpConnection, length: number): boolean => {
   return maxSegmentedPacket > 0 && length + HEADERS <= maxSegmentedPacket
 }
 
-/** Data has left, for the first time or again: does the congestion control's clock run on, is the connection interactive? */
+/**
+ * Data has left, for the first time or again: does the congestion
+ * control's clock run on, is the connection interactive?
+ */
 const dataSent = (c: TcpConnection, record: SendRecord): void => {
   const cc = c.cc
   const now = c.layer.loop.nowMs32
@@ -142,7 +147,10 @@ const acceptableSequence = (c: TcpConnection): number => {
 /** Sends a segment without data that takes no sequence space, with the sequence number given. */
 const sendControl = (c: TcpConnection, flags: number, seq: number): number => emit(c, flags, seq, 0, 0, 0, false)
 
-/** Draws an ACK with a sequence number that the peer has acknowledged already; tells of urgent data too, if there is any. */
+/**
+ * Draws an ACK with a sequence number that the peer has acknowledged
+ * already; tells of urgent data too, if there is any.
+ */
 export const sendOldSequence = (c: TcpConnection): number => {
   const { snd } = c
   const ahead = (snd.urgentSeq - snd.una) | 0
@@ -162,7 +170,8 @@ export const sendByteBeyondWindow = (c: TcpConnection, record: SendRecord): numb
  * @param ringAt where its data begins in the send ring
  * @param length bytes of data
  * @param segmentSize bytes of data in each segment that the link is to make of it; 0 when it is one
- * @param carriesEct may it be marked by routers: new data of a connection that does ECN (RFC 3168 section 6.1.4 and 6.1.5)
+ * @param carriesEct may it be marked by routers: new data of a
+ *   connection that does ECN (RFC 3168 section 6.1.4 and 6.1.5)
  * @returns 0 or an `Errno`
  */
 const emit = (

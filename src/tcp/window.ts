@@ -29,7 +29,10 @@ export const receiveSpace = (c: TcpConnection): number => windowOfSpace(c, c.rec
 /** What of the window last announced is still open, bytes. */
 export const openWindow = (c: TcpConnection): number => Math.max(0, (c.rcv.wup + c.rcv.wnd - c.rcv.nxt) | 0)
 
-/** Sets the first window of a connection, and the scale that windows up to the largest queue will need (RFC 7323 section 2). */
+/**
+ * Sets the first window of a connection, and the scale that windows
+ * up to the largest queue will need (RFC 7323 section 2).
+ */
 export const setInitialWindow = (c: TcpConnection, mss: number, scaling: boolean): void => {
   const { settings } = c.layer
   const { rcv } = c
@@ -211,7 +214,9 @@ export const expandSendBuffer = (c: TcpConnection): void => {
   if (c.sendBuffer < wanted) c.sendBuffer = Math.min(wanted, settings.tcp_wmem[2])
 }
 
-/** Has what the application reads in a round trip grown? Then let the queue grow with it (Linux's dynamic right-sizing). */
+/**
+ * Has what the application reads in a round trip grown? Then let the queue grow with it (Linux's dynamic right-sizing).
+ */
 export const adjustReceiveBuffer = (c: TcpConnection): void => {
   const tuning = c.tuning
   if (tuning === null) return
@@ -247,7 +252,10 @@ const takeReceiverRtt = (tuning: ReceiveTuning, sample: number, exact: boolean):
   else tuning.rtt = Math.min(tuning.rtt, measured << 3)
 }
 
-/** Measures how long the peer takes to fill a window: an upper bound of the round-trip time, when there are no time stamps. */
+/**
+ * Measures how long the peer takes to fill a window: an upper bound
+ * of the round-trip time, when there are no time stamps.
+ */
 export const measureReceiverRtt = (c: TcpConnection, tuning: ReceiveTuning): void => {
   const now = c.layer.loop.now32
   if (tuning.rttAt !== 0) {

@@ -66,7 +66,8 @@ export class WindowedMinimum {
         this.time1 = this.time2
       }
     } else if (this.time1 === this.time0 && age > window / 4) {
-      // A quarter of the window without a better second: take one from this quarter, so that it is not as old as the first.
+      // A quarter of the window without a better second: take one
+      // from this quarter, so that it is not as old as the first.
       this.value1 = value
       this.time1 = time
       this.value2 = value

@@ -28,7 +28,10 @@ export interface UdpAddress {
   readonly interface?: NetworkInterface | null
 }
 
-/** What a single datagram may have otherwise than its endpoint's options say (IP_PKTINFO, IP_TTL, IP_TOS, IPV6_DONTFRAG), and who is told that it leaves. */
+/**
+ * What a single datagram may have otherwise than its endpoint's options say (IP_PKTINFO, IP_TTL, IP_TOS,
+ * IPV6_DONTFRAG), and who is told that it leaves.
+ */
 export interface DatagramOptions {
   readonly source?: IpAddress | null
   readonly interface?: NetworkInterface | null
@@ -259,10 +262,10 @@ export class UdpEndpoint {
   /**
    * Takes the next datagram, or leaves it with MessageFlag.Peek.
    * @param from filled with where it came from, if given
-   * @param peekAt bytes to pass over, datagram by datagram (SO_PEEK_OFF), and as many empty ones in front as `peekedEmpty`;
-   * negative for none
-   * @returns bytes put into `target` from `into` on, or the datagram's whole length with MessageFlag.Trunc; 0 also after
-   * `shutdown`; -EAGAIN when there is none, or a pending error
+   * @param peekAt bytes to pass over, datagram by datagram (SO_PEEK_OFF), and as many empty ones in front as
+   *   `peekedEmpty`; negative for none
+   * @returns bytes put into `target` from `into` on, or the datagram's whole length with MessageFlag.Trunc; 0 also
+   *   after `shutdown`; -EAGAIN when there is none, or a pending error
    */
   receive(
     target: Uint8Array,

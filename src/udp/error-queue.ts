@@ -56,7 +56,9 @@ export class ErrorQueue {
     return this.errors.shift() ?? null
   }
 
-  /** The error that is reported in passing once `taken` has left the queue, if `pending` was: the next one of ICMP's. */
+  /**
+   * The error that is reported in passing once `taken` has left the queue, if `pending` was: the next one of ICMP's.
+   */
   pendingAfter(taken: QueuedError, pending: number): number {
     const next = this.nextIcmpErrno
     return next !== 0 ? next : isIcmp(taken) ? 0 : pending

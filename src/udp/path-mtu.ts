@@ -32,8 +32,8 @@ export const sendFlags = (options: SizeOptions, way: Destination, packet: number
 }
 
 /**
- * The way as IPV6_MTU narrows it: for packets that must not be cut, and for the pieces of those that are. What fits the path
- * and may be cut goes whole, as on Linux.
+ * The way as IPV6_MTU narrows it: for packets that must not be cut, and for the pieces of those that are. What fits the
+ * path and may be cut goes whole, as on Linux.
  */
 export const narrowed = (
   options: SizeOptions,

@@ -33,8 +33,8 @@ class Deferred<T> {
 export const networkError = (message: string, cause: unknown): TypeError => new TypeError(message, { cause })
 
 /**
- * A connection with streams, as `connect` of the Sockets API (WinterTC, TC55) gives it. What is written is done when the stack
- * has taken it, and nothing is read that nobody asks for: so that each side is held up by the other.
+ * A connection with streams, as `connect` of the Sockets API (WinterTC, TC55) gives it. What is written is done when
+ * the stack has taken it, and nothing is read that nobody asks for: so that each side is held up by the other.
  */
 export class Socket implements StreamOwner {
   readonly readable: ReadableStream<Uint8Array>

@@ -65,7 +65,9 @@ export class IpAddress {
   }
 }
 
-/** The third word of an IPv4 address, which is kept as the IPv6 address that it is mapped to (RFC 4291 section 2.5.5.2). */
+/**
+ * The third word of an IPv4 address, which is kept as the IPv6 address that it is mapped to (RFC 4291 section 2.5.5.2).
+ */
 export const IPV4_MAPPED = 0xffff
 
 /** An IPv4 address from its 32 bits. */

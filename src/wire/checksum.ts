@@ -6,8 +6,8 @@ import type { Bytes } from '../core/memory.ts'
  * A partial sum here is a number from 0 to 65,535 in network order, so that header fields can be added to it as they
  * are. Bytes are added as 32-bit words in the machine's order, eight at a time into four doubles, which hold the sum of
  * any IP packet exactly; the sum is folded and, on a little-endian machine, swapped once at the end (RFC 1071 section
- * 2(B)). For 1,460 bytes that takes 120 ns here, against 640 byte by byte, and 30 in WebAssembly (core/kernels.ts), which
- * is used where there is a memory that has it.
+ * 2(B)). For 1,460 bytes that takes 120 ns here, against 640 byte by byte, and 30 in WebAssembly (core/kernels.ts),
+ * which is used where there is a memory that has it.
  */
 
 const LITTLE_ENDIAN = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1

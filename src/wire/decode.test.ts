@@ -135,7 +135,8 @@ describe('single-bit corruption', () => {
     '%s: only what no checksum covers goes unnoticed',
     (_name, sample) => {
       if (sample.layer === 'mld') {
-        // The padding may become any option that can be skipped, but for a router alert; in version 1 that one may, too.
+        // The padding may become any option that can be skipped, but
+        // for a router alert; in version 1 that one may, too.
         const padding = range(370, 376).filter((bit) => bit !== 373)
         const alert = sample.name.includes('MLDv1') ? [...range(338, 344), ...range(352, 368)] : []
         expect(unnoticed(sample)).toEqual([...CLASS_AND_LABEL, ...alert, ...padding])

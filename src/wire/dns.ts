@@ -38,7 +38,9 @@ export interface DnsQuestion {
   readonly class?: number
 }
 
-/** What a record says: an address; a name (CNAME, NS, PTR); texts; a structure; the bytes of a type that is not known. */
+/**
+ * What a record says: an address; a name (CNAME, NS, PTR); texts; a structure; the bytes of a type that is not known.
+ */
 export type DnsData = IpAddress | string | readonly string[] | DnsMx | DnsSrv | DnsSoa | Uint8Array
 
 /** A mail exchange (RFC 1035 section 3.3.9). */
@@ -132,8 +134,8 @@ export const reverseName = ({ isIpv4, w0, w1, w2, w3 }: IpAddress): string => {
 // Reading.
 
 /**
- * Reads a message. Of records only those of the Internet's class are given; of a message that says that it is truncated, those
- * that are there whole.
+ * Reads a message. Of records only those of the Internet's class are given; of a message that says that it is
+ * truncated, those that are there whole.
  * @returns null for what is none: cut off, or with names that lead nowhere
  */
 export const parseDns = (bytes: Uint8Array): DnsMessage | null => {
@@ -289,7 +291,10 @@ class DnsReader {
   }
 }
 
-/** A label as text (RFC 1035 section 5.1, RFC 4343 section 2.1): no byte of it passes for a dot, and none controls a terminal. */
+/**
+ * A label as text (RFC 1035 section 5.1, RFC 4343 section 2.1): no
+ * byte of it passes for a dot, and none controls a terminal.
+ */
 const escaped = (bytes: Uint8Array): string => {
   let text = ''
   for (const byte of bytes) {

@@ -98,7 +98,10 @@ export class EthernetHeader {
 export const readMac = (bytes: Bytes, at: number): MacAddress =>
   bytes.view.getUint16(at) * 0x1_0000_0000 + bytes.view.getUint32(at + 2)
 
-/** The upper 16 and the lower 32 bits of a MAC address: on the way of a packet two integers are compared, or written, sooner. */
+/**
+ * The upper 16 and the lower 32 bits of a MAC address: on the way of
+ * a packet two integers are compared, or written, sooner.
+ */
 export const macHigh = (mac: MacAddress): number => Math.floor(mac / 0x1_0000_0000)
 export const macLow = (mac: MacAddress): number => mac | 0
 

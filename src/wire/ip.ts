@@ -16,7 +16,10 @@ export const IpProtocol = {
   DestinationOptions: 60,
 } as const
 
-/** Bytes of the longest packet, as far as a length field of 16 bits goes: the whole of an IPv4 packet, the payload of an IPv6 one. */
+/**
+ * Bytes of the longest packet, as far as a length field of 16 bits
+ * goes: the whole of an IPv4 packet, the payload of an IPv6 one.
+ */
 export const MAX_PACKET = 0xffff
 
 /** Explicit congestion notification, the low two bits of the traffic class (RFC 3168 section 5). */

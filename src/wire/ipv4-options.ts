@@ -80,7 +80,10 @@ const wrong = (into: Ipv4OptionScan, header: IpHeader, at: number): number => {
   return Drop['ipv4-options']
 }
 
-/** @returns -1, or which byte of the option is wrong. A second one of a kind is wrong as a whole (RFC 1122 section 3.2.1.8). */
+/**
+ * @returns -1, or which byte of the option is wrong. A second one of
+ *   a kind is wrong as a whole (RFC 1122 section 3.2.1.8).
+ */
 const scanOption = (into: Ipv4OptionScan, bytes: Bytes, type: number, at: number, length: number): number => {
   switch (type) {
     case Ipv4OptionType.RecordRoute:

@@ -24,7 +24,9 @@ import {
 } from './ndp-options.ts'
 import { fillTransportChecksum } from './transport.ts'
 
-/** Neighbour discovery (RFC 4861, RFC 4862) with the options of RFC 4191, 7527 and 8106. Link-layer addresses are MACs. */
+/**
+ * Neighbour discovery (RFC 4861, RFC 4862) with the options of RFC 4191, 7527 and 8106. Link-layer addresses are MACs.
+ */
 
 /** The hop limit with which every message is sent, so that none can come from beyond a router. */
 export const NDP_HOP_LIMIT = 255

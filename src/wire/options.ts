@@ -1,10 +1,15 @@
-/** What the option lists of IPv4 and TCP have in common: kind, length, value; two kinds of one byte; 40 bytes at the most. */
+/**
+ * What the option lists of IPv4 and TCP have in common: kind, length,
+ * value; two kinds of one byte; 40 bytes at the most.
+ */
 
 /** One option, or what is left where there are no more, as it lies in the bytes. */
 export interface RawOption {
   /** The option's kind (IPv4: type). */
   readonly kind: number
-  /** What follows kind and length; for kind 0 what follows it to the end: padding. `null` for kind 1, which has neither. */
+  /**
+   * What follows kind and length; for kind 0 what follows it to the end: padding. `null` for kind 1, which has neither.
+   */
   readonly data: Uint8Array | null
 }
 

@@ -3,7 +3,10 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { formatResult, runPacketdrill, versionsOf } from '../../src/packetdrill/index.ts'
 
-/** Every script of this folder, over each version of IP that it is for. Folders are RFCs, file names begin with the section. */
+/**
+ * Every script of this folder, over each version of IP that it is
+ * for. Folders are RFCs, file names begin with the section.
+ */
 
 const root = import.meta.dirname
 const folders = readdirSync(root, { withFileTypes: true })

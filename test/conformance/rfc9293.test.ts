@@ -12,8 +12,8 @@ import { established, inState, TcpBench } from '../support/tcp.ts'
 import type { SegmentSpec } from '../support/tcp-wire.ts'
 
 /**
- * Requirements of RFC 9293 that no script of packetdrill can show: what lies in the bytes of headers, in addresses, and in what
- * programs may ask for. docs/RFC.md lists all of them, with the scripts of the folder beside this.
+ * Requirements of RFC 9293 that no script of packetdrill can show: what lies in the bytes of headers, in addresses, and
+ * in what programs may ask for. docs/RFC.md lists all of them, with the scripts of the folder beside this.
  */
 
 /** A segment of the peer with these bytes for its options, in front of the data. */
@@ -42,7 +42,9 @@ const captured = (s: TcpBench): Uint8Array[] => {
   return packets
 }
 
-/** The one's-complement sum of an IPv4 packet's TCP segment and its pseudo-header: 0xffff when the checksum is right. */
+/**
+ * The one's-complement sum of an IPv4 packet's TCP segment and its pseudo-header: 0xffff when the checksum is right.
+ */
 const sumOf = (packet: Uint8Array): number => {
   const segment = packet.subarray(20)
   const pseudo = new Uint8Array([...packet.subarray(12, 20), 0, 6, segment.length >>> 8, segment.length & 0xff])

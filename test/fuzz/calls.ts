@@ -16,8 +16,8 @@ import { type Kind, oneIn, pick } from './case.ts'
 import { type Coverage, DropWatch, reachCounters } from './coverage.ts'
 
 /**
- * Processes of two hosts call anything with anything. What a step calls, and with what, follows from its own seed, so that
- * other steps can be dropped.
+ * Processes of two hosts call anything with anything. What a step calls, and with what, follows from its own seed, so
+ * that other steps can be dropped.
  */
 
 export interface CallSetup {

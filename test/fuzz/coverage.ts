@@ -2,8 +2,8 @@ import type { Mib } from '../../src/ip/mib.ts'
 import { dropName } from '../../src/wire/drop.ts'
 
 /**
- * What a case has reached: names of states, drop reasons, counters. Cheap, and not the branches themselves; but a case that
- * reaches none that others did not is not worth keeping.
+ * What a case has reached: names of states, drop reasons, counters. Cheap, and not the branches themselves; but a case
+ * that reaches none that others did not is not worth keeping.
  */
 export class Coverage {
   /** Each name, and the step that reached it first. */

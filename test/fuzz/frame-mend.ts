@@ -1,7 +1,9 @@
 import { bytesOf } from '../../src/core/memory.ts'
 import { foldSum, sumBytes } from '../../src/wire/checksum.ts'
 
-/** Makes the checksums in a frame right, as far as its headers can be followed: so that what was changed gets deeper in. */
+/**
+ * Makes the checksums in a frame right, as far as its headers can be followed: so that what was changed gets deeper in.
+ */
 export const mendChecksums = (frame: Uint8Array): void => {
   const at = frame.length > 17 && frame[12] === 0x81 && frame[13] === 0 ? 18 : 14
   if (frame.length < at + 20) return

@@ -183,7 +183,10 @@ export class FramePlay {
     }
   }
 
-  /** A frame that is for IP must end somewhere: delivered, passed on, kept for reassembly, or dropped for a reason that counts. */
+  /**
+   * A frame that is for IP must end somewhere: delivered, passed on,
+   * kept for reassembly, or dropped for a reason that counts.
+   */
   private receive(on: number, bytes: Uint8Array): void {
     const before = this.accounted
     const { sentCount } = this

@@ -4,8 +4,8 @@ import { changedFrame, DESTINATIONS4, DESTINATIONS6, frame } from './frame-maker
 import { FramePlay } from './frame-play.ts'
 
 /**
- * Frames of every protocol, right, damaged or absurd, to a host with listeners, connections, datagram, raw and multicast
- * sockets on two interfaces and a VLAN, that forwards or does not.
+ * Frames of every protocol, right, damaged or absurd, to a host with listeners, connections, datagram, raw and
+ * multicast sockets on two interfaces and a VLAN, that forwards or does not.
  */
 
 export interface FrameSetup {

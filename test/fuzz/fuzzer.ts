@@ -147,8 +147,8 @@ export const shrink = async (kind: Kind, failure: Failure, onTry: OnTry = null):
 }
 
 /**
- * The fewest of `cases` that reach what all of them do, as far as a greedy choice finds them, each without the inputs that
- * it does not need for that.
+ * The fewest of `cases` that reach what all of them do, as far as a greedy choice finds them, each without the inputs
+ * that it does not need for that.
  * @param goesOn is there time left to drop inputs?
  */
 export const minimize = async (

@@ -10,8 +10,8 @@ import { KINDS, kindNamed } from './kinds.ts'
 import { CORPUS, type Order, type Report } from './worker.ts'
 
 /**
- * `npm run fuzz`: plays inputs to the stack until something is wrong, or the time is over. What goes wrong is made as small
- * as it can be and written into the corpus, where every later run plays it first.
+ * `npm run fuzz`: plays inputs to the stack until something is wrong, or the time is over. What goes wrong is made as
+ * small as it can be and written into the corpus, where every later run plays it first.
  */
 
 const USAGE = `usage: npm run fuzz -- [options] [FILE...]

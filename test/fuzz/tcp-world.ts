@@ -40,7 +40,10 @@ export interface WorldSetup {
 export const LOCAL_PORT = 8080
 export const PEER_PORT = 50_000
 
-/** The byte at a place of the stream that the host sends, and of the one that it receives: its sequence number less the SYN's. */
+/**
+ * The byte at a place of the stream that the host sends, and of the
+ * one that it receives: its sequence number less the SYN's.
+ */
 export const sentByte = (place: number): number => (place * 7 + (place >>> 8)) & 0xff
 export const receivedByte = (place: number): number => (place * 11 + (place >>> 7)) & 0xff
 
@@ -253,7 +256,8 @@ export class TcpWorld {
     if (length > 0 && frame.segmentSize === 0 && length > Math.max(snd.mssClamp, c.layer.settings.tcp_min_snd_mss))
       throw new Error(`a segment of ${length} bytes where the peer takes ${snd.mssClamp}`)
     if ((t.flags & TcpFlag.Syn) !== 0) return
-    // Until the handshake of a fast open is over, ACKs of what is out of window tell its first window, rounded down to the scale.
+    // Until the handshake of a fast open is over, ACKs of what is out
+    // of window tell its first window, rounded down to the scale.
     if (c.handshake !== null) return
     if (known.connection !== c) {
       known.connection = c

@@ -3,7 +3,10 @@ import { type Contest, contest } from '../../bench/fairness.ts'
 
 const TIMES = { apart: 3, settle: 30, measured: 60 }
 
-/** The first flow's share, percent, as an average over several beginnings of chance: a single minute varies by some points. */
+/**
+ * The first flow's share, percent, as an average over several
+ * beginnings of chance: a single minute varies by some points.
+ */
 const shareOf = async (what: Pick<Contest, 'controls' | 'rate' | 'rtt'>, seeds: number): Promise<number> => {
   let sum = 0
   for (let seed = 1; seed <= seeds; seed++) {
@@ -15,9 +18,10 @@ const shareOf = async (what: Pick<Contest, 'controls' | 'rate' | 'rtt'>, seeds: 
 }
 
 /**
- * CUBIC's share beside Reno where both lose a segment whenever the queue, of a bandwidth-delay product, overflows; T seconds
- * lie between. CUBIC, past its Reno-friendly region, comes back to W = C T^3 / 0.3 then (RFC 9438 section 4.2), with 0.925 W on average; Reno
- * to W = 2 T / RTT, with 0.75 W. That Reno is not always hit when CUBIC is can only give it more.
+ * CUBIC's share beside Reno where both lose a segment whenever the queue, of a bandwidth-delay
+ * product, overflows; T seconds lie between. CUBIC, past its Reno-friendly region, comes back
+ * to W = C T^3 / 0.3 then (RFC 9438 section 4.2), with 0.925 W on average; Reno to W = 2 T /
+ * RTT, with 0.75 W. That Reno is not always hit when CUBIC is can only give it more.
  */
 const synchronized = (rate: number, rtt: number): number => {
   const product = (rate * 1e6 * rtt) / 1000 / 8 / 1514

@@ -1,6 +1,6 @@
 /**
- * Thousands of sequences of system calls, on real sockets of the kernel and on ours: every outcome, errno, count, address
- * and mask, is the same, but for the differences that docs/LINUX.md lists. Needs root, iproute2 and Python.
+ * Thousands of sequences of system calls, on real sockets of the kernel and on ours: every outcome, errno, count,
+ * address and mask, is the same, but for the differences that docs/LINUX.md lists. Needs root, iproute2 and Python.
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -230,7 +230,10 @@ describe.each(['a', 'b'] as const)('TCP_INFO of %s', (side) => {
   })
 })
 
-/** What of `tcp_info` is the same on every machine that was brought into the same state: neither times nor what follows from them. */
+/**
+ * What of `tcp_info` is the same on every machine that was brought
+ * into the same state: neither times nor what follows from them.
+ */
 const SAME = ['state', 'options', 'snd_wscale', 'rcv_wscale', 'snd_mss', 'rcv_mss', 'pmtu', 'advmss'] as const
 /** And where nothing is on its way. */
 const SAME_WHEN_IDLE = ['snd_cwnd', 'snd_ssthresh', 'bytes_acked', 'bytes_received', 'data_segs_out'] as const

@@ -1,6 +1,6 @@
 /**
- * Rows of the catalogue with Linux as the judge: the calls of their programs, made on real sockets in two namespaces and on
- * two hosts of ours. Errors, counts, addresses, masks and what netstat and ss show are the same, but for what
+ * Rows of the catalogue with Linux as the judge: the calls of their programs, made on real sockets in two namespaces
+ * and on two hosts of ours. Errors, counts, addresses, masks and what netstat and ss show are the same, but for what
  * docs/LINUX.md lists. Needs root, iproute2, net-tools and Python.
  */
 import { readFileSync } from 'node:fs'

@@ -1,6 +1,6 @@
 /**
- * `netglass run` on a TAP device: unmodified Node programs that talk to the kernel's programs, in network namespaces. Needs
- * root, /dev/net/tun, iproute2, curl and netcat-openbsd.
+ * `netglass run` on a TAP device: unmodified Node programs that talk to the kernel's programs, in network namespaces.
+ * Needs root, /dev/net/tun, iproute2, curl and netcat-openbsd.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,7 +1,7 @@
 /**
- * Two shards of a host that open connections to a server of the kernel, as a program: `node shard-clients.mjs DIST tun|tap
- * PORT COUNT PAUSE`. Each connection sends 100 bytes, is silent for PAUSE ms, sends 100 more, and wants all of them back.
- * Prints what each shard has counted.
+ * Two shards of a host that open connections to a server of the kernel, as a program: `node shard-clients.mjs DIST
+ * tun|tap PORT COUNT PAUSE`. Each connection sends 100 bytes, is silent for PAUSE ms, sends 100 more, and wants all of
+ * them back. Prints what each shard has counted.
  */
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 

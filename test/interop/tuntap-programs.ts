@@ -2,8 +2,8 @@ import type { Frame } from '../../src/core/frame.ts'
 import type { Task } from '../../src/core/loop.ts'
 
 /**
- * What runs in the processes of tuntap.test.ts. Each function's text is written to a file beside the compiled code, so that
- * none may use what stands outside of it.
+ * What runs in the processes of tuntap.test.ts. Each function's text is written to a file beside the compiled code, so
+ * that none may use what stands outside of it.
  */
 
 /** What the child is told, in its first argument. */
@@ -53,8 +53,8 @@ interface Toy {
 }
 
 /**
- * The child: answers pings (IPv4, IPv6) and ARP in place, hands TCP to the toy, and reports in lines of JSON. `stats` on
- * its input asks for figures, the end of its input closes all.
+ * The child: answers pings (IPv4, IPv6) and ARP in place, hands TCP to the toy, and reports in lines of JSON. `stats`
+ * on its input asks for figures, the end of its input closes all.
  */
 export const responder = (m: Modules, orders: Orders, makeToy: typeof toyTcp | null): void => {
   const say = (event: object): void => {

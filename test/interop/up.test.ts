@@ -1,7 +1,7 @@
 /**
- * `netglass up` and `netglass fetch` against the kernel and its programs, in network namespaces of their own. Needs root,
- * /dev/net/tun, iproute2, iputils-ping, curl, traceroute, netcat-openbsd, socat, nginx, iperf3 and tshark. What
- * is measured is printed.
+ * `netglass up` and `netglass fetch` against the kernel and its programs, in network
+ * namespaces of their own. Needs root, /dev/net/tun, iproute2, iputils-ping, curl,
+ * traceroute, netcat-openbsd, socat, nginx, iperf3 and tshark. What is measured is printed.
  */
 import { execFileSync } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
@@ -317,11 +317,11 @@ describe('connections that two workers open', () => {
       // Half of the answers come to the wrong shard.
       for (const { handedOn } of shards) expect(handedOn).toBeGreaterThan(count / 10)
       expect(shards.map(({ resets }) => resets)).toEqual([0, 0])
-      // TIME_WAIT acknowledges what comes again or late; the first ACK of the FIN has ended the kernel's connection, and
-      // others are answered with a RST. The kernel repeats its FIN when a process gets no processor for 200 ms; and an ACK
-      // that came to the wrong shard can be overtaken by the FIN behind it, while it is handed on. How many of those were
-      // is seen by nobody, for each shard had its part in order: so this is a bound, not a count. That there is no RST of
-      // ours is the exact half.
+      // TIME_WAIT acknowledges what comes again or late; the first ACK of the FIN has ended the kernel's connection,
+      // and others are answered with a RST. The kernel repeats its FIN when a process gets no processor for 200 ms; and
+      // an ACK that came to the wrong shard can be overtaken by the FIN behind it, while it is handed on. How many of
+      // those were is seen by nobody, for each shard had its part in order: so this is a bound, not a count. That there
+      // is no RST of ours is the exact half.
       const sum = (of: (shard: (typeof shards)[number]) => number): number => shards.reduce((all, s) => all + of(s), 0)
       const repeated = after.repeated - before.repeated + sum((shard) => shard.repeated)
       expect(after.resets - before.resets).toBeLessThanOrEqual(repeated + sum((shard) => shard.handedOn))

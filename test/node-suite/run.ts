@@ -5,14 +5,17 @@ import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 
 /**
- * Node's own tests over this stack: `npm run build && node --import tsx test/node-suite/run.ts [prefix…]`. The tests come from
- * Debian's source package, and stay in a folder outside the repository. `--kernel` runs them over the kernel's stack,
- * `--modules` with this package's modules in place of `net`, `dgram` and `dns`.
- * `--expected FILE` compares with a list of those that are known to fail, with the reason for each: it is an error when another
- * fails, when one of them passes, and when fewer run than the file says.
+ * Node's own tests over this stack: `npm run build && node --import tsx test/node-suite/run.ts [prefix…]`. The tests
+ * come from Debian's source package, and stay in a folder outside the repository. `--kernel` runs them over the
+ * kernel's stack, `--modules` with this package's modules in place of `net`, `dgram` and `dns`. `--expected FILE`
+ * compares with a list of those that are known to fail, with the reason for each: it is an error when another fails,
+ * when one of them passes, and when fewer run than the file says.
  */
 
-/** What is known of a run: what the names of its tests begin with, how many there are at least, and why some of them fail. */
+/**
+ * What is known of a run: what the names of its tests begin with, how
+ * many there are at least, and why some of them fail.
+ */
 interface Expected {
   readonly tests: readonly string[]
   readonly atLeast: number

@@ -1,6 +1,6 @@
 /**
- * Clients and servers from npm, unmodified, on two hosts: each does a job over a clean link, and again with 2 % loss and 50 ms.
- * `npm run build && cd test/npm && npm ci && npm test`
+ * Clients and servers from npm, unmodified, on two hosts: each does a job over a clean link, and again with 2 % loss
+ * and 50 ms. `npm run build && cd test/npm && npm ci && npm test`
  */
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'

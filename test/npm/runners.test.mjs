@@ -1,4 +1,7 @@
-/** `netglass/node-test` and `netglass/jest` with the runners that they are for. `netglass/vitest` has its test in src/node. */
+/**
+ * `netglass/node-test` and `netglass/jest` with the runners that they
+ * are for. `netglass/vitest` has its test in src/node.
+ */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import http from 'node:http'

@@ -14,8 +14,8 @@ import { checkInvariants } from '../support/invariants.ts'
 import { CALLS } from '../support/random-calls.ts'
 
 /**
- * Programs that call anything with anything, in any order, in many processes of two hosts: every call gives a result or an
- * errno, nothing else; what is counted stays right; and nothing is left over. `NETGLASS_SEED=n` runs one seed, and
+ * Programs that call anything with anything, in any order, in many processes of two hosts: every call gives a result or
+ * an errno, nothing else; what is counted stays right; and nothing is left over. `NETGLASS_SEED=n` runs one seed, and
  * `NETGLASS_RUNS=n` so many under each personality.
  */
 

@@ -27,7 +27,9 @@ import { TcpConnection } from '../../src/tcp/connection.ts'
 
 const PORT = 7
 
-/** Two programs that ask and answer, in messages of all sizes, with pauses, and now and then in both directions at once. */
+/**
+ * Two programs that ask and answer, in messages of all sizes, with pauses, and now and then in both directions at once.
+ */
 const talk = async (sys: Sys, fd: number, random: SeededRandom, asks: boolean): Promise<void> => {
   const buffer = new Uint8Array(20_000)
   if (random.below(2) === 0) sys.setsockopt(fd, SOL_TCP, TCP_NODELAY, 1)
@@ -65,7 +67,10 @@ const settle = (host: Host, random: SeededRandom): void => {
   host.sysctl.set('net.ipv4.tcp_congestion_control', ['cubic', 'reno', 'bbr'][random.below(3)]!)
 }
 
-/** What there is to compare of an object: its numbers and switches, and those of `deeper`. `offloadSegments` is worked out where it is needed. */
+/**
+ * What there is to compare of an object: its numbers and switches, and
+ * those of `deeper`. `offloadSegments` is worked out where it is needed.
+ */
 const valuesOf = (object: object, deeper: readonly string[] = []): Record<string, unknown> =>
   Object.fromEntries(
     Object.entries(object).flatMap(([key, value]): [string, unknown][] => {

@@ -1,6 +1,8 @@
 import type { Random } from '../../src/core/random.ts'
 
-/** Capture files of every make that a program may write, for tests that compare readers: sections, blocks and options. */
+/**
+ * Capture files of every make that a program may write, for tests that compare readers: sections, blocks and options.
+ */
 
 /** One file, and whether it is a pcap file. */
 export interface MadeCapture {

@@ -142,7 +142,10 @@ export class Namespace {
   }
 }
 
-/** Compiles the sources into `directory`, a package of its own, as `npm run build` does. @returns the path of the command */
+/**
+ * Compiles the sources into `directory`, a package of its own, as `npm run build` does.
+ * @returns the path of the command
+ */
 export const compileCommand = (directory: string): string => {
   mkdirSync(directory, { recursive: true })
   chmodSync(directory, 0o755)

@@ -159,7 +159,10 @@ class ScriptHost {
     return known.fd
   }
 
-  /** Makes a call, and interrupts it when it takes too long. @returns what it gives, or an Error with the errno's name */
+  /**
+   * Makes a call, and interrupts it when it takes too long.
+   * @returns what it gives, or an Error with the errno's name
+   */
   private async finish(call: () => Outcome | Promise<Outcome>): Promise<Outcome> {
     let outcome: Outcome | null = null
     const settle = async (): Promise<void> => {

@@ -11,7 +11,8 @@ import * as C from '../../src/socket/constants.ts'
  *     getsockname a
  *
  * Arguments are numbers, names of constants joined by `|`, descriptors by the names that lines before have given them,
- * addresses (`[::1]:80`, `AF_UNSPEC@0.0.0.0:0`, `@name` and `./path` of the Unix domain), and values of options (`linger:1,5`, `mreq:224.1.1.1,10.1.0.1`). `#` begins
+ * addresses (`[::1]:80`, `AF_UNSPEC@0.0.0.0:0`, `@name` and `./path` of the Unix
+ * domain), and values of options (`linger:1,5`, `mreq:224.1.1.1,10.1.0.1`). `#` begins
  * a comment. The machine has the addresses `ADDRESSES` on its second interface, d0.
  */
 

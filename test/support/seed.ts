@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 
 /**
- * What `TEST_SEED` and `TEST_RUNS` in the environment ask of properties: the seed that those without one of their own draw from, which
- * is chance unless given and which a failure prints, and how many inputs those try that do not say it.
+ * What `TEST_SEED` and `TEST_RUNS` in the environment ask of properties: the seed that those without one of their own
+ * draw from, which is chance unless given and which a failure prints, and how many inputs those try that do not say it.
  */
 const whole = (name: string): number | undefined => {
   const text = process.env[name]

@@ -158,8 +158,8 @@ const forbidSharedWrites = ({ sockets }: Host): void => {
 }
 
 /**
- * Each knows the other's hardware address from the start: an ARP reply has no checksum, and one with a bit flipped would
- * send every frame to nobody, as it does on a real link without frame check sequences.
+ * Each knows the other's hardware address from the start: an ARP reply has no checksum, and one with a bit flipped
+ * would send every frame to nobody, as it does on a real link without frame check sequences.
  */
 const introduce = (host: Host, iface: NetworkInterface, peer: NetworkInterface): void => {
   for (const { address } of peer.addresses) {

@@ -2,7 +2,9 @@ import { type Dissection, named } from './dissection.ts'
 import { putName, skipName } from './dns-name.ts'
 import { putDnsRecord, RecordType, recordTypeName } from './dns-record.ts'
 
-/** Messages of DNS (RFC 1035) and multicast DNS (RFC 6762), in the shorthand of tcpdump: `24832+ A? a.example. (27)`. */
+/**
+ * Messages of DNS (RFC 1035) and multicast DNS (RFC 6762), in the shorthand of tcpdump: `24832+ A? a.example. (27)`.
+ */
 
 const HEADER = 12
 

@@ -39,7 +39,10 @@ const COMMANDS: ReadonlyMap<number, string> = new Map([
 
 const SUPERVISORY = ['Receiver Ready', 'Receiver not Ready', 'Reject', '?']
 
-/** The `length` bytes at `at` of a frame between `addresses`, when it says. @returns bytes of LLC header, negative when nobody knows what is in it */
+/**
+ * The `length` bytes at `at` of a frame between `addresses`, when it says.
+ * @returns bytes of LLC header, negative when nobody knows what is in it
+ */
 export const putLlc = (d: Dissection, at: number, length: number, addresses: string | null): number => {
   d.protocol = 'llc'
   const least = d.has(at, 3) && length >= 3 && (d.u8(at + 2) & UNNUMBERED) !== UNNUMBERED ? 4 : 3

@@ -4,9 +4,10 @@ import { type CongestionControl, CwndEvent, RateSample } from './control.ts'
 import { CaState, INFINITE_SSTHRESH } from './state.ts'
 
 /**
- * BBR, version 1 (Cardwell et al., "BBR: Congestion-Based Congestion Control", 2016; draft-cardwell-iccrg-bbr-congestion-control-00),
- * with what Linux added to it: the estimate of policers and of ACK aggregation. It measures the path's bandwidth and its
- * least round-trip time, sends at that bandwidth, and keeps about twice their product in flight.
+ * BBR, version 1 (Cardwell et al., "BBR: Congestion-Based Congestion Control", 2016;
+ * draft-cardwell-iccrg-bbr-congestion-control-00), with what Linux added to it: the estimate
+ * of policers and of ACK aggregation. It measures the path's bandwidth and its least
+ * round-trip time, sends at that bandwidth, and keeps about twice their product in flight.
  *
  * Bandwidths are segments per microsecond.
  */
@@ -42,7 +43,9 @@ const PACING_MARGIN = 0.99
 /** The bandwidth has to grow by a quarter within three round trips, or the pipe is full. */
 const FULL_GROWTH = 5 / 4
 const FULL_ROUNDS = 3
-/** A policer: two intervals of at least four round trips, with a fifth of the segments lost and nearly the same rate. */
+/**
+ * A policer: two intervals of at least four round trips, with a fifth of the segments lost and nearly the same rate.
+ */
 const POLICED_ROUNDS = 4
 const POLICED_LOSS = 50 / 256
 const POLICED_RATIO = 1 / 8

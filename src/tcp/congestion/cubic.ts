@@ -11,7 +11,10 @@ import { CaState } from './state.ts'
 /** C, in segments per second cubed, and the factor by which the window shrinks (717/1024, close to 0.7). */
 const C = 0.4
 const BETA = 717 / 1024
-/** Segments of the Reno-friendly estimate's increase a window, times 8: 8 * 3 (1 - BETA) / (1 + BETA), inverted and cut to a whole number. */
+/**
+ * Segments of the Reno-friendly estimate's increase a window, times 8:
+ * 8 * 3 (1 - BETA) / (1 + BETA), inverted and cut to a whole number.
+ */
 const RENO_SCALE = Math.floor((8 * (1024 + 717)) / 3 / (1024 - 717))
 const HYSTART_LOW_WINDOW = 16
 const HYSTART_SAMPLES = 8
@@ -30,7 +33,10 @@ class CubicState {
   k = 0
   /** The least delay seen, microseconds; 0 before the first measurement. */
   delayMin = 0
-  /** When the present epoch began: milliseconds modulo 2^32 (microseconds would go round in 71 minutes), and whether one has. */
+  /**
+   * When the present epoch began: milliseconds modulo 2^32
+   * (microseconds would go round in 71 minutes), and whether one has.
+   */
   epochStart = 0
   inEpoch = false
   ackCount = 0
@@ -179,7 +185,9 @@ const startRound = (c: TcpConnection, state: CubicState): void => {
   state.samples = 0
 }
 
-/** Leaves slow start before it overflows the path: on a long train of ACKs, or when the delay grows (Ha and Rhee, 2011). */
+/**
+ * Leaves slow start before it overflows the path: on a long train of ACKs, or when the delay grows (Ha and Rhee, 2011).
+ */
 const hystart = (c: TcpConnection, state: CubicState, delay: number): void => {
   if (seqGt(c.snd.una, state.roundEnd)) startRound(c, state)
   const counters = c.layer.mib.tcpExt

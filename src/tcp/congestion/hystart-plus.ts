@@ -4,9 +4,9 @@ import { paces } from '../pacing.ts'
 import { INFINITE_SSTHRESH } from './state.ts'
 
 /**
- * HyStart++ (RFC 9406): the first slow start ends before it overflows the path, when the delay grows from one round trip to
- * the next. What follows is conservative slow start, which goes back to slow start when the delay falls again and
- * to congestion avoidance when it does not.
+ * HyStart++ (RFC 9406): the first slow start ends before it overflows the path, when the delay grows from one round
+ * trip to the next. What follows is conservative slow start, which goes back to slow start when the delay falls again
+ * and to congestion avoidance when it does not.
  */
 
 /** Growth of the least delay that ends slow start, microseconds: an eighth of it, within these bounds. */

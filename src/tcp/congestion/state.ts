@@ -3,7 +3,9 @@ import type { SendRecord } from '../send-queue.ts'
 import { WindowedMinimum } from '../windowed.ts'
 import type { HystartPlus } from './hystart-plus.ts'
 
-/** Where the sender stands in telling loss from reordering: Linux's names and numbers, as `tcpi_ca_state` shows them. */
+/**
+ * Where the sender stands in telling loss from reordering: Linux's names and numbers, as `tcpi_ca_state` shows them.
+ */
 export const CaState = {
   /** Nothing is amiss. */
   Open: 0,
@@ -56,7 +58,10 @@ export class CongestionState {
   /** Window and threshold before the present episode, to go back to if it was a mistake. */
   priorCwnd = 0
   priorSsthresh = 0
-  /** SND.UNA when the episode began, 0 with `undoable` false when it cannot be undone; retransmissions not yet known to be spurious, -1 when unknown. */
+  /**
+   * SND.UNA when the episode began, 0 with `undoable` false when it cannot be
+   * undone; retransmissions not yet known to be spurious, -1 when unknown.
+   */
   undoMarker = 0
   undoable = false
   undoRetrans = -1
@@ -72,7 +77,10 @@ export class CongestionState {
   highestSack = 0
   /** The peer has taken back what it had SACKed, in this episode. */
   reneged = false
-  /** Segments of a non-SACK peer that duplicate ACKs speak of are in `sackedOut`; how far the network reorders, in segments. */
+  /**
+   * Segments of a non-SACK peer that duplicate ACKs speak of are in
+   * `sackedOut`; how far the network reorders, in segments.
+   */
   reordering: number
   reorderingSeen = 0
 
@@ -89,7 +97,10 @@ export class CongestionState {
   rackRtt = 0
   rackAdvanced = false
   rackStarted = false
-  /** Reordering window, in quarters of the least RTT, how many recoveries it stays, and the round that DSACKs are counted in. */
+  /**
+   * Reordering window, in quarters of the least RTT, how many
+   * recoveries it stays, and the round that DSACKs are counted in.
+   */
   rackWindowSteps = 1
   rackPersist = 0
   rackRoundDelivered = 0
@@ -125,7 +136,9 @@ export class CongestionState {
   ecn = 0
   /** Segments retransmitted in all, for those who look. */
   totalRetransmitted = 0
-  /** Time-outs in all, episodes of them that are over, and the milliseconds that those took; when the present one began. */
+  /**
+   * Time-outs in all, episodes of them that are over, and the milliseconds that those took; when the present one began.
+   */
   timeouts = 0
   timeoutRecoveries = 0
   timeoutMs = 0
