@@ -50,6 +50,7 @@ export const SO_OOBINLINE = 10
 export const SO_NO_CHECK = 11
 export const SO_PRIORITY = 12
 export const SO_LINGER = 13
+export const SO_BSDCOMPAT = 14
 export const SO_REUSEPORT = 15
 export const SO_PASSCRED = 16
 export const SO_PEERCRED = 17
@@ -58,6 +59,7 @@ export const SO_SNDLOWAT = 19
 export const SO_RCVTIMEO = 20
 export const SO_SNDTIMEO = 21
 export const SO_BINDTODEVICE = 25
+export const SO_PEERNAME = 28
 export const SO_TIMESTAMP = 29
 /** The type of the control message that SO_TIMESTAMP makes. */
 export const SCM_TIMESTAMP = SO_TIMESTAMP
@@ -90,17 +92,35 @@ export const SCM_TSTAMP_ACK = 2
 export const SO_ACCEPTCONN = 30
 export const SO_SNDBUFFORCE = 32
 export const SO_RCVBUFFORCE = 33
+export const SO_PASSSEC = 34
 export const SO_MARK = 36
 export const SO_PROTOCOL = 38
 export const SO_DOMAIN = 39
 export const SO_RXQ_OVFL = 40
 export const SO_PEEK_OFF = 42
+export const SO_SELECT_ERR_QUEUE = 45
 export const SO_BUSY_POLL = 46
 export const SO_MAX_PACING_RATE = 47
 export const SO_INCOMING_CPU = 49
+export const SO_MEMINFO = 55
 export const SO_COOKIE = 57
 export const SO_ZEROCOPY = 60
+export const SO_TXTIME = 61
+export const SCM_TXTIME = SO_TXTIME
 export const SO_BINDTOIFINDEX = 62
+/** With times of 64 bits, as all are here. */
+export const SO_RCVTIMEO_NEW = 66
+export const SO_SNDTIMEO_NEW = 67
+export const SO_BUF_LOCK = 72
+/** Values of SO_BUF_LOCK, as bits. */
+export const SOCK_SNDBUF_LOCK = 1
+export const SOCK_RCVBUF_LOCK = 2
+/** Flags of SO_TXTIME, and the clocks that it may go by. */
+export const SOF_TXTIME_DEADLINE_MODE = 1
+export const SOF_TXTIME_REPORT_ERRORS = 2
+export const CLOCK_REALTIME = 0
+export const CLOCK_MONOTONIC = 1
+export const CLOCK_TAI = 11
 
 /** Control messages at SOL_SOCKET (unix(7)), and the most descriptors in one. */
 export const SCM_RIGHTS = 1
@@ -128,15 +148,21 @@ export const TCP_USER_TIMEOUT = 18
 export const TCP_FASTOPEN = 23
 export const TCP_TIMESTAMP = 24
 export const TCP_NOTSENT_LOWAT = 25
+export const TCP_CC_INFO = 26
 export const TCP_SAVE_SYN = 27
 export const TCP_SAVED_SYN = 28
 export const TCP_FASTOPEN_CONNECT = 30
+export const TCP_ULP = 31
 export const TCP_FASTOPEN_KEY = 33
 export const TCP_FASTOPEN_NO_COOKIE = 34
 export const TCP_MD5SIG_EXT = 32
 export const TCP_MD5SIG_FLAG_PREFIX = 1
 export const TCP_INQ = 36
 export const TCP_CM_INQ = TCP_INQ
+export const TCP_IS_MPTCP = 43
+export const TCP_RTO_MAX_MS = 44
+export const TCP_RTO_MIN_US = 45
+export const TCP_DELACK_MAX_US = 46
 
 // Options at IPPROTO_IP.
 export const IP_TOS = 1

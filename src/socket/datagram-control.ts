@@ -68,6 +68,8 @@ const readAtSocket = (socket: DatagramSocket, special: Special, message: Control
       if (Number.isNaN(value) || (value & ~SOF_TX_RECORD) !== 0) return -Errno.EINVAL
       special.stamps = value
       return 0
+    case C.SCM_TXTIME:
+      return Number.isNaN(value) || socket.kept.transmitTime === null ? -Errno.EINVAL : 0
     case C.SCM_TS_OPT_ID:
       if (Number.isNaN(value) || (socket.kept.timestamping & C.SOF_TIMESTAMPING_OPT_ID) === 0) return -Errno.EINVAL
       special.stampId = value

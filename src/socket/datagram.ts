@@ -11,7 +11,7 @@ import { describeArrival, describeError, describeStamp, readSpecial, type Specia
 import { StampedPacket, stampsPackets } from './datagram-stamps.ts'
 import { InetSocket } from './inet.ts'
 import { isMembershipOption, setMembership } from './multicast-options.ts'
-import type { Received } from './socket.ts'
+import type { MemoryUse, Received } from './socket.ts'
 import type { OptionValue } from './socket-options.ts'
 
 /** The least sizes of queues, where they are doubled. */
@@ -55,6 +55,10 @@ export abstract class DatagramSocket extends InetSocket {
 
   override get isStream(): boolean {
     return false
+  }
+
+  override get memoryUse(): MemoryUse {
+    return { receive: this.charged, send: 0, queued: 0, drops: this.dropped }
   }
 
   /**

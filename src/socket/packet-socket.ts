@@ -262,7 +262,9 @@ export abstract class PacketSocket extends DatagramSocket {
     if (this.packets.length > 0) events |= Readiness.In
     if ((shutdownBits & 1) !== 0) events |= Readiness.In | Readiness.RdHup
     if (shutdownBits === 3) events |= Readiness.Hup
-    if (this.pendingError !== 0 || this.errors.length > 0) events |= Readiness.Err
+    if (this.pendingError !== 0 || this.errors.length > 0) {
+      events |= this.kept.tellsErrorQueue ? Readiness.Err | Readiness.Pri : Readiness.Err
+    }
     return events
   }
 

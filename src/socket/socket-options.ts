@@ -2,6 +2,7 @@ import type { Micros } from '../core/clock.ts'
 import { Errno } from '../core/errno.ts'
 import type { NetworkInterface } from '../ip/interface.ts'
 import * as C from './constants.ts'
+import type { Credentials } from './control.ts'
 import type { Socket } from './socket.ts'
 
 /** Options at SOL_SOCKET (socket(7)), with Linux's limits. */
@@ -19,8 +20,14 @@ export interface Timeval {
   tv_usec: number
 }
 
+/** `struct sock_txtime`. */
+export interface TransmitTime {
+  clockid: number
+  flags: number
+}
+
 /** The value of a socket option: a number, or the structure that it takes. */
-export type OptionValue = number | string | Linger | Timeval | object
+export type OptionValue = number | string | Linger | Timeval | TransmitTime | object
 
 /** Why getsockopt(2) has no value to give. */
 export interface OptionFailure {
@@ -31,6 +38,9 @@ export interface OptionFailure {
 /** Is it no value, but why there is none? */
 export const isFailure = (value: OptionValue | OptionFailure): value is OptionFailure =>
   typeof value === 'object' && 'errno' in value
+
+/** Whom nobody is known of. */
+export const NO_CREDENTIALS: Credentials = { pid: 0, uid: 0xffff_ffff, gid: 0xffff_ffff }
 
 const INT_MAX = 0x7fff_ffff
 /** Sizes of queues are doubled, and have to fit into an int then. */
@@ -49,10 +59,23 @@ const MAX_TIMESTAMPING = 0x7_ffff
 /** @returns 0 or a negative `Errno` */
 export const setSocketOption = (socket: Socket, name: number, value: OptionValue): number => {
   if (name === C.SO_LINGER) return setLinger(socket, value as Linger)
-  if (name === C.SO_RCVTIMEO || name === C.SO_SNDTIMEO) return setTimeLimit(socket, name, value as Timeval)
+  if (name === C.SO_RCVTIMEO || name === C.SO_RCVTIMEO_NEW) return setTimeLimit(socket, C.SO_RCVTIMEO, value as Timeval)
+  if (name === C.SO_SNDTIMEO || name === C.SO_SNDTIMEO_NEW) return setTimeLimit(socket, C.SO_SNDTIMEO, value as Timeval)
+  if (name === C.SO_TXTIME) return setTransmitTime(socket, value)
   if (name === C.SO_BINDTODEVICE) return bindToDevice(socket, value)
   if (typeof value !== 'number' || !Number.isInteger(value)) return -Errno.EINVAL
   return setNumber(socket, name, value)
+}
+
+/** SO_TXTIME. Nothing here goes by the times of packets, as on Linux without a queueing discipline for them. */
+const setTransmitTime = (socket: Socket, value: OptionValue): number => {
+  if (typeof value !== 'object' || !('clockid' in value)) return -Errno.EINVAL
+  const { clockid, flags } = value as TransmitTime
+  if ((flags & ~(C.SOF_TXTIME_DEADLINE_MODE | C.SOF_TXTIME_REPORT_ERRORS)) !== 0) return -Errno.EINVAL
+  if (clockid !== C.CLOCK_MONOTONIC && socket.uid !== 0) return -Errno.EPERM
+  if (![C.CLOCK_REALTIME, C.CLOCK_MONOTONIC, C.CLOCK_TAI].includes(clockid)) return -Errno.EINVAL
+  socket.ownKept().transmitTime = { clockid, flags }
+  return 0
 }
 
 const setNumber = (socket: Socket, name: number, value: number): number => {
@@ -106,7 +129,8 @@ const setNumber = (socket: Socket, name: number, value: number): number => {
       return problem
     }
     case C.SO_MAX_PACING_RATE:
-      kept.maxPacingRate = value >>> 0
+      // -1 is no limit; a negative number is a large one of 32 bits.
+      kept.maxPacingRate = value === -1 ? Number.POSITIVE_INFINITY : value < 0 ? value >>> 0 : value
       break
     case C.SO_ZEROCOPY:
       if (value !== 0 && value !== 1) return -Errno.EINVAL
@@ -127,6 +151,7 @@ const setNumber = (socket: Socket, name: number, value: number): number => {
     case C.SO_RCVBUF: {
       const which = name === C.SO_SNDBUF ? 'send' : 'receive'
       const most = which === 'send' ? layer.settings.wmem_max : layer.settings.rmem_max
+      kept.bufferLocks |= lockOf(name)
       // A negative size is a very large one, as the kernel sees it.
       socket.setBuffer(which, Math.min(value < 0 ? most : Math.min(value, most), MOST_BUFFER))
       return 0
@@ -134,9 +159,20 @@ const setNumber = (socket: Socket, name: number, value: number): number => {
     case C.SO_SNDBUFFORCE:
     case C.SO_RCVBUFFORCE:
       if (uid !== 0) return -Errno.EPERM
+      kept.bufferLocks |= lockOf(name)
       socket.setBuffer(name === C.SO_SNDBUFFORCE ? 'send' : 'receive', Math.min(Math.max(0, value), MOST_BUFFER))
       return 0
+    case C.SO_BUF_LOCK:
+      if ((value & ~(C.SOCK_SNDBUF_LOCK | C.SOCK_RCVBUF_LOCK)) !== 0) return -Errno.EINVAL
+      kept.bufferLocks = value
+      break
+    case C.SO_SELECT_ERR_QUEUE:
+      kept.tellsErrorQueue = on
+      return 0
+    case C.SO_BSDCOMPAT:
+      return 0
     case C.SO_PASSCRED:
+    case C.SO_PASSSEC:
       return -Errno.EOPNOTSUPP
     default:
       return -Errno.ENOPROTOOPT
@@ -185,7 +221,8 @@ export const getSocketOption = (socket: Socket, name: number): OptionValue | Opt
     case C.SO_TIMESTAMPING:
       return kept.timestamping
     case C.SO_MAX_PACING_RATE:
-      return kept.maxPacingRate
+      // As a program learns it that asks for 32 bits.
+      return Math.min(kept.maxPacingRate, 0xffff_ffff)
     case C.SO_ZEROCOPY:
       return Number(kept.zerocopy)
     case C.SO_RXQ_OVFL:
@@ -205,8 +242,10 @@ export const getSocketOption = (socket: Socket, name: number): OptionValue | Opt
       return { l_onoff: Number(isOn), l_linger: isOn ? socket.lingerSeconds : kept.idleLinger }
     }
     case C.SO_RCVTIMEO:
+    case C.SO_RCVTIMEO_NEW:
       return timeval(socket.receiveTimeout)
     case C.SO_SNDTIMEO:
+    case C.SO_SNDTIMEO_NEW:
       return timeval(socket.sendTimeout)
     case C.SO_BINDTODEVICE:
       return socket.boundInterface?.name ?? ''
@@ -214,12 +253,34 @@ export const getSocketOption = (socket: Socket, name: number): OptionValue | Opt
       return socket.boundInterface?.index ?? 0
     case C.SO_COOKIE:
       return socket.inode
+    case C.SO_BSDCOMPAT:
+      return 0
+    case C.SO_PEERNAME: {
+      const peer = socket.peerAddress()
+      return typeof peer === 'number' ? { errno: -peer } : peer
+    }
+    case C.SO_PEERCRED:
+      return NO_CREDENTIALS
+    case C.SO_MEMINFO: {
+      const { receive, send, queued, drops } = socket.memoryUse
+      return [receive, socket.receiveBuffer, send, socket.sendBuffer, 0, queued, 0, 0, drops]
+    }
+    case C.SO_BUF_LOCK:
+      return kept.bufferLocks
+    case C.SO_SELECT_ERR_QUEUE:
+      return Number(kept.tellsErrorQueue)
+    case C.SO_TXTIME:
+      return kept.transmitTime ?? { clockid: 0, flags: 0 }
     case C.SO_PASSCRED:
+    case C.SO_PASSSEC:
       return { errno: Errno.EOPNOTSUPP }
     default:
       return { errno: Errno.ENOPROTOOPT }
   }
 }
+
+const lockOf = (name: number): number =>
+  name === C.SO_SNDBUF || name === C.SO_SNDBUFFORCE ? C.SOCK_SNDBUF_LOCK : C.SOCK_RCVBUF_LOCK
 
 const hasPeekOffset = ({ domain, type, protocol }: Socket): boolean =>
   domain === C.AF_UNIX || (type !== C.SOCK_RAW && (protocol === C.IPPROTO_TCP || protocol === C.IPPROTO_UDP))

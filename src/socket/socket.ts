@@ -8,11 +8,28 @@ import * as C from './constants.ts'
 import type { ControlMessage } from './control.ts'
 import type { SocketLayer } from './layer.ts'
 import { OpenFile, SOCKET_FLAGS } from './open-file.ts'
-import { getSocketOption, type OptionFailure, type OptionValue, setSocketOption } from './socket-options.ts'
+import {
+  getSocketOption,
+  type OptionFailure,
+  type OptionValue,
+  setSocketOption,
+  type TransmitTime,
+} from './socket-options.ts'
 
 /** The first of the bits in `OpenFile.bits` that sockets of the Internet families have, and of those of TCP. */
 export const INET_FLAGS = 5
 export const TCP_FLAGS = 10
+
+/** Bytes, and a count. */
+export interface MemoryUse {
+  readonly receive: number
+  /** Of packets that have not left, and of a queue that is kept until it is acknowledged. */
+  readonly send: number
+  readonly queued: number
+  readonly drops: number
+}
+
+const NO_MEMORY_USE: MemoryUse = { receive: 0, send: 0, queued: 0, drops: 0 }
 
 /** What a receive call learns beside the data. One object a call. */
 export class Received {
@@ -190,6 +207,11 @@ export abstract class Socket extends OpenFile {
   /** @param asked bytes, cut to what is allowed, and not yet doubled */
   abstract setBuffer(which: 'send' | 'receive', asked: number): void
 
+  /** What SO_MEMINFO tells of memory: what waits to be read, what waits to leave or to be acknowledged, and how often there was no room. */
+  get memoryUse(): MemoryUse {
+    return NO_MEMORY_USE
+  }
+
   listen(_backlog: number): number {
     return -Errno.EOPNOTSUPP
   }
@@ -342,9 +364,17 @@ export class KeptOptions {
   timestampNs = false
   timestamping = 0
   zerocopy = false
-  /** SO_MAX_PACING_RATE, bytes per second; all bits for no limit. */
-  maxPacingRate = 0xffff_ffff
+  /** SO_MAX_PACING_RATE, bytes per second. */
+  maxPacingRate = Number.POSITIVE_INFINITY
+  /** SO_BUF_LOCK. */
+  bufferLocks = 0
+  /** SO_SELECT_ERR_QUEUE. */
+  tellsErrorQueue = false
+  /** SO_TXTIME; null while it was not set. */
+  transmitTime: TransmitTime | null = null
   dropCount = false
+  /** SO_PASSSEC: there are no labels of security. */
+  passesLabels = false
   receiveLowat = 1
   /** SO_PEEK_OFF: where MSG_PEEK begins, bytes from the first that was not read; less than 0 for always there. */
   peekOffset = -1

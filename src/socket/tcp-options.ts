@@ -1,15 +1,16 @@
+import { MILLISECOND, SECOND } from '../core/clock.ts'
 import { Errno } from '../core/errno.ts'
 import { Readiness } from '../core/readiness.ts'
 import { AckPending, BufferLock, Nagle, type TcpConnection } from '../tcp/connection.ts'
 import { acknowledgeRead, allowQuickAcks, MAX_QUICK_ACKS } from '../tcp/delayed-ack.ts'
 import { bytesOfKeys, FastOpenMode, keysOfBytes } from '../tcp/fast-open.ts'
-import { tcpInfo } from '../tcp/info.ts'
+import { TICK, tcpInfo } from '../tcp/info.ts'
 import type { Inherited } from '../tcp/listener.ts'
 import { MD5_LONGEST_KEY, withMd5Key } from '../tcp/md5.ts'
 import { pushPending } from '../tcp/output.ts'
 import { changeControl } from '../tcp/reduction.ts'
 import { TcpState } from '../tcp/state.ts'
-import { armKeepalive, keepIdle, silence, stopKeepalive } from '../tcp/timers.ts'
+import { armKeepalive, DELAYED_ACK_MAX, keepIdle, leastRto, mostRto, silence, stopKeepalive } from '../tcp/timers.ts'
 import { readSockaddr, type Sockaddr } from './address.ts'
 import * as C from './constants.ts'
 import type { OptionFailure, OptionValue } from './socket-options.ts'
@@ -26,12 +27,19 @@ const MAX_KEEP = 32_767
 const MAX_KEEP_COUNT = 127
 const MAX_SYN_COUNT = 127
 const MAX_LINGER2 = 120
+/** Bounds of TCP_RTO_MAX_MS, TCP_RTO_MIN_US and TCP_DELACK_MAX_US, which are kept in ticks of Linux's clock. */
+const LEAST_RTO_MAX = 1000
+const MOST_RTO = 120 * SECOND
+const DEFAULT_LEAST_RTO = 200 * MILLISECOND
+const LEAST_TIME = TICK + 1
+const inTicks = (micros: number): number => Math.ceil(micros / TICK) * TICK
 
 /** Sets an option at IPPROTO_TCP. @returns 0 or a negative `Errno` */
 export const setTcpOption = (socket: TcpSocket, name: number, value: OptionValue): number => {
   if (name === C.TCP_CONGESTION) return setCongestion(socket, value)
   if (name === C.TCP_MD5SIG || name === C.TCP_MD5SIG_EXT) return setMd5Key(socket, name, value)
   if (name === C.TCP_FASTOPEN_KEY) return setFastOpenKey(socket.c, value)
+  if (name === C.TCP_ULP) return typeof value === 'string' ? -Errno.ENOENT : -Errno.EINVAL
   if (typeof value !== 'number' || !Number.isInteger(value)) return -Errno.EINVAL
   return setAtTcp(socket, name, value)
 }
@@ -85,8 +93,7 @@ export const inheritedOptions = (c: TcpConnection): Inherited => {
 
 /** SO_MAX_PACING_RATE, bytes a second. */
 export const setMaxPacingRate = ({ c, kept }: TcpSocket): void => {
-  const { maxPacingRate } = kept
-  c.ownOptions().maxPacingRate = maxPacingRate === 0xffff_ffff ? Number.POSITIVE_INFINITY : maxPacingRate
+  c.ownOptions().maxPacingRate = kept.maxPacingRate
   c.cc.pacingRate = Math.min(c.cc.pacingRate, c.options.maxPacingRate)
 }
 
@@ -107,7 +114,9 @@ export const tcpIpOptionsChanged = (socket: TcpSocket): void => {
 }
 
 /** An option at SOL_SOCKET that the connection follows was set. */
-export const tcpOptionChanged = (c: TcpConnection, name: number, on: boolean): void => {
+export const tcpOptionChanged = (c: TcpConnection, name: number, value: number): void => {
+  const on = value !== 0
+  if (name === C.SO_BUF_LOCK) c.bufferLocks = value
   if (name === C.SO_OOBINLINE) c.ownOptions().oobInline = on
   if (name !== C.SO_KEEPALIVE) return
   const wasOn = c.options.keepalive
@@ -178,6 +187,21 @@ const setAtTcp = (socket: TcpSocket, name: number, value: number): number => {
       if (value < 0) return -Errno.EINVAL
       c.ownOptions().userTimeoutMs = value
       return 0
+    case C.TCP_RTO_MAX_MS:
+      if (!inRange(LEAST_RTO_MAX, MOST_RTO / MILLISECOND)) return -Errno.EINVAL
+      c.ownOptions().mostRtoMs = value
+      return 0
+    case C.TCP_RTO_MIN_US:
+      if (!inRange(LEAST_TIME, DEFAULT_LEAST_RTO)) return -Errno.EINVAL
+      c.ownOptions().leastRto = inTicks(value)
+      return 0
+    case C.TCP_DELACK_MAX_US:
+      if (!inRange(LEAST_TIME, DELAYED_ACK_MAX)) return -Errno.EINVAL
+      c.ownOptions().mostAckDelay = inTicks(value)
+      return 0
+    case C.TCP_TIMESTAMP:
+      // For who repairs a connection only.
+      return -Errno.EPERM
     case C.TCP_NOTSENT_LOWAT:
       c.ownOptions().notSentLowat = value >>> 0
       socket.wake(socket.poll())
@@ -347,6 +371,20 @@ export const getTcpOption = (socket: TcpSocket, name: number): OptionValue | Opt
       return c.options.userTimeoutMs
     case C.TCP_NOTSENT_LOWAT:
       return c.options.notSentLowat | 0
+    case C.TCP_RTO_MAX_MS:
+      return mostRto(c) / MILLISECOND
+    case C.TCP_RTO_MIN_US:
+      return leastRto(c)
+    case C.TCP_DELACK_MAX_US:
+      return c.options.mostAckDelay || DELAYED_ACK_MAX
+    case C.TCP_TIMESTAMP:
+      return (c.layer.loop.nowMs32 + c.timestampOffset) >>> 0
+    case C.TCP_CC_INFO:
+      return c.control.info?.(c) ?? ''
+    case C.TCP_ULP:
+      return ''
+    case C.TCP_IS_MPTCP:
+      return 0
     case C.TCP_THIN_LINEAR_TIMEOUTS:
       return Number(c.options.thinLinearTimeouts)
     case C.TCP_THIN_DUPACK:

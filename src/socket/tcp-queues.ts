@@ -1,10 +1,12 @@
 import { Errno } from '../core/errno.ts'
 import { Readiness } from '../core/readiness.ts'
 import { Shutdown, type TcpConnection } from '../tcp/connection.ts'
-import { isWritable } from '../tcp/flow.ts'
+import { isWritable, sendQueued } from '../tcp/flow.ts'
 import { isAtMark } from '../tcp/read.ts'
 import { TcpState } from '../tcp/state.ts'
+import { receiveQueued, spaceOfWindow } from '../tcp/window.ts'
 import * as C from './constants.ts'
+import type { MemoryUse } from './socket.ts'
 import type { TcpSocket } from './tcp.ts'
 
 /** What a TCP socket says of its queues: to poll(2) and its like, and to ioctl(2). */
@@ -27,6 +29,14 @@ export const tcpReadiness = (socket: TcpSocket): number => {
   if (c.error !== 0 || (socket.notices !== null && socket.notices.length > 0)) events |= Readiness.Err
   return events
 }
+
+/** What a TCP socket's queues take, as ss has it. */
+export const tcpMemory = ({ c }: TcpSocket): MemoryUse => ({
+  receive: spaceOfWindow(c, receiveQueued(c)),
+  send: 0,
+  queued: sendQueued(c),
+  drops: 0,
+})
 
 /** ioctl(2) about the queues. @returns what was asked for, a negative `Errno`, or null for other requests */
 export const tcpIoctl = (socket: TcpSocket, request: number): number | null => {

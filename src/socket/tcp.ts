@@ -16,7 +16,7 @@ import * as C from './constants.ts'
 import type { ControlMessage } from './control.ts'
 import type { SocketLayer } from './layer.ts'
 import { PortOwner } from './ports.ts'
-import { type Received, TCP_FLAGS } from './socket.ts'
+import { type MemoryUse, type Received, TCP_FLAGS } from './socket.ts'
 import type { OptionFailure, OptionValue } from './socket-options.ts'
 import { TcpEndpoint } from './tcp-endpoint.ts'
 import { stampsArrivals, stampsOfSend, TcpNotices } from './tcp-notices.ts'
@@ -31,7 +31,7 @@ import {
   tcpIpOptionsChanged,
   tcpOptionChanged,
 } from './tcp-options.ts'
-import { readableRun, tcpIoctl, tcpReadiness } from './tcp-queues.ts'
+import { readableRun, tcpIoctl, tcpMemory, tcpReadiness } from './tcp-queues.ts'
 import { describeArrival, receiveUrgent } from './tcp-receive.ts'
 
 const LINGERS = stateSet(TcpState.FinWait1, TcpState.Closing, TcpState.LastAck)
@@ -434,6 +434,10 @@ export class TcpSocket extends TcpEndpoint implements TcpObserver {
     return result
   }
 
+  override get memoryUse(): MemoryUse {
+    return tcpMemory(this)
+  }
+
   override getOption(level: number, name: number): OptionValue | OptionFailure {
     if (level === C.SOL_TCP) return getTcpOption(this, name)
     return level === C.SOL_SOCKET && name === C.SO_ERROR ? this.takeAnyError() : super.getOption(level, name)
@@ -473,7 +477,7 @@ export class TcpSocket extends TcpEndpoint implements TcpObserver {
         this.noteArrivals(value !== 0)
         return 0
       default:
-        tcpOptionChanged(this.c, name, value !== 0)
+        tcpOptionChanged(this.c, name, value)
         return 0
     }
   }

@@ -225,7 +225,8 @@ export class UdpSocket extends DatagramSocket implements UdpClaim, ReadinessObse
   }
 
   poll(): number {
-    const events = this.endpoint.readiness
+    let events = this.endpoint.readiness
+    if ((events & Readiness.Err) !== 0 && this.kept.tellsErrorQueue) events |= Readiness.Pri
     return (events & Readiness.Out) !== 0 ? events | C.POLLWRBAND : events
   }
 

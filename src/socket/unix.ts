@@ -5,8 +5,8 @@ import * as C from './constants.ts'
 import { type ControlMessage, type Credentials, isCredentials, isPassedFiles } from './control.ts'
 import type { SocketLayer } from './layer.ts'
 import type { OpenFile } from './open-file.ts'
-import { type Received, Socket } from './socket.ts'
-import type { OptionFailure, OptionValue } from './socket-options.ts'
+import { type MemoryUse, type Received, Socket } from './socket.ts'
+import { NO_CREDENTIALS, type OptionFailure, type OptionValue } from './socket-options.ts'
 import { collectUnix } from './unix-gc.ts'
 import { readUnixName } from './unix-names.ts'
 import { type UnixMessage, UnixQueue } from './unix-queue.ts'
@@ -325,6 +325,10 @@ export abstract class UnixSocket extends Socket {
 
   override setOption(level: number, name: number, value: OptionValue): number {
     if (level !== C.SOL_SOCKET || name === C.SO_REUSEPORT) return -Errno.EOPNOTSUPP
+    if (name === C.SO_PASSSEC && typeof value === 'number') {
+      this.ownKept().passesLabels = value !== 0
+      return 0
+    }
     if (name !== C.SO_PASSCRED) return super.setOption(level, name, value)
     if (typeof value !== 'number') return -Errno.EINVAL
     this.passesCredentials = value !== 0
@@ -334,8 +338,13 @@ export abstract class UnixSocket extends Socket {
   override getOption(level: number, name: number): OptionValue | OptionFailure {
     if (level !== C.SOL_SOCKET) return { errno: Errno.EOPNOTSUPP }
     if (name === C.SO_PASSCRED) return Number(this.passesCredentials)
+    if (name === C.SO_PASSSEC) return Number(this.kept.passesLabels)
     if (name === C.SO_PEERCRED) return this.peerCredentials ?? NO_CREDENTIALS
     return super.getOption(level, name)
+  }
+
+  override get memoryUse(): MemoryUse {
+    return { receive: 0, send: this.charged, queued: 0, drops: 0 }
   }
 
   override ioctl(request: number, value: number): number {
@@ -368,8 +377,6 @@ export abstract class UnixSocket extends Socket {
   /** Tells the peer that this end is gone. */
   protected abstract leavePeer(): void
 }
-
-const NO_CREDENTIALS: Credentials = { pid: 0, uid: 0xffff_ffff, gid: 0xffff_ffff }
 
 const isCredentialsMessage = ({ cmsg_type }: ControlMessage): boolean => cmsg_type === C.SCM_CREDENTIALS
 

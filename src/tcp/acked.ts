@@ -11,6 +11,7 @@ import { unlinkSent } from './records.ts'
 import { countDelivered, removeDuplicates } from './recovery.ts'
 import { noteReordering, type SackOutcome } from './sack.ts'
 import { RecordMark, Sacked, type SendRecord } from './send-queue.ts'
+import { leastRto, mostRto } from './timers.ts'
 
 /**
  * What an ACK takes off the retransmission queue, and the round-trip times that it tells: for ack.ts and prediction.
@@ -219,7 +220,7 @@ export const takeRtt = (c: TcpConnection, rtt: number, latest: number, maybeDela
   if (!maybeDelayed || latest <= cc.minRtt.value) {
     cc.minRtt.update(loop.nowMs32, settings.tcp_min_rtt_wlen * 1000, latest || 1)
   }
-  snd.measure(rtt, snd.una, snd.nxt, settings.tcp_rto_min_us)
-  snd.updateRto(settings.tcp_rto_max_ms * 1000)
+  snd.measure(rtt, snd.una, snd.nxt, leastRto(c))
+  snd.updateRto(mostRto(c))
   c.backoff = 0
 }

@@ -101,6 +101,10 @@ export class TcpOptions {
   keepCount = 0
   /** TCP_USER_TIMEOUT, milliseconds; 0 for none. */
   userTimeoutMs = 0
+  /** TCP_RTO_MAX_MS, TCP_RTO_MIN_US and TCP_DELACK_MAX_US; 0 stands for the host's. */
+  mostRtoMs = 0
+  leastRto = 0
+  mostAckDelay = 0
   /** SO_MAX_PACING_RATE, bytes per second. */
   maxPacingRate = Number.POSITIVE_INFINITY
   /** TCP_SYNCNT; 0 stands for the host's setting. */

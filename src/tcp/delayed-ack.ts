@@ -3,7 +3,7 @@ import { Errno } from '../core/errno.ts'
 import type { Timer } from '../core/timer.ts'
 import { AckPending, Feature, Shutdown, type TcpConnection, TcpTimer } from './connection.ts'
 import { TcpState } from './state.ts'
-import { DELAYED_ACK_MAX, DELAYED_ACK_MIN } from './timers.ts'
+import { DELAYED_ACK_MAX, DELAYED_ACK_MIN, mostAckDelay } from './timers.ts'
 import { sendBareAck } from './transmit.ts'
 import { receiveQueued, shouldUpdateWindow, windowToOffer } from './window.ts'
 
@@ -92,7 +92,7 @@ const delayAck = (c: TcpConnection): void => {
     if (c.rtt.srtt8 !== 0) most = Math.min(most, Math.max(c.rtt.srtt, DELAYED_ACK_MIN))
     delay = Math.min(delay, most)
   }
-  delay = Math.min(delay, DELAYED_ACK_MAX)
+  delay = Math.min(delay, mostAckDelay(c))
   let deadline = loop.now + delay
   const timer = ackTimer(c)
   if ((rcv.pending & AckPending.Timer) !== 0 && timer.isSet) {

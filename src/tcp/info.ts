@@ -81,7 +81,7 @@ export interface TcpInfo {
 }
 
 /** What Linux counts its time-outs in, microseconds (CONFIG_HZ=250), rounding up. */
-const TICK = 4000
+export const TICK = 4000
 /** All bits of 64, as near as a number comes. */
 const NO_LIMIT = 2 ** 64
 const UNKNOWN_MIN_RTT = 0x7fff_ffff

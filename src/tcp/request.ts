@@ -24,12 +24,12 @@ import { replySegment, scopeOf } from './reply.ts'
 import { isInWindow, isLikelyData, type Segment } from './segment.ts'
 import { TcpState } from './state.ts'
 import { type CookieOptions, encodeStamp } from './syn-cookies.ts'
+import { leastRto, mostRto } from './timers.ts'
 import { TupleEntry, TupleKind } from './tuple.ts'
 import { initialMssEstimate, setInitialWindow } from './window.ts'
 
 /** The first time-out of a SYN+ACK, microseconds (RFC 6298 section 2.1), and the longest. */
 const FIRST_TIMEOUT = SECOND
-const LONGEST_TIMEOUT = 120 * SECOND
 
 /**
  * A half-open connection on the passive side: a SYN has come and was answered, the third message has not. It belongs to
@@ -251,7 +251,7 @@ export class Request extends TupleEntry implements TimerOwner, PendingHandshake 
       return
     }
     if (this.timeouts++ === 0) listener.youngRequests--
-    this.timeout = Math.min(this.timeout * 2, LONGEST_TIMEOUT)
+    this.timeout = Math.min(this.timeout * 2, mostRto(this.connection))
     loop.timers.schedule(this.timer, loop.now + this.timeout)
   }
 
@@ -274,7 +274,7 @@ export class Request extends TupleEntry implements TimerOwner, PendingHandshake 
     this.timeouts++
     c.retransmits++
     if (c.retransmitStamp === 0) c.retransmitStamp = loop.nowMs32 || 1
-    this.timeout = Math.min(this.timeout * 2, LONGEST_TIMEOUT)
+    this.timeout = Math.min(this.timeout * 2, mostRto(this.connection))
     loop.timers.schedule(this.timer, loop.now + this.timeout)
   }
 
@@ -402,15 +402,15 @@ export class Request extends TupleEntry implements TimerOwner, PendingHandshake 
   /** Takes the round-trip time of the handshake: by the clock, or, if the SYN+ACK had to be resent, by its time stamp. */
   private measureRtt(segment: Segment): void {
     const { connection: c, listener } = this
-    const { loop, settings } = listener.layer
+    const { loop } = listener.layer
     let rtt = -1
     if (this.resent === 0) rtt = (loop.now32 - this.sentAt) | 0
     else if (segment.hasTimestamps && c.has(Feature.Timestamps) && segment.timestampEcho !== 0) {
       rtt = ((loop.nowMs32 + c.timestampOffset - segment.timestampEcho) | 0) * MILLISECOND
     }
     if (rtt < 0) return
-    c.rtt.measure(Math.max(1, rtt), c.snd.una, c.snd.nxt, settings.tcp_rto_min_us)
-    c.rtt.updateRto(settings.tcp_rto_max_ms * MILLISECOND)
+    c.rtt.measure(Math.max(1, rtt), c.snd.una, c.snd.nxt, leastRto(c))
+    c.rtt.updateRto(mostRto(c))
   }
 
   /** Does the segment echo the time stamp of the first SYN+ACK: was resending it a mistake? */

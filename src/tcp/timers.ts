@@ -12,9 +12,14 @@ export const DELAYED_ACK_MAX = 200 * MILLISECOND
 /** The least that a probe waits beyond two round trips, microseconds. */
 const PROBE_SLACK = 2 * MILLISECOND
 
-/** The least and the greatest retransmission time-out, microseconds (tcp_rto_min_us, tcp_rto_max_ms). */
-export const leastRto = (c: TcpConnection): number => c.layer.settings.tcp_rto_min_us
-export const mostRto = (c: TcpConnection): number => c.layer.settings.tcp_rto_max_ms * MILLISECOND
+/** The least and the greatest retransmission time-out, microseconds: the connection's own, or the host's. */
+export const leastRto = (c: TcpConnection): number => c.options.leastRto || c.layer.settings.tcp_rto_min_us
+export const mostRto = (c: TcpConnection): number =>
+  (c.options.mostRtoMs || c.layer.settings.tcp_rto_max_ms) * MILLISECOND
+
+/** The longest that an ACK is delayed, microseconds: never so long that the peer's time-out, if it is as ours, could come first. */
+export const mostAckDelay = (c: TcpConnection): number =>
+  Math.min(c.options.mostAckDelay || DELAYED_ACK_MAX, leastRto(c))
 
 /** Sets the retransmission timer for `pending`, `delay` microseconds from now. */
 export const armRetransmit = (c: TcpConnection, pending: number, delay: number): void => {

@@ -1,6 +1,6 @@
 import type { TcpConnection } from '../connection.ts'
 import { WindowedMaximum } from '../windowed.ts'
-import { type CongestionControl, CwndEvent, RateSample } from './control.ts'
+import { type BbrInfo, type CongestionControl, CwndEvent, RateSample } from './control.ts'
 import { CaState, INFINITE_SSTHRESH } from './state.ts'
 
 /**
@@ -178,9 +178,23 @@ export const bbr: CongestionControl = {
     setCwnd(c, s, sample)
   },
 
+  info(c): BbrInfo {
+    // There is none before anything was sent.
+    const s = (c.cc.private_ as BbrState | null) ?? IDLE
+    const bandwidth = Math.floor(s.rate * c.snd.mss * 1e6)
+    return {
+      bbr_bw_lo: bandwidth >>> 0,
+      bbr_bw_hi: Math.floor(bandwidth / 2 ** 32),
+      bbr_min_rtt: Math.min(s.minRtt, 0xffff_ffff),
+      bbr_pacing_gain: Math.floor(s.pacingGain * 256),
+      bbr_cwnd_gain: Math.floor(s.cwndGain * 256),
+    }
+  },
+
   minimumSegments: (c) => (c.cc.pacingRate < MIN_RECORD_RATE ? 1 : 2),
 }
 
+const IDLE = new BbrState()
 const UNKNOWN_MIN_RTT = 0x7fff_ffff
 /** What a time-out is to the estimate of policers: a loss. */
 const TIMED_OUT = Object.assign(new RateSample(), { losses: 1 })

@@ -56,6 +56,15 @@ export const CwndEvent = {
   Loss: 3,
 } as const
 
+/** `struct tcp_bbr_info`: bytes per second as two words, microseconds, and gains in parts of 256. */
+export interface BbrInfo {
+  bbr_bw_lo: number
+  bbr_bw_hi: number
+  bbr_min_rtt: number
+  bbr_pacing_gain: number
+  bbr_cwnd_gain: number
+}
+
 /** A congestion control: four functions, and what some need beside them. It keeps its state in `c.cc.private_`. */
 export interface CongestionControl {
   readonly name: string
@@ -78,6 +87,8 @@ export interface CongestionControl {
   control?(c: TcpConnection, sample: RateSample, ack: number): void
   /** The least number of segments in a record. */
   minimumSegments?(c: TcpConnection): number
+  /** What TCP_CC_INFO tells. */
+  info?(c: TcpConnection): BbrInfo
   /** How many windows the send queue should hold; 2 unless said. */
   readonly sendBufferFactor?: number
 }
