@@ -226,11 +226,16 @@ export const IPV6_RECVPKTINFO = 49
 export const IPV6_PKTINFO = 50
 export const IPV6_RECVHOPLIMIT = 51
 export const IPV6_HOPLIMIT = 52
+export const IPV6_PATHMTU = 61
 export const IPV6_DONTFRAG = 62
 export const IPV6_RECVTCLASS = 66
 export const IPV6_TCLASS = 67
 export const IPV6_MINHOPCOUNT = 73
+export const IPV6_RECVORIGDSTADDR = 74
+export const IPV6_ORIGDSTADDR = IPV6_RECVORIGDSTADDR
+export const IPV6_TRANSPARENT = 75
 export const IPV6_UNICAST_IF = 76
+export const IPV6_FREEBIND = 78
 
 /** Options at IPPROTO_UDP. */
 export const UDP_CORK = 1

@@ -96,6 +96,7 @@ const dataLength = (level: number, data: ControlData): number => {
   if ('ipi_ifindex' in data) return 12
   if ('ipi6_ifindex' in data) return 20
   if ('ts' in data) return 48
+  if ('address' in data) return level === SOL_IPV6 ? 28 : 16
   if ('ee_errno' in data) return 16 + (level === SOL_IPV6 ? 28 : 16)
   return 16
 }

@@ -186,11 +186,14 @@ const describeAtIp = (socket: DatagramSocket, into: ControlMessage[], source: So
 
 const describeAtIpv6 = (socket: DatagramSocket, into: ControlMessage[], source: SourceAddress): void => {
   const { ipOptions: options } = socket
-  const add = (cmsg_type: number, data: number): void => {
+  const add = (cmsg_type: number, data: ControlMessage['data']): void => {
     into.push({ cmsg_level: C.SOL_IPV6, cmsg_type, data })
   }
   if (options.receiveHops) add(C.IPV6_HOPLIMIT, source.hopLimit)
   if (options.receiveTrafficClass) add(C.IPV6_TCLASS, source.trafficClass)
+  if (options.originalDestination6) {
+    add(C.IPV6_ORIGDSTADDR, formatSockaddr(source.destination, socket.localPort, 6, source.interfaceIndex))
+  }
 }
 
 /** The address that an answer comes from: the one it was sent to, unless that is a group's or everybody's. */

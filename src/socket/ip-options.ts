@@ -1,6 +1,7 @@
 import { Errno } from '../core/errno.ts'
 import type { NetworkInterface } from '../ip/interface.ts'
 import { IPV4_ANY, type IpAddress, parseIpAddress } from '../wire/address.ts'
+import type { KnownSockaddr } from './address.ts'
 import * as C from './constants.ts'
 import type { InetSocket } from './inet.ts'
 import { htonl, ntohl } from './inet-text.ts'
@@ -43,6 +44,7 @@ export class IpOptions {
   packetInfo6 = false
   receiveHops = false
   receiveTrafficClass = false
+  originalDestination6 = false
   dontFragment = false
   /** IPV6_MTU; 0 for none. */
   fragmentSize = 0
@@ -72,11 +74,14 @@ const FLAGS6: Readonly<Record<number, Flag>> = {
   [C.IPV6_RECVHOPLIMIT]: 'receiveHops',
   [C.IPV6_RECVTCLASS]: 'receiveTrafficClass',
   [C.IPV6_DONTFRAG]: 'dontFragment',
+  [C.IPV6_RECVORIGDSTADDR]: 'originalDestination6',
   [C.IPV6_MULTICAST_ALL]: 'multicastAll6',
 }
 /** The ECN bits, which are TCP's own. */
 const ECN = 3
 const MIN_IPV6_MTU = 1280
+/** As Linux fills in whom a path MTU is of. */
+const ANY6: KnownSockaddr = { family: 0, address: '::', port: 0, flowinfo: 0, scopeId: 0 }
 
 /** Sets an option at IPPROTO_IP. @returns 0 or a negative `Errno` */
 export const setIpOption = (socket: InetSocket, name: number, value: OptionValue): number => {
@@ -232,6 +237,13 @@ export const setIpv6Option = (socket: InetSocket, name: number, value: OptionVal
       options.multicastInterface6 = iface
       break
     }
+    case C.IPV6_FREEBIND:
+      socket.freeBind = value !== 0
+      return 0
+    case C.IPV6_TRANSPARENT:
+      if (value !== 0 && socket.uid !== 0) return -Errno.EPERM
+      socket.freeBind = value !== 0
+      return 0
     case C.IPV6_UNICAST_IF: {
       const iface = unicastInterface(socket, value)
       if (typeof iface === 'number') return iface
@@ -300,6 +312,11 @@ export const getIpv6Option = (socket: InetSocket, name: number): OptionValue | O
       return options.pathMtuDiscovery6
     case C.IPV6_MTU:
       return socket.pathMtu || { errno: Errno.ENOTCONN }
+    case C.IPV6_PATHMTU:
+      return socket.pathMtu === 0 ? { errno: Errno.ENOTCONN } : { ip6m_addr: { ...ANY6 }, ip6m_mtu: socket.pathMtu }
+    case C.IPV6_FREEBIND:
+    case C.IPV6_TRANSPARENT:
+      return Number(socket.freeBind)
     case C.IPV6_MULTICAST_LOOP:
       return Number(options.multicastLoop6)
     case C.IPV6_MULTICAST_HOPS:

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { Sys } from '../host/calls.ts'
 import { codeOf, NOTHING, Pair } from '../sim/testing.ts'
 import * as C from './constants.ts'
+import type { ControlMessage } from './control.ts'
 
 /** Runs `use` with a connection to a peer that reads all, and the time of the host's clock in milliseconds. */
 const connected = async <T>(
@@ -175,6 +176,30 @@ describe('what else getsockopt(2) tells', () => {
       return [before, after, sys.getsockopt(fd, C.SOL_SOCKET, C.SO_TXTIME), entry.revents, wrong]
     })
     expect(told).toEqual(['EINVAL', 1, { clockid: 1, flags: 2 }, C.POLLPRI | C.POLLERR, 'EINVAL'])
+    expect(pair.close()).toEqual(NOTHING)
+  })
+
+  it('of IPv6 sockets: the path MTU of the peer, where a datagram was sent to, and foreign addresses', async () => {
+    const pair = new Pair()
+    const told = await pair.alone(async (sys) => {
+      const fd = sys.socket(C.AF_INET6, C.SOCK_DGRAM)
+      const path = await codeOf(() => sys.getsockopt(fd, C.SOL_IPV6, C.IPV6_PATHMTU))
+      const refused = await codeOf(() => sys.bind(fd, { address: '2001:db8::99', port: 9 }))
+      sys.setsockopt(fd, C.SOL_IPV6, C.IPV6_FREEBIND, 1)
+      sys.bind(fd, { address: '2001:db8::99', port: 9 })
+      const own = sys.socket(C.AF_INET6, C.SOCK_DGRAM)
+      sys.bind(own, { address: '2001:db8::1', port: 9 })
+      sys.setsockopt(own, C.SOL_IPV6, C.IPV6_RECVORIGDSTADDR, 1)
+      await sys.connect(own, { address: '2001:db8::1', port: 9 })
+      await sys.send(own, 'x')
+      const message = { msg_iov: [new Uint8Array(9)], msg_controllen: 44, msg_control: [] as ControlMessage[] }
+      await sys.recvmsg(own, message)
+      const { ip6m_mtu } = sys.getsockopt(own, C.SOL_IPV6, C.IPV6_PATHMTU) as { ip6m_mtu: number }
+      return [path, refused, sys.getsockname(fd).address, ip6m_mtu, message.msg_control]
+    })
+    const data = { family: C.AF_INET6, address: '2001:db8::1', port: 9, flowinfo: 0, scopeId: 0 }
+    const tells = [{ cmsg_level: C.SOL_IPV6, cmsg_type: C.IPV6_ORIGDSTADDR, data }]
+    expect(told).toEqual(['ENOTCONN', 'EADDRNOTAVAIL', '2001:db8::99', 65_536, tells])
     expect(pair.close()).toEqual(NOTHING)
   })
 
