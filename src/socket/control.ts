@@ -108,8 +108,11 @@ const dataLength = (level: number, data: ControlData): number => {
 export const fitControl = (messages: ControlMessage[], space: number): boolean => {
   let left = space
   for (let i = 0; i < messages.length; i++) {
-    left -= controlSpace(messages[i]!)
-    if (left < 0) {
+    const message = messages[i]!
+    // The last one needs no room for padding: CMSG_LEN of it is enough.
+    const fits = HEADER + dataLength(message.cmsg_level, message.data) <= left
+    left -= controlSpace(message)
+    if (!fits) {
       messages.length = i
       return false
     }
