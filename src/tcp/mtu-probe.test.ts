@@ -106,6 +106,26 @@ describe('path MTU by probes (RFC 4821)', () => {
     expect(new Set(sizes).size).toBeGreaterThan(3)
   })
 
+  it.each([
+    [0, 1, true],
+    [0, 2, true],
+    [1, 0, false],
+  ])(
+    'tcp_mtu_probing %i when it was opened, %i since: time-outs in a row make it try less: %s',
+    (first, then, tries) => {
+      const s = established({ mss: 1460, window: 60_000, rtt: ms(20), settings: { tcp_mtu_probing: first } })
+      s.settings.tcp_mtu_probing = then
+      s.send(1460)
+      const sizes: number[] = []
+      while (s.clock.now() < seconds(60)) {
+        s.advance(seconds(1))
+        sizes.push(...lengths(s))
+      }
+      expect(sizes.includes(1024)).toBe(tries)
+      expect(s.connection.mtuSearch?.isOn ?? false).toBe(tries)
+    },
+  )
+
   it('does nothing unless it is told to', () => {
     const s = probing({ tcp_mtu_probing: 0 })
     s.send(4000)

@@ -22,9 +22,9 @@ export class MtuSearch {
   /** When the search began: world time, microseconds. */
   begunAt: number
 
-  constructor(c: TcpConnection) {
+  constructor(c: TcpConnection, isOn: boolean) {
     const { settings, loop } = c.layer
-    this.isOn = settings.tcp_mtu_probing > 1
+    this.isOn = isOn
     this.low = mssToMtu(c, settings.tcp_base_mss)
     this.high = c.snd.mssClamp + TCP_MIN_HEADER + ipHeaderLength(c)
     this.begunAt = loop.now
@@ -33,7 +33,8 @@ export class MtuSearch {
 
 /** Begins the search of a connection, where the host wants one. */
 export const beginMtuSearch = (c: TcpConnection): void => {
-  c.mtuSearch = c.layer.settings.tcp_mtu_probing === 0 ? null : new MtuSearch(c)
+  const { tcp_mtu_probing: mode } = c.layer.settings
+  c.mtuSearch = mode === 0 ? null : new MtuSearch(c, mode > 1)
 }
 
 /** What `mtuProbeSize` says where it gives no size. */
@@ -127,9 +128,11 @@ export const mtuProbeInconclusive = (c: TcpConnection): void => {
 
 /** Time-outs in a row: large packets may vanish on the way without a word (section 7.7). Tries smaller ones. */
 export const suspectBlackHole = (c: TcpConnection): void => {
-  const search = c.mtuSearch
-  if (search === null) return
   const { settings, loop } = c.layer
+  // The setting as it is now counts, also for connections that were opened before.
+  if (settings.tcp_mtu_probing === 0) return
+  c.mtuSearch ??= new MtuSearch(c, false)
+  const search = c.mtuSearch
   if (!search.isOn) {
     search.isOn = true
     search.begunAt = loop.now
