@@ -5,6 +5,7 @@ import { CryptoRandom } from '../core/random.ts'
 import { World } from '../core/world.ts'
 import { Host } from '../host/host.ts'
 import type { NetworkInterface } from '../ip/interface.ts'
+import { LEAST_MTU } from '../link/features.ts'
 import { CaptureFile } from '../node/capture-file.ts'
 import type { DeviceOffloads } from '../node/device.ts'
 import type { DeviceError } from '../node/device-error.ts'
@@ -19,6 +20,8 @@ import { compileEarly, tuneV8 } from '../node/v8.ts'
 import { TcpConnection } from '../tcp/connection.ts'
 import { stateIn, stateSet, TcpState } from '../tcp/state.ts'
 import { type IpAddress, type IpPrefix, type MacAddress, parseIpAddress, parseIpPrefix } from '../wire/address.ts'
+import { MAX_PACKET } from '../wire/ip.ts'
+import { IPV6_MIN_MTU } from '../wire/ipv6.ts'
 import { parseOffloads } from './device-offloads.ts'
 import type { DeviceCommandOptions } from './device-options.ts'
 import { Failure } from './failure.ts'
@@ -43,9 +46,6 @@ interface DevicePlan {
 }
 
 /** The least MTU of a device: IPv4's (RFC 791), and IPv6's (RFC 8200 section 5) where there is an IPv6 address. */
-const LEAST_MTU = 68
-const LEAST_MTU6 = 1280
-const MOST_MTU = 65_535
 
 const prefixOf = (option: string, text: string): IpPrefix => {
   const prefix = parseIpPrefix(text)
@@ -84,7 +84,7 @@ const plan = (options: DeviceCommandOptions): DevicePlan => {
     addresses,
     hostAddresses,
     gateway: gatewayOf(options.gateway),
-    mtu: mtuOf(options.mtu, addresses.some(({ address }) => !address.isIpv4) ? LEAST_MTU6 : LEAST_MTU),
+    mtu: mtuOf(options.mtu, addresses.some(({ address }) => !address.isIpv4) ? IPV6_MIN_MTU : LEAST_MTU),
     settings: parseSettings(options.set),
     offload: parseOffloads(options.features),
     busyPoll: busyPollOf(options.busyPoll),
@@ -107,8 +107,8 @@ const gatewayOf = (text: string | undefined): IpAddress | null => {
 const mtuOf = (text: string | undefined, least: number): number | undefined => {
   if (text === undefined) return undefined
   const mtu = Number(text)
-  if (!/^[0-9]+$/.test(text) || mtu < least || mtu > MOST_MTU) {
-    throw new Failure(`--mtu ${text}: the MTU is a number of bytes from ${least} to ${MOST_MTU} here`)
+  if (!/^[0-9]+$/.test(text) || mtu < least || mtu > MAX_PACKET) {
+    throw new Failure(`--mtu ${text}: the MTU is a number of bytes from ${least} to ${MAX_PACKET} here`)
   }
   return mtu
 }

@@ -16,6 +16,9 @@ export const Readiness = {
   RdHup: 0x2000,
 } as const
 
+/** What nobody can choose not to hear of. */
+export const ALWAYS_REPORTED = Readiness.Err | Readiness.Hup
+
 /** Who is told when an endpoint becomes ready for more: the socket on top of it. */
 export interface ReadinessObserver {
   /** @param events `Readiness` bits that have just become true, or true anew (more data, more room) */

@@ -1,6 +1,6 @@
 import { MILLISECOND, type Micros } from '../core/clock.ts'
 import { Errno } from '../core/errno.ts'
-import { Readiness } from '../core/readiness.ts'
+import { ALWAYS_REPORTED, Readiness } from '../core/readiness.ts'
 import { Epoll, type EpollEvent, withNormBits } from '../socket/epoll.ts'
 import type { OpenFile } from '../socket/open-file.ts'
 import { BlockedCall, Wakeup } from './blocking.ts'
@@ -20,7 +20,6 @@ export interface PollFd {
 /** `fd_set`. */
 export type SelectSet = Set<number>
 
-const ALWAYS = Readiness.Err | Readiness.Hup
 /** What select calls readable, writable and exceptional (select(2), "Correspondence between select() and poll()"). */
 const READABLE = Readiness.In | Readiness.Hup | Readiness.Err
 const WRITABLE = Readiness.Out | Readiness.Err
@@ -36,7 +35,7 @@ export const pollFiles = async (sys: CallContext, fds: PollFd[], deadline: Micro
       entry.revents = 0
       if (entry.fd < 0) continue
       const file = files.get(entry.fd)
-      entry.revents = file === null ? Readiness.Nval : withNormBits(file.poll()) & (entry.events | ALWAYS)
+      entry.revents = file === null ? Readiness.Nval : withNormBits(file.poll()) & (entry.events | ALWAYS_REPORTED)
       if (entry.revents !== 0) count++
     }
     return count
@@ -44,7 +43,7 @@ export const pollFiles = async (sys: CallContext, fds: PollFd[], deadline: Micro
   return waitFor(sys, 'poll', deadline, look, (call) => {
     for (const entry of fds) {
       const file = entry.fd < 0 ? null : files.get(entry.fd)
-      if (file !== null) call.onFile(file, entry.events | ALWAYS)
+      if (file !== null) call.onFile(file, entry.events | ALWAYS_REPORTED)
     }
   })
 }

@@ -2,7 +2,7 @@ import { policyLabel } from '../ip/select.ts'
 import type { Sockaddr } from '../socket/address.ts'
 import * as C from '../socket/constants.ts'
 import { inet_aton, inet_ntoa } from '../socket/inet-text.ts'
-import { type IpAddress, parseIpAddress } from '../wire/address.ts'
+import { IPV4_LOOPBACK, type IpAddress, parseIpAddress } from '../wire/address.ts'
 import { type DnsRecord, DnsType, isHostName, reverseName, sameName } from '../wire/dns.ts'
 import { protocolName, protocolNumber, serviceName, servicePort } from '../wire/service-names.ts'
 import type { Sys } from './calls.ts'
@@ -291,13 +291,11 @@ const configured = (sys: Sys, family: number, flags: number): number => {
 const findInTable = (sys: Sys, name: string, family: number): Found | null => {
   const entries = sys.process.host.resolver.hosts.filter(({ names }) => names.some((own) => sameName(own, name)))
   const own = entries.flatMap(({ address, names }) => {
-    const ip = family === C.AF_INET && !address.isIpv4 && address.isLoopback ? LOOPBACK : address
+    const ip = family === C.AF_INET && !address.isIpv4 && address.isLoopback ? IPV4_LOOPBACK : address
     return isOf(ip, family) ? [{ ip, names }] : []
   })
   return own.length === 0 ? null : { name: own[0]!.names[0]!, addresses: own.map(({ ip }) => candidate(ip)) }
 }
-
-const LOOPBACK = parseIpAddress('127.0.0.1')!
 
 const findByDns = async (sys: Sys, name: string, family: number): Promise<Found | EaiCode> => {
   const { hosts, servers } = sys.process.host.resolver

@@ -7,9 +7,9 @@ import type { InterfaceSnapshot, Snapshot } from './snapshot.ts'
 
 /** `ip address` and `ip link`. */
 
-/** `qlen`: Linux's default for Ethernet and loopback, and for TUN devices. */
-const QUEUE_LENGTH = 1000
-const TUN_QUEUE_LENGTH = 500
+/** `qlen`, `txqueuelen`: Linux's default for Ethernet and loopback, and for TUN devices. */
+export const QUEUE_LENGTH = 1000
+export const TUN_QUEUE_LENGTH = 500
 
 interface Selection {
   device: string | null

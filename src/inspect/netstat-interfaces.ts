@@ -1,14 +1,11 @@
 import { InterfaceFlag } from '../ip/interface-info.ts'
 import { prefixMask } from '../wire/address.ts'
 import { left, lines, right } from './format.ts'
+import { QUEUE_LENGTH, TUN_QUEUE_LENGTH } from './ip-address.ts'
 import type { NetstatOptions } from './netstat.ts'
 import type { InterfaceSnapshot, Snapshot } from './snapshot.ts'
 
 /** `netstat -i`: a line for each interface, and with -e what ifconfig(8) prints. */
-
-/** `txqueuelen`: Linux's default for Ethernet and loopback, and for TUN devices. */
-const QUEUE_LENGTH = 1000
-const TUN_QUEUE_LENGTH = 500
 
 const HEADING = 'Iface             MTU    RX-OK RX-ERR RX-DRP RX-OVR    TX-OK TX-ERR TX-DRP TX-OVR Flg'
 

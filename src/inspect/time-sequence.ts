@@ -1,3 +1,4 @@
+import { SECOND } from '../core/clock.ts'
 import type { ConnectionSeries, SeriesSample } from './series.ts'
 import { type Panel, svgDocument } from './svg.ts'
 
@@ -14,8 +15,6 @@ export const timeSequenceSvg = (
   svgDocument(title, [segmentPanel(sender), windowPanel(sender), queuePanel(sender, receiver), timePanel(sender)])
 
 type Point = readonly [at: number, value: number]
-
-const SECOND = 1e6
 
 const points = (samples: readonly SeriesSample[], value: (sample: SeriesSample) => number | null): Point[] =>
   samples.flatMap((sample) => {

@@ -1,4 +1,5 @@
 import type { Frame } from '../core/frame.ts'
+import { isMulticast6 } from '../wire/address.ts'
 import { Drop } from '../wire/drop.ts'
 import { IcmpType, IcmpUnreachable } from '../wire/icmp.ts'
 import { type IpHeader, IpProtocol } from '../wire/ip.ts'
@@ -7,7 +8,6 @@ import { Ipv6Problem, parseIpv6, parseIpv6Extensions, parseIpv6HopByHop } from '
 import { sendIcmpError } from './icmp-error.ts'
 import { sendIcmp6Problem } from './icmpv6-error.ts'
 import type { NetworkInterface } from './interface.ts'
-import { isMulticast6 } from './scope.ts'
 
 /** Hands an IPv4 packet for this host, when it is whole, to its protocol. Owns the frame. */
 export const ipv4Deliver = (iface: NetworkInterface, frame: Frame, header: IpHeader): void => {

@@ -1,6 +1,6 @@
 import { type Frame, FrameChecksum } from '../core/frame.ts'
 import { finishChecksum, splitSegments } from '../link/segmentation.ts'
-import { IPV4_MAPPED } from '../wire/address.ts'
+import { IPV4_MAPPED, isLinkLocal6 } from '../wire/address.ts'
 import { updateChecksum } from '../wire/checksum.ts'
 import { Drop } from '../wire/drop.ts'
 import { IcmpTimeExceeded, IcmpType, IcmpUnreachable } from '../wire/icmp.ts'
@@ -17,7 +17,6 @@ import type { NetworkInterface } from './interface.ts'
 import type { NeighbourTable } from './neighbour.ts'
 import { sendRedirect, sendRedirect6 } from './redirect.ts'
 import type { Route } from './route.ts'
-import { isLinkLocal6 } from './scope.ts'
 import type { IpStack } from './stack.ts'
 
 /** Passes an IPv4 packet on to its next hop (RFC 1812 section 5.2.1). Owns the frame. */
@@ -150,7 +149,7 @@ export const ipv6Forward = (iface: NetworkInterface, frame: Frame, header: IpHea
   const { ip6 } = stack.mib
   const { destination0, destination1, destination2, destination3 } = header
   const { DestinationUnreachable } = Icmpv6Type
-  const fromNobody = header.source0 === 0 && header.source1 === 0 && header.source2 === 0 && header.source3 === 0
+  const fromNobody = header.sourceIsUnspecified6
   if (fromNobody || isLinkLocal6(header.source0) || isLinkLocal6(destination0)) {
     // What is local to a link never leaves it (RFC 4291 section 2.5.6).
     ip6.InAddrErrors++

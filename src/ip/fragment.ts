@@ -1,12 +1,11 @@
 import type { Frame, FrameQueue } from '../core/frame.ts'
 import { Drop } from '../wire/drop.ts'
 import { type IpHeader, IpProtocol } from '../wire/ip.ts'
-import { IPV4_MIN_HEADER, setIpv4Checksum } from '../wire/ipv4.ts'
+import { IPV4_MIN_HEADER, MORE_FRAGMENTS, setIpv4Checksum } from '../wire/ipv4.ts'
 import { Ipv4OptionType, isCopiedOption } from '../wire/ipv4-options.ts'
-import { emitIpv6Fragment, IPV6_FRAGMENT_HEADER, openIpv6Gap } from '../wire/ipv6.ts'
+import { emitIpv6Fragment, IPV6_FRAGMENT_HEADER, IPV6_HEADER, openIpv6Gap } from '../wire/ipv6.ts'
 import type { IpStack } from './stack.ts'
 
-const MORE_FRAGMENTS = 0x2000
 const OFFSET_MASK = 0x1fff
 
 /**
@@ -130,12 +129,12 @@ export const fragmentIpv6 = (
     header.fragmentOffset = offset
     header.moreFragments = offset + size < length
     emitIpv6Fragment(header, memory, piece.start + headers, header.protocol)
-    view.setUint16(piece.start + 4, headers - 40 + IPV6_FRAGMENT_HEADER + size)
+    view.setUint16(piece.start + 4, headers - IPV6_HEADER + IPV6_FRAGMENT_HEADER + size)
     announceFragment(u8, piece.start, headers)
     into.push(piece)
   }
   frame.end = payload + Math.min(room, length)
-  memory.view.setUint16(start + 4, frame.end - start - 40)
+  memory.view.setUint16(start + 4, frame.end - start - IPV6_HEADER)
   frame.start = openIpv6Gap(memory, start, payload, IPV6_FRAGMENT_HEADER)
   frame.network = frame.start
   header.fragmentOffset = 0
@@ -155,5 +154,5 @@ const fail6 = (stack: IpStack, reason: number): number => {
 
 /** Names the fragment header in the next-header field before it: of the fixed header, or of the hop-by-hop header. */
 const announceFragment = (u8: Uint8Array, start: number, headers: number): void => {
-  u8[headers === 40 ? start + 6 : start + 40] = IpProtocol.Fragment
+  u8[headers === IPV6_HEADER ? start + 6 : start + IPV6_HEADER] = IpProtocol.Fragment
 }

@@ -1,4 +1,5 @@
 import type { Frame } from '../core/frame.ts'
+import { IPV4_MAPPED, isMulticast4 } from '../wire/address.ts'
 import { Drop } from '../wire/drop.ts'
 import { emitIcmp, ICMP_HEADER, IcmpType, IcmpUnreachable, isIcmpError } from '../wire/icmp.ts'
 import { type IpHeader, IpProtocol } from '../wire/ip.ts'
@@ -6,7 +7,6 @@ import { IPV4_MIN_HEADER } from '../wire/ipv4.ts'
 import type { Destination } from './destination.ts'
 import type { NetworkInterface } from './interface.ts'
 import { Scope } from './route.ts'
-import { isMulticast4 } from './scope.ts'
 import { selectIpv4Source } from './select.ts'
 import type { IpStack } from './stack.ts'
 
@@ -69,7 +69,7 @@ const mayAnswer = (stack: IpStack, header: IpHeader): boolean => {
   if (source === 0 || source === -1 || isMulticast4(source)) return false
   const destination = header.destination3
   if (destination === -1 || isMulticast4(destination)) return false
-  const local = stack.routes.lookupLocal(0, 0, 0xffff, destination, null)
+  const local = stack.routes.lookupLocal(0, 0, IPV4_MAPPED, destination, null)
   if (local !== null && local.type === 'broadcast') return false
   if (header.protocol !== IpProtocol.Icmp) return true
   // Never about an error, nor about what may be one.
@@ -82,7 +82,7 @@ const mayAnswer = (stack: IpStack, header: IpHeader): boolean => {
 const errorRoute = (from: NetworkInterface, header: IpHeader): Destination | null => {
   const { stack } = from
   const { destination3 } = header
-  const toUs = stack.isLocalWords(0, 0, 0xffff, destination3)
+  const toUs = stack.isLocalWords(0, 0, IPV4_MAPPED, destination3)
   let source = toUs ? header.destination : null
   if (!toUs && from.settings.icmp_errors_use_inbound_ifaddr !== 0) {
     const chosen = selectIpv4Source(stack, from, null, Scope.Link)

@@ -1,5 +1,6 @@
 import { Errno } from '../core/errno.ts'
 import type { Frame } from '../core/frame.ts'
+import { IPV4_MAPPED } from '../wire/address.ts'
 import { updateChecksum } from '../wire/checksum.ts'
 import { Drop } from '../wire/drop.ts'
 import {
@@ -192,7 +193,7 @@ export class IcmpProtocol4 implements TransportProtocol {
     const { quoted } = error
     const reason = parseQuote(quoted, stack.world.memory, message.dataStart, message.dataEnd)
     if (reason !== Drop.none || quoted.version !== 4) return Drop['icmp-bad-quote']
-    if (!stack.isLocalWords(0, 0, 0xffff, quoted.source3)) return Drop['icmp-bad-quote']
+    if (!stack.isLocalWords(0, 0, IPV4_MAPPED, quoted.source3)) return Drop['icmp-bad-quote']
     fillError(error, message)
     if (error.errno === Errno.EMSGSIZE) {
       const { ip_no_pmtu_disc } = stack.settings

@@ -1,11 +1,11 @@
 import type { Frame } from '../core/frame.ts'
+import { isLinkLocal6, isMulticast6 } from '../wire/address.ts'
 import { Drop } from '../wire/drop.ts'
 import { emitIcmpv6, ICMPV6_HEADER, Icmpv6Type, isIcmpv6Error } from '../wire/icmpv6.ts'
 import { type IpHeader, IpProtocol } from '../wire/ip.ts'
 import { IPV6_HEADER, IPV6_MIN_MTU } from '../wire/ipv6.ts'
 import { parseQuote } from '../wire/quote.ts'
 import type { NetworkInterface } from './interface.ts'
-import { isLinkLocal6, isMulticast6 } from './scope.ts'
 import type { IpStack } from './stack.ts'
 
 /**
@@ -82,8 +82,7 @@ const sendError = (
 
 /** May the packet be answered with an error at all? */
 const mayAnswer = (stack: IpStack, frame: Frame, header: IpHeader, start: number): boolean => {
-  if (isMulticast6(header.source0)) return false
-  if (header.source0 === 0 && header.source1 === 0 && header.source2 === 0 && header.source3 === 0) return false
+  if (isMulticast6(header.source0) || header.sourceIsUnspecified6) return false
   // Never about an error or a redirect, whatever stands before it.
   const { quote } = stack
   const { memory } = stack.world

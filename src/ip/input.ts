@@ -1,5 +1,5 @@
 import type { Frame } from '../core/frame.ts'
-import { IPV4_MAPPED } from '../wire/address.ts'
+import { IPV4_MAPPED, isLinkLocal6, isLoopback4, isMulticast4, isMulticast6 } from '../wire/address.ts'
 import { Drop } from '../wire/drop.ts'
 import { IcmpParameterProblem, IcmpType } from '../wire/icmp.ts'
 import { Ecn, type IpHeader } from '../wire/ip.ts'
@@ -12,7 +12,7 @@ import { sendIcmpError } from './icmp-error.ts'
 import { sendIcmp6Problem } from './icmpv6-error.ts'
 import type { NetworkInterface } from './interface.ts'
 import { LinkKind } from './link-kind.ts'
-import { isLoopback4, isMulticast4, isMulticast6, multicastScope, SCOPE_INTERFACE } from './scope.ts'
+import { multicastScope, SCOPE_INTERFACE } from './scope.ts'
 import type { Arrival, IpStack } from './stack.ts'
 
 /** What is to become of packets between two addresses that came through one interface: the last answer, kept. */
@@ -307,10 +307,10 @@ const ipv6Route = (iface: NetworkInterface, frame: Frame, header: IpHeader, kind
     return
   }
   // A link-local address counts on its own link only; what the host sends to itself comes through lo.
-  const scoped = destination0 >>> 22 === 0x3fa && !iface.isLoopback
+  const scoped = isLinkLocal6(destination0) && !iface.isLoopback
   const local = stack.routes.lookupLocal(destination0, destination1, destination2, destination3, scoped ? iface : null)
   if (local !== null && local.type === 'local') {
-    if (local.interface !== null && iface.isLoopback && destination0 >>> 22 === 0x3fa) {
+    if (local.interface !== null && iface.isLoopback && isLinkLocal6(destination0)) {
       deliver(local.interface, frame, header, 'unicast')
       return
     }

@@ -9,18 +9,16 @@ import { onLinkDestination } from './destination.ts'
 import { type GroupProtocol, type GroupRecord, packRecords } from './group-reporter.ts'
 import type { NetworkInterface } from './interface.ts'
 import { SendFlag } from './output.ts'
-import { multicastScope, SCOPE_INTERFACE } from './scope.ts'
+import { ALL_NODES6, ALL_ROUTERS6, multicastScope, SCOPE_INTERFACE } from './scope.ts'
 import type { IpStack } from './stack.ts'
 
-const ALL_NODES = ip('ff02::1')
-const ALL_ROUTERS = ip('ff02::2')
 const ALL_MLDV2 = ip('ff02::16')
 /** Fixed header, router alert and the report's own header. */
 const OVERHEAD = IPV6_HEADER + IPV6_ROUTER_ALERT + 8
 
 /** Multicast listener discovery, the host's side (RFC 3810, RFC 2710): IGMP for IPv6. */
 export class Mld implements GroupProtocol {
-  readonly allNodes = ALL_NODES
+  readonly allNodes = ALL_NODES6
   private readonly stack: IpStack
   private readonly message = new MldMessage()
 
@@ -35,7 +33,7 @@ export class Mld implements GroupProtocol {
     const reason = parseMld(message, header, stack.chain, memory, header.payloadStart, header.payloadEnd)
     if (reason !== Drop.none) return reason
     const group = message.group
-    const reporter = from.groups.reporter(ALL_NODES)
+    const reporter = from.groups.reporter(ALL_NODES6)
     if (message.type === Icmpv6Type.MulticastListenerQuery) {
       const response = Math.max(1, message.maxResponse) * 1000
       const version = message.version + 1
@@ -46,7 +44,7 @@ export class Mld implements GroupProtocol {
   }
 
   isReported(group: IpAddress): boolean {
-    return !group.equals(ALL_NODES) && multicastScope(group.w0) > SCOPE_INTERFACE
+    return !group.equals(ALL_NODES6) && multicastScope(group.w0) > SCOPE_INTERFACE
   }
 
   forcedVersion(iface: NetworkInterface): number {
@@ -74,7 +72,7 @@ export class Mld implements GroupProtocol {
   }
 
   sendLeave(iface: NetworkInterface, group: IpAddress): void {
-    this.sendOld(iface, Icmpv6Type.MulticastListenerDone, group, ALL_ROUTERS)
+    this.sendOld(iface, Icmpv6Type.MulticastListenerDone, group, ALL_ROUTERS6)
   }
 
   private sources(): IpAddress[] {

@@ -13,10 +13,9 @@ import { NeighbourUpdate, Nud } from './neighbour.ts'
 import { type DnsServer, PrefixList } from './prefix-list.ts'
 import { KERNEL_METRIC6, type Route } from './route.ts'
 import { type RouterAdvertisementOptions, RouterAdvertiser } from './router-advertiser.ts'
+import { ALL_NODES6, ALL_ROUTERS6 } from './scope.ts'
 
-const ALL_NODES = ip('ff02::1')
 const ALL_NODES_OF_INTERFACE = ip('ff01::1')
-const ALL_ROUTERS = ip('ff02::2')
 const MULTICAST = ip('ff00::')
 /**
  * After so many that nobody has answered there is no router (RFC 4861
@@ -74,7 +73,7 @@ export class NdpHost implements TimerOwner {
     const { iface } = this
     if (this.enabled || iface.settings.disable_ipv6 !== 0 || iface.mtu < IPV6_MIN_MTU) return
     this.enabled = true
-    this.memberships.push(iface.joinGroup(ALL_NODES_OF_INTERFACE), iface.joinGroup(ALL_NODES))
+    this.memberships.push(iface.joinGroup(ALL_NODES_OF_INTERFACE), iface.joinGroup(ALL_NODES6))
     if (iface.isLoopback) {
       iface.addAddress({ address: IPV6_LOOPBACK, length: 128 }, { probe: false, protocol: 'kernel_lo' })
       return
@@ -208,7 +207,7 @@ export class NdpHost implements TimerOwner {
     message.clear()
     message.type = Icmpv6Type.RouterSolicitation
     message.sourceMac = iface.hasNeighbours ? iface.mac : -1
-    sendNdp(iface, source, ALL_ROUTERS)
+    sendNdp(iface, source, ALL_ROUTERS6)
     this.solicitations++
     if (settings.router_solicitations >= 0 && this.solicitations >= settings.router_solicitations) return
     if (this.solicitations === MAX_RTR_SOLICITATIONS) stack.world.loop.background.add(this.solicitation)

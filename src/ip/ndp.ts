@@ -1,5 +1,5 @@
 import type { Frame } from '../core/frame.ts'
-import { type IpAddress, ip } from '../wire/address.ts'
+import type { IpAddress } from '../wire/address.ts'
 import { Drop } from '../wire/drop.ts'
 import { Icmpv6Type, Icmpv6Unreachable } from '../wire/icmpv6.ts'
 import type { IpHeader } from '../wire/ip.ts'
@@ -11,6 +11,7 @@ import type { NetworkInterface } from './interface.ts'
 import { sendNdp } from './ndp-send.ts'
 import { type Neighbour, type NeighbourProtocol, NeighbourUpdate, Nud } from './neighbour.ts'
 import { acceptRedirect6 } from './redirect.ts'
+import { ALL_NODES6 } from './scope.ts'
 import type { IpStack } from './stack.ts'
 
 /** Neighbour discovery as the neighbour table needs it: asking, and refusing what waited in vain. */
@@ -91,14 +92,12 @@ export const ndpInput = (from: NetworkInterface, header: IpHeader): number => {
   }
 }
 
-const ALL_NODES = ip('ff02::1')
-
 /** A neighbour solicitation (RFC 4861 section 7.2.3, RFC 4862 section 5.4.3). */
 const solicited = (from: NetworkInterface, header: IpHeader, message: NdpMessage): number => {
   const { stack } = from
   const entry = from.findAddress(message.target)
   if (entry === null) return Drop['ndp-target']
-  const probing = isUnspecified(header)
+  const probing = header.sourceIsUnspecified6
   if (entry.isTentative) {
     // Somebody else asks for the same address to see whether it is free: unless it is our own probe come back.
     if (probing && !(entry.detection?.isOwnNonce(message.nonce) ?? false)) duplicateFound(entry)
@@ -114,7 +113,7 @@ const solicited = (from: NetworkInterface, header: IpHeader, message: NdpMessage
   reply.isOverride = true
   reply.targetMac = from.mac
   if (probing) {
-    sendNdp(from, target, ALL_NODES)
+    sendNdp(from, target, ALL_NODES6)
     return Drop.none
   }
   const asker = header.source
@@ -149,13 +148,10 @@ const advertised = (from: NetworkInterface, message: NdpMessage): number => {
 const routerSolicited = (from: NetworkInterface, header: IpHeader, message: NdpMessage): number => {
   const { advertiser } = from.ndp
   if (advertiser === null) return Drop['ndp-ignored']
-  if (message.sourceMac >= 0 && !isUnspecified(header)) {
+  if (message.sourceMac >= 0 && !header.sourceIsUnspecified6) {
     const neighbour = from.stack.nd.obtain(from, header.source)
     neighbour?.update(message.sourceMac, Nud.Stale, NeighbourUpdate.Override | NeighbourUpdate.RouterKnown)
   }
   advertiser.solicited()
   return Drop.none
 }
-
-const isUnspecified = (header: IpHeader): boolean =>
-  header.source3 === 0 && header.source2 === 0 && header.source1 === 0 && header.source0 === 0

@@ -3,7 +3,8 @@ import { Timer, type TimerOwner } from '../core/timer.ts'
 import { IpAddress } from '../wire/address.ts'
 import { emitIcmp, ICMP_HEADER, IcmpType } from '../wire/icmp.ts'
 import { emitIcmpv6, Icmpv6Type } from '../wire/icmpv6.ts'
-import { type IpHeader, IpProtocol } from '../wire/ip.ts'
+import { type IpHeader, IpProtocol, MAX_PACKET } from '../wire/ip.ts'
+import { IPV4_MIN_HEADER } from '../wire/ipv4.ts'
 import type { Destination } from './destination.ts'
 import type { EchoListener } from './echo.ts'
 import type { NetworkInterface } from './interface.ts'
@@ -276,4 +277,4 @@ export class Ping implements EchoListener, TimerOwner {
 }
 
 /** Data bytes of the largest echo request: what an IPv4 packet holds beside its headers. */
-const MOST_DATA = 65_507
+const MOST_DATA = MAX_PACKET - IPV4_MIN_HEADER - ICMP_HEADER

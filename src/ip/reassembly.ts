@@ -1,5 +1,6 @@
 import type { Frame } from '../core/frame.ts'
 import { Timer, type TimerOwner } from '../core/timer.ts'
+import { isLinkLocal6, isMulticast6 } from '../wire/address.ts'
 import { Drop } from '../wire/drop.ts'
 import { Ecn, type IpHeader } from '../wire/ip.ts'
 import { setIpv4Checksum } from '../wire/ipv4.ts'
@@ -65,7 +66,7 @@ class FragmentQueue implements TimerOwner {
   }
 }
 
-const isScoped = (header: IpHeader): boolean => header.source0 >>> 22 === 0x3fa || header.destination0 >>> 24 === 0xff
+const isScoped = (header: IpHeader): boolean => isLinkLocal6(header.source0) || isMulticast6(header.destination0)
 
 /** Fragments of one packet, at the most: what 65,535 bytes give on links of the least MTU that IPv4 allows. */
 const MOST_FRAGMENTS = 1400

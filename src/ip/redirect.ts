@@ -1,5 +1,5 @@
 import type { Frame } from '../core/frame.ts'
-import { type IpAddress, ipv4 } from '../wire/address.ts'
+import { IPV4_MAPPED, type IpAddress, ipv4 } from '../wire/address.ts'
 import { Drop } from '../wire/drop.ts'
 import { type IcmpMessage, IcmpRedirect, IcmpType } from '../wire/icmp.ts'
 import type { IpHeader } from '../wire/ip.ts'
@@ -21,7 +21,7 @@ const REDIRECT_INTERVAL = 1e6
 export const sendRedirect = (iface: NetworkInterface, frame: Frame, header: IpHeader, route: Route): void => {
   const { stack } = iface
   // The source must be on this link, or it could not use the other hop.
-  const back = stack.routes.lookupMain(0, 0, 0xffff, header.source3, null)
+  const back = stack.routes.lookupMain(0, 0, IPV4_MAPPED, header.source3, null)
   if (back === null || back.interface !== iface || back.gateway !== null) return
   if (!stack.rateLimit.allowPeer(0, 0, REDIRECT_KEY, header.source3, REDIRECT_INTERVAL)) return
   const gateway = route.gateway === null ? header.destination3 : route.gateway.w3
@@ -58,7 +58,7 @@ export const acceptRedirect = (from: NetworkInterface, header: IpHeader, message
   if (parseQuote(quote, stack.world.memory, message.dataStart, message.dataEnd) !== Drop.none || quote.version !== 4) {
     return Drop['icmp-bad-quote']
   }
-  if (message.code > IcmpRedirect.HostTos || !stack.isLocalWords(0, 0, 0xffff, quote.source3)) {
+  if (message.code > IcmpRedirect.HostTos || !stack.isLocalWords(0, 0, IPV4_MAPPED, quote.source3)) {
     return Drop['icmp-redirect']
   }
   const gateway = ipv4(message.gateway)
@@ -69,7 +69,7 @@ export const acceptRedirect = (from: NetworkInterface, header: IpHeader, message
   if (typeof now === 'number' || now.kind !== 'unicast' || now.interface !== from) return Drop['icmp-redirect']
   const hop = now.gateway ?? now.address
   if (hop.w3 !== header.source3 || hop.equals(gateway)) return Drop['icmp-redirect']
-  const way = stack.routes.lookupMain(0, 0, 0xffff, gateway.w3, from)
+  const way = stack.routes.lookupMain(0, 0, IPV4_MAPPED, gateway.w3, from)
   if (way === null || way.gateway !== null || way.type !== 'unicast') return Drop['icmp-redirect']
   if (settings.secure_redirects !== 0 && !isKnownGateway(from, gateway)) return Drop['icmp-redirect']
   stack.paths.redirect(now.address, gateway, from)

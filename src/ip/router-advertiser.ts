@@ -1,11 +1,12 @@
 import { Timer, type TimerOwner } from '../core/timer.ts'
-import { type IpAddress, type IpPrefix, ip } from '../wire/address.ts'
+import type { IpAddress, IpPrefix } from '../wire/address.ts'
 import { Icmpv6Type } from '../wire/icmpv6.ts'
 import type { NdpMessage } from '../wire/ndp.ts'
 import { NDP_INFINITY } from '../wire/ndp-options.ts'
 import type { GroupMember } from './group.ts'
 import type { NetworkInterface } from './interface.ts'
 import { sendNdp } from './ndp-send.ts'
+import { ALL_NODES6, ALL_ROUTERS6 } from './scope.ts'
 
 /** A prefix that a router advertises. Lifetimes in seconds; Infinity for ever. */
 export interface AdvertisedPrefix {
@@ -46,9 +47,6 @@ export interface RouterAdvertisementOptions {
   readonly dnsServers?: readonly IpAddress[]
 }
 
-const ALL_NODES = ip('ff02::1')
-const ALL_ROUTERS = ip('ff02::2')
-
 /** RFC 4861 section 10, microseconds. */
 const MAX_INITIAL_INTERVAL = 16e6
 const INITIAL_COUNT = 3
@@ -67,7 +65,7 @@ export class RouterAdvertiser implements TimerOwner {
   constructor(iface: NetworkInterface, options: RouterAdvertisementOptions) {
     this.iface = iface
     this.options = options
-    this.member = iface.joinGroup(ALL_ROUTERS)
+    this.member = iface.joinGroup(ALL_ROUTERS6)
     this.linkReady()
   }
 
@@ -112,7 +110,7 @@ export class RouterAdvertiser implements TimerOwner {
     if (source === null || !iface.isRunning) return false
     this.lastSent = iface.stack.world.loop.now
     this.fill(iface.stack.ndpOut, lifetime)
-    sendNdp(iface, source, ALL_NODES)
+    sendNdp(iface, source, ALL_NODES6)
     return true
   }
 

@@ -1,4 +1,4 @@
-import { IPV4_ANY, IPV6_ANY, type IpAddress } from '../wire/address.ts'
+import { IPV4_ANY, IPV4_MAPPED, IPV6_ANY, type IpAddress } from '../wire/address.ts'
 import { addressScope, type InterfaceAddress } from './address.ts'
 import type { NetworkInterface } from './interface.ts'
 import { Scope } from './route.ts'
@@ -99,7 +99,7 @@ export const ipv6Scope = (address: IpAddress): number => {
 export const policyLabel = (address: IpAddress): number => {
   const { w0, w1, w2, w3 } = address
   if (w0 === 0 && w1 === 0) {
-    if (w2 === 0xffff) return 4
+    if (w2 === IPV4_MAPPED) return 4
     if (w2 === 0) return w3 === 1 ? 0 : 3
   }
   if (w0 >>> 16 === 0x2002) return 2

@@ -5,7 +5,7 @@ import type { Random } from '../core/random.ts'
 import type { World } from '../core/world.ts'
 import { LoopbackPort } from '../link/loopback.ts'
 import type { LinkPort } from '../link/port.ts'
-import { IPV4_LOOPBACK, type IpAddress } from '../wire/address.ts'
+import { IPV4_LOOPBACK, IPV4_MAPPED, type IpAddress, isLinkLocal6 } from '../wire/address.ts'
 import { ArpPacket } from '../wire/arp.ts'
 import { Drop } from '../wire/drop.ts'
 import { IcmpTimeExceeded, IcmpType, IcmpUnreachable } from '../wire/icmp.ts'
@@ -250,7 +250,7 @@ export class IpStack {
    */
   resolveReply(header: IpHeader, from: NetworkInterface): Destination | number {
     const { source0, source1, source2, source3 } = header
-    const scoped = header.version === 6 && source0 >>> 22 === 0x3fa
+    const scoped = header.version === 6 && isLinkLocal6(source0)
     const iface = scoped && !from.isLoopback ? from : null
     const unicast = this.arrival === 'unicast'
     const cached = this.cache[this.slotFor(source0, source1, source2, source3)]!
@@ -306,7 +306,7 @@ export class IpStack {
 
   /** Is the IPv4 address this host's? For wire/ipv4-options.ts. */
   ownsIpv4(bits: number): boolean {
-    return this.isLocalWords(0, 0, 0xffff, bits)
+    return this.isLocalWords(0, 0, IPV4_MAPPED, bits)
   }
 
   /**

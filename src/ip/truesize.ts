@@ -1,13 +1,17 @@
 import type { Frame } from '../core/frame.ts'
 
 /** Bytes of Linux's `sk_buff`, and of the `skb_shared_info` behind the data. */
-const SKB = 256
-const SHARED_INFO = 320
+export const SKB = 256
+export const SHARED_INFO = 320
 /** Room that a sender leaves before the IP header. */
 const HEADROOM = 31
 /** Beyond this the data lies in pages, one after another. */
 const LINEAR_LIMIT = 16_384
-const PAGE = 4096
+export const PAGE = 4096
+
+/** The least SO_SNDBUF and SO_RCVBUF, doubled as they are kept. */
+export const MIN_SEND_BUFFER = 4608
+export const MIN_RECEIVE_BUFFER = 2304
 
 /**
  * The memory that Linux charges to a socket or queue for an IP packet of `bytes` bytes: what SO_RCVBUF,

@@ -3,6 +3,7 @@ import type { Host } from '../host/host.ts'
 import * as C from '../socket/constants.ts'
 import { AF_INET, SO_REUSEADDR, SOCK_DGRAM, SOCK_RAW, SOL_SOCKET } from '../socket/constants.ts'
 import { ip } from '../wire/address.ts'
+import { ETHERNET_HEADER } from '../wire/ethernet.ts'
 import type { Lab } from './lab.ts'
 import { outcome } from './programs.ts'
 import type { Scenario } from './scenario.ts'
@@ -11,7 +12,6 @@ import type { Scenario } from './scenario.ts'
 
 const PORT = 5050
 const GROUP = '239.1.2.3'
-const ETHERNET_HEADER = 14
 
 /** Receives for ever, and notes what came. */
 const listener =

@@ -2,11 +2,9 @@ import { SIGKILL } from '../host/signals.ts'
 import { showEndings } from './endings.ts'
 import { acceptOne, connectTo, readAll, told } from './programs.ts'
 import type { Scenario } from './scenario.ts'
-import { LEAST_PATIENCE, PORT, startTalk } from './unplugged.ts'
+import { DAY, LEAST_PATIENCE, PORT, startTalk } from './unplugged.ts'
 
 /** Section F, the ends: what the other side sees when a program dies, its host dies, or its host starts again. */
-
-const DAY = 24 * 3600 * 1000
 
 const receiverProcessDies: Scenario = {
   name: 'receiver-process-dies',

@@ -71,7 +71,7 @@ const startReceiver = (lab: Lab, host: Host, reads: Gate, accepted: number[], op
     await sys.close(fd)
   })
 
-const DAY = 24 * 3600 * 1000
+export const DAY = 24 * 3600 * 1000
 /**
  * How long the time-outs of tcp_retries2 = 15 take that begin with
  * the least RTO, 200 ms, seconds (RFC 9293 section 3.8.3).

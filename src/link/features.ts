@@ -15,7 +15,7 @@ const ETHERNET: LinkFeatures = {
 }
 
 /** The least that IPv4 allows (RFC 791 section 3.2), and the most that a frame of the pool holds: Linux's loopback. */
-const LEAST_MTU = 68
+export const LEAST_MTU = 68
 const MOST_MTU = 65_536
 
 /**

@@ -1,5 +1,6 @@
 import type { Frame } from '../core/frame.ts'
 import type { World } from '../core/world.ts'
+import { MAX_PACKET } from '../wire/ip.ts'
 import { Channel } from './channel.ts'
 import { type FeatureOptions, featuresWith, parseFeatures } from './features.ts'
 import type { FrameTap, LinkFeatures, LinkPort, LinkUser } from './port.ts'
@@ -8,7 +9,7 @@ import type { FrameTap, LinkFeatures, LinkPort, LinkUser } from './port.ts'
 const LOOPBACK: LinkFeatures = {
   medium: 'ip',
   mtu: 65_536,
-  maxSegmentedPacket: 65_535,
+  maxSegmentedPacket: MAX_PACKET,
   checksumOffload: true,
   fcs: false,
 }

@@ -5,7 +5,10 @@ import { checksumOf, foldSum, sumBytes, sumWord } from '../wire/checksum.ts'
 import { Drop } from '../wire/drop.ts'
 import { ETHERNET_HEADER, EtherType, VLAN_TAG } from '../wire/ethernet.ts'
 import { IpProtocol } from '../wire/ip.ts'
+import { IPV4_MIN_HEADER } from '../wire/ipv4.ts'
+import { IPV6_HEADER } from '../wire/ipv6.ts'
 import { TCP_MIN_HEADER, TcpFlag } from '../wire/tcp.ts'
+import { UDP_HEADER } from '../wire/udp.ts'
 import type { LinkFeatures } from './port.ts'
 
 /**
@@ -14,7 +17,6 @@ import type { LinkFeatures } from './port.ts'
  * which link header stands before them; what the marks point to is checked.
  */
 
-const UDP_HEADER = 8
 const TCP_CHECKSUM = 16
 const UDP_CHECKSUM = 6
 /** Flags that only the last of several segments carries. */
@@ -37,8 +39,8 @@ const packetEnd = (bytes: Bytes, frame: Frame): number => {
   const at = frame.network
   if (at < frame.start || frame.transport > frame.end) return -1
   let end = -1
-  if (u8[at]! >>> 4 === 4 && frame.transport >= at + 20) end = at + view.getUint16(at + 2)
-  else if (u8[at]! >>> 4 === 6 && frame.transport >= at + 40) end = at + 40 + view.getUint16(at + 4)
+  if (u8[at]! >>> 4 === 4 && frame.transport >= at + IPV4_MIN_HEADER) end = at + view.getUint16(at + 2)
+  else if (u8[at]! >>> 4 === 6 && frame.transport >= at + IPV6_HEADER) end = at + IPV6_HEADER + view.getUint16(at + 4)
   return end > frame.end || end < frame.transport ? -1 : end
 }
 
@@ -51,7 +53,7 @@ const transportProtocol = (bytes: Bytes, frame: Frame): number => {
     return network + ((u8[network]! & 0xf) << 2) === frame.transport ? u8[network + 9]! : -1
   }
   let protocol = u8[network + 6]!
-  let at = network + 40
+  let at = network + IPV6_HEADER
   while (at < frame.transport) {
     if (
       protocol !== IpProtocol.HopByHop &&
@@ -69,7 +71,10 @@ const transportProtocol = (bytes: Bytes, frame: Frame): number => {
 /** Partial sum of the pseudo-header without its length (RFC 9293 section 3.1, RFC 8200 section 8.1). */
 const pseudoSum = (bytes: Bytes, frame: Frame, protocol: number): number => {
   const at = frame.network
-  const sum = bytes.u8[at]! >>> 4 === 4 ? sumBytes(bytes, at + 12, at + 20) : sumBytes(bytes, at + 8, at + 40)
+  const sum =
+    bytes.u8[at]! >>> 4 === 4
+      ? sumBytes(bytes, at + 12, at + IPV4_MIN_HEADER)
+      : sumBytes(bytes, at + 8, at + IPV6_HEADER)
   return sum + protocol
 }
 
@@ -194,7 +199,7 @@ const finishSegment = (
     view.setUint16(network + 4, view.getUint16(network + 4) + index)
     view.setUint16(network + 10, 0)
     view.setUint16(network + 10, checksumOf(sumBytes(bytes, network, transport)))
-  } else view.setUint16(network + 4, end - network - 40)
+  } else view.setUint16(network + 4, end - network - IPV6_HEADER)
   view.setInt32(transport + 4, view.getInt32(transport + 4) + offset)
   if (!last) u8[transport + 13]! &= ~LAST_ONLY
   if (index > 0) u8[transport + 13]! &= ~TcpFlag.Cwr

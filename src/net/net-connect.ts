@@ -1,3 +1,4 @@
+import { ADDRCONFIG } from './dns-lookup.ts'
 import type { LookupAddress, LookupOptions } from './dns-types.ts'
 import {
   type CodedError,
@@ -145,9 +146,6 @@ const begin = (socket: NetSocket, options: ConnectOptions, port: number, isAuto:
     foundOne(socket, options, { host, port }, error, address as string, found),
   )
 }
-
-/** AI_ADDRCONFIG. */
-const ADDRCONFIG = 0x20
 
 const fail = (socket: NetSocket, error: CodedError): void => {
   stateOf(socket).surroundings.platform.nextTick(() => void socket.destroy(error))

@@ -1,5 +1,5 @@
 import { Errno } from '../core/errno.ts'
-import { Readiness } from '../core/readiness.ts'
+import { ALWAYS_REPORTED } from '../core/readiness.ts'
 import type { KnownSockaddr } from '../socket/address.ts'
 import { AF_INET6 } from '../socket/constants.ts'
 import type { Socket } from '../socket/socket.ts'
@@ -59,7 +59,7 @@ export abstract class SocketHandle extends Handle {
   }
 
   wake(events: number): boolean {
-    if (events !== 0 && (events & (this.interest | ALWAYS)) === 0) return false
+    if (events !== 0 && (events & (this.interest | ALWAYS_REPORTED)) === 0) return false
     this.events.post(this)
     return true
   }
@@ -112,5 +112,3 @@ export abstract class SocketHandle extends Handle {
     this.events.post(this)
   }
 }
-
-const ALWAYS = Readiness.Err | Readiness.Hup

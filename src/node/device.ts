@@ -11,9 +11,9 @@ import {
 } from './device-error.ts'
 import { KernelLinks } from './ifconfig.ts'
 import { LinkWatch } from './link-watch.ts'
-import { LITTLE_ENDIAN, type LinkState } from './netlink.ts'
+import type { LinkState } from './netlink.ts'
 import { systemCalls } from './readiness.ts'
-import { O_CLOEXEC, O_NONBLOCK, O_RDWR, type Syscalls, surroundings } from './syscalls.ts'
+import { LITTLE_ENDIAN, O_CLOEXEC, O_NONBLOCK, O_RDWR, type Syscalls, surroundings } from './syscalls.ts'
 import { VNET_HEADER } from './vnet.ts'
 
 /** What the kernel and the stack leave to each other at a device, by ethtool's names. */
@@ -130,15 +130,7 @@ export const openDevice = (options: DeviceOptions): Device => {
     const flags = (options.multiQueue === true ? IFF_MULTI_QUEUE : 0) | (hasHeader ? IFF_VNET_HDR : 0)
     const given = attach(syscalls, fd, options.kind, name, flags, around)
     if (hasHeader) setOffload(syscalls, fd, given, offloads)
-    return new OpenDevice(
-      options.kind,
-      given,
-      fd,
-      offloads,
-      syscalls,
-      interfaceState(syscalls, given, options.mtu),
-      links,
-    )
+    return deviceOf(options.kind, given, fd, offloads, syscalls, interfaceState(syscalls, given, options.mtu), links)
   } catch (error) {
     links?.close()
     syscalls.close(fd)
@@ -190,39 +182,25 @@ const interfaceState = (syscalls: Syscalls, name: string, mtu: number | undefine
   }
 }
 
-class OpenDevice implements Device {
-  readonly kind: DeviceKind
-  readonly name: string
-  readonly fd: number
-  readonly offloads: DeviceOffloads
-  readonly syscalls: Syscalls
-  readonly state: LinkState
-  readonly links: LinkWatch
-
-  constructor(
-    kind: DeviceKind,
-    name: string,
-    fd: number,
-    offloads: DeviceOffloads,
-    syscalls: Syscalls,
-    state: LinkState,
-    links: LinkWatch,
-  ) {
-    this.kind = kind
-    this.name = name
-    this.fd = fd
-    this.offloads = offloads
-    this.syscalls = syscalls
-    this.state = state
-    this.links = links
-  }
-
-  isAttached(): boolean {
-    return this.syscalls.ioctl(this.fd, TUNGETIFF, new Uint8Array(IFREQ)) >= 0
-  }
-
-  close(): void {
-    this.links.close()
-    this.syscalls.close(this.fd)
-  }
-}
+const deviceOf = (
+  kind: DeviceKind,
+  name: string,
+  fd: number,
+  offloads: DeviceOffloads,
+  syscalls: Syscalls,
+  state: LinkState,
+  links: LinkWatch,
+): Device => ({
+  kind,
+  name,
+  fd,
+  offloads,
+  syscalls,
+  state,
+  links,
+  isAttached: () => syscalls.ioctl(fd, TUNGETIFF, new Uint8Array(IFREQ)) >= 0,
+  close: () => {
+    links.close()
+    syscalls.close(fd)
+  },
+})

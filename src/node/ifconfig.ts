@@ -6,7 +6,6 @@ import {
   changeAddress,
   changeLink,
   type KernelAddress,
-  LITTLE_ENDIAN,
   type LinkState,
   NETLINK_ROUTE,
   type NetlinkMessage,
@@ -20,7 +19,15 @@ import {
   requestLinks,
 } from './netlink.ts'
 import { systemCalls } from './readiness.ts'
-import { AF_NETLINK, SO_RCVTIMEO, SOCK_CLOEXEC, SOCK_RAW, SOL_SOCKET, type Syscalls } from './syscalls.ts'
+import {
+  AF_NETLINK,
+  LITTLE_ENDIAN,
+  SO_RCVTIMEO,
+  SOCK_CLOEXEC,
+  SOCK_RAW,
+  SOL_SOCKET,
+  type Syscalls,
+} from './syscalls.ts'
 
 /** How long the kernel may take to answer, seconds. It does so before `send` returns. */
 const ANSWER_SECONDS = 5

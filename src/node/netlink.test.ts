@@ -4,7 +4,6 @@ import { parseIpPrefix } from '../wire/address.ts'
 import {
   changeAddress,
   changeLink,
-  LITTLE_ENDIAN,
   parseAddress,
   parseError,
   parseLink,
@@ -13,6 +12,7 @@ import {
   requestLink,
   requestLinks,
 } from './netlink.ts'
+import { LITTLE_ENDIAN } from './syscalls.ts'
 import { hex, unhex } from './testing.ts'
 
 const prefix = (text: string) => parseIpPrefix(text)!

@@ -1,4 +1,5 @@
 import { IpAddress, type IpPrefix, ipv4 } from '../wire/address.ts'
+import { AF_INET, AF_INET6, LITTLE_ENDIAN } from './syscalls.ts'
 
 /**
  * Messages of rtnetlink (rtnetlink(7), RFC 3549), by which the kernel's interfaces and addresses are listed and set.
@@ -6,8 +7,6 @@ import { IpAddress, type IpPrefix, ipv4 } from '../wire/address.ts'
  *
  *     | length: 32 | type: 16 | flags: 16 | sequence: 32 | port: 32 | family header | attributes |
  */
-
-export const LITTLE_ENDIAN = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1
 
 export const NETLINK_ROUTE = 0
 /** Multicast group: interfaces come, change and go. */
@@ -48,8 +47,6 @@ const IFA_LOCAL = 2
 const IFA_BROADCAST = 4
 const IFA_FLAGS = 8
 
-const AF_INET = 2
-const AF_INET6 = 10
 const IFF_UP = 1
 /** No duplicate address detection; an address still being detected; one found to be another's. */
 const IFA_F_NODAD = 0x02

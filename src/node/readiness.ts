@@ -3,6 +3,7 @@ import { DeviceError } from './device-error.ts'
 import { openStreamWatch } from './stream-watch.ts'
 import {
   type DescriptorWatch,
+  LITTLE_ENDIAN,
   loadSyscalls,
   type NativeCalls,
   O_CLOEXEC,
@@ -193,5 +194,3 @@ export class ThreadWatch implements DescriptorWatch {
     }
   }
 }
-
-const LITTLE_ENDIAN = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1

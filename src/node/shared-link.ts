@@ -4,6 +4,7 @@ import type { World } from '../core/world.ts'
 import type { FrameTap, LinkFeatures, LinkPort, LinkUser } from '../link/port.ts'
 import { packetLength } from '../link/segmentation.ts'
 import { DROP_REASONS, Drop } from '../wire/drop.ts'
+import { MAX_PACKET } from '../wire/ip.ts'
 import { SharedRing, sharedRingSize } from './shared-ring.ts'
 
 /** What both threads are to be given of a link between them; `postMessage` and `workerData` carry it. */
@@ -49,7 +50,7 @@ const BATCH = 64
 const FEATURES: LinkFeatures = {
   medium: 'ip',
   mtu: 1500,
-  maxSegmentedPacket: 65_535,
+  maxSegmentedPacket: MAX_PACKET,
   checksumOffload: true,
   fcs: false,
 }

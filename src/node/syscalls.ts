@@ -52,6 +52,9 @@ export interface DescriptorWatch {
   close(): void
 }
 
+/** The machine's byte order, in which the kernel's structures are. */
+export const LITTLE_ENDIAN = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1
+
 /** Values of asm-generic; the architectures for which koffi and Node exist together all have them. */
 export const O_RDWR = 0o2
 export const O_NONBLOCK = 0o4000

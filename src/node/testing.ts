@@ -1,8 +1,8 @@
 import { Errno } from '../core/errno.ts'
 import type { Memory } from '../core/memory.ts'
 import type { Surroundings } from './device-error.ts'
-import { LITTLE_ENDIAN, NetlinkType } from './netlink.ts'
-import type { DescriptorWatch, Reader, Syscalls } from './syscalls.ts'
+import { NetlinkType } from './netlink.ts'
+import { type DescriptorWatch, LITTLE_ENDIAN, type Reader, type Syscalls } from './syscalls.ts'
 
 /** The machine that errors speak of in tests: Linux, and an ordinary user. */
 export const ORDINARY: Surroundings = { platform: 'linux', uid: 1000, user: 'alice', holder: () => undefined }

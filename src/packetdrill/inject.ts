@@ -2,14 +2,16 @@ import type { Frame } from '../core/frame.ts'
 import type { World } from '../core/world.ts'
 import type { IpAddress } from '../wire/address.ts'
 import { EtherType } from '../wire/ethernet.ts'
-import { emitIcmp, IcmpMessage } from '../wire/icmp.ts'
+import { emitIcmp, ICMP_HEADER, IcmpMessage } from '../wire/icmp.ts'
 import { emitIcmpv6, Icmpv6Message } from '../wire/icmpv6.ts'
 import { Ecn, IpHeader, IpProtocol } from '../wire/ip.ts'
 import { emitIpv4 } from '../wire/ipv4.ts'
 import { emitIpv6 } from '../wire/ipv6.ts'
 import { padOptions } from '../wire/options.ts'
+import { TCP_MAX_HEADER, TCP_MIN_HEADER } from '../wire/tcp.ts'
 import { emitTcpOptionList } from '../wire/tcp-options.ts'
 import { fillTransportChecksum } from '../wire/transport.ts'
+import { UDP_HEADER } from '../wire/udp.ts'
 import { toWire } from './options.ts'
 import { FLAG_BITS } from './packet.ts'
 import type { IpSpec, TcpOptionSpec } from './script.ts'
@@ -36,9 +38,6 @@ export interface InboundSegment {
   readonly options: readonly TcpOptionSpec[]
 }
 
-const TCP_HEADER = 20
-const UDP_HEADER = 8
-const ICMP_HEADER = 8
 const TTL = 255
 
 /**
@@ -47,8 +46,8 @@ const TTL = 255
  */
 export const buildTcp = (world: World, envelope: Envelope, segment: InboundSegment, mss: number): Frame | null => {
   const options = padOptions(emitTcpOptionList(segment.options.map(toWire)))
-  const headerLength = TCP_HEADER + options.length
-  if (headerLength > 60) return null
+  const headerLength = TCP_MIN_HEADER + options.length
+  if (headerLength > TCP_MAX_HEADER) return null
   const frame = allocate(world, headerLength + segment.length)
   if (frame === null) return null
   const { view, u8 } = world.memory
@@ -61,7 +60,7 @@ export const buildTcp = (world: World, envelope: Envelope, segment: InboundSegme
   view.setUint16(at + 12, ((headerLength >>> 2) << 12) | bits)
   view.setUint16(at + 14, segment.window)
   view.setUint16(at + 18, segment.urgent)
-  u8.set(options, at + TCP_HEADER)
+  u8.set(options, at + TCP_MIN_HEADER)
   if (mss > 0 && segment.length > mss) frame.segmentSize = mss
   return finish(world, frame, envelope, IpProtocol.Tcp)
 }
@@ -102,7 +101,7 @@ export const buildIcmp = (
 ): Frame | null => {
   const isIpv4 = envelope.source.isIpv4
   const innerHeader = isIpv4 ? 20 : 40
-  const frame = allocate(world, ICMP_HEADER + (quote === null ? 0 : innerHeader + TCP_HEADER))
+  const frame = allocate(world, ICMP_HEADER + (quote === null ? 0 : innerHeader + TCP_MIN_HEADER))
   if (frame === null) return null
   const { memory } = world
   const start = frame.transport
@@ -112,7 +111,7 @@ export const buildIcmp = (
     memory.view.setUint16(inner + 2, quote.destinationPort)
     memory.view.setUint32(inner + 4, quote.seq)
     const header = ipHeader(envelope.destination, envelope.source, quote.protocol, 64, 0)
-    const length = TCP_HEADER + quote.length
+    const length = TCP_MIN_HEADER + quote.length
     if (isIpv4) emitIpv4(header, memory, start + ICMP_HEADER, length)
     else emitIpv6(header, memory, start + ICMP_HEADER, length)
   }

@@ -16,6 +16,7 @@ import {
   SOL_SOCKET,
 } from '../socket/constants.ts'
 import type { EpollEvent } from '../socket/epoll.ts'
+import { FILE_LIMIT } from './serve.ts'
 
 /** One service, echo over TCP, as servers of seven designs: the catalogue's section J. */
 
@@ -40,8 +41,6 @@ export interface ServerDesign {
 const BUFFER = 64 * 1024
 const BACKLOG = 1024
 const WORKERS = 4
-/** Connections that a process may have. */
-const FILE_LIMIT = 65_536
 const MOST_EVENTS = 64
 
 const listenAt = (sys: Sys, port: number, type = SOCK_STREAM, share = false): number => {

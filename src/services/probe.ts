@@ -1,7 +1,9 @@
+import { SECOND } from '../core/clock.ts'
 import { SystemError } from '../core/errno.ts'
 import type { Msghdr, Sys } from '../host/calls.ts'
 import * as C from '../socket/constants.ts'
 import type { ExtendedError } from '../socket/control.ts'
+import { ICMP_HEADER } from '../wire/icmp.ts'
 
 /** ping and traceroute, as programs: over ping sockets and the error queue of UDP sockets. */
 
@@ -24,9 +26,7 @@ export interface PingOptions {
   readonly hopLimit?: number
 }
 
-const ECHO_HEADER = 8
 const ECHO_REQUEST = { 4: 8, 6: 128 } as const
-const SECOND = 1_000_000
 
 /**
  * Sends echo requests, one a second.
@@ -49,7 +49,7 @@ export const ping = async (
   const replies: (PingReply | string | null)[] = []
   try {
     for (let sequence = 1; sequence <= (options.count ?? 4); sequence++) {
-      const request = new Uint8Array(ECHO_HEADER + (options.size ?? 56))
+      const request = new Uint8Array(ICMP_HEADER + (options.size ?? 56))
       request[0] = ECHO_REQUEST[version]
       new DataView(request.buffer).setUint16(6, sequence)
       const start = sys.now

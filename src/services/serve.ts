@@ -31,7 +31,7 @@ export const listenOn = (sys: Sys, port: number, backlog = 128): number => {
 }
 
 /** Connections that a server may have at once. */
-const FILE_LIMIT = 65_536
+export const FILE_LIMIT = 65_536
 /** How long a server waits when it cannot take a connection for want of means, seconds. */
 const RETRY_SECONDS = 0.1
 /** A peer that is gone is found out by keepalive: probes begin after this many seconds of silence. */

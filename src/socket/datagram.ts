@@ -1,5 +1,6 @@
 import { Errno } from '../core/errno.ts'
 import type { NetworkInterface } from '../ip/interface.ts'
+import { MIN_RECEIVE_BUFFER, MIN_SEND_BUFFER } from '../ip/truesize.ts'
 import type { SourceAddress } from '../udp/datagram.ts'
 import type { QueuedError } from '../udp/error-queue.ts'
 import type { Memberships } from '../udp/membership.ts'
@@ -13,10 +14,6 @@ import { InetSocket } from './inet.ts'
 import { isMembershipOption, setMembership } from './multicast-options.ts'
 import type { MemoryUse, Received } from './socket.ts'
 import type { OptionValue } from './socket-options.ts'
-
-/** The least sizes of queues, where they are doubled. */
-const MIN_SEND_BUFFER = 4608
-const MIN_RECEIVE_BUFFER = 2304
 
 /** Where a datagram goes: filled anew for each. */
 class Target {

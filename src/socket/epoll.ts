@@ -1,5 +1,5 @@
 import { Errno } from '../core/errno.ts'
-import { Readiness } from '../core/readiness.ts'
+import { ALWAYS_REPORTED, Readiness } from '../core/readiness.ts'
 import {
   EPOLL_CTL_ADD,
   EPOLL_CTL_DEL,
@@ -24,8 +24,6 @@ export interface EpollEvent {
   data: unknown
 }
 
-/** Readiness bits that an interest always includes. */
-const ALWAYS = Readiness.Err | Readiness.Hup
 /** Bits of `events` that say how, not what. */
 const MODES = EPOLLET | EPOLLONESHOT | EPOLLEXCLUSIVE | EPOLLWAKEUP
 /** What EPOLLEXCLUSIVE may stand with. */
@@ -59,7 +57,7 @@ class Interest extends Waiter {
   }
 
   get wanted(): number {
-    return this.disabled ? 0 : (this.event.events & ~MODES) | ALWAYS
+    return this.disabled ? 0 : (this.event.events & ~MODES) | ALWAYS_REPORTED
   }
 
   /** What of it is ready now. */

@@ -1,6 +1,7 @@
 import { Errno } from '../core/errno.ts'
 import type { NetworkInterface } from '../ip/interface.ts'
 import { IPV4_ANY, type IpAddress, parseIpAddress } from '../wire/address.ts'
+import { IPV6_MIN_MTU } from '../wire/ipv6.ts'
 import type { KnownSockaddr } from './address.ts'
 import * as C from './constants.ts'
 import type { InetSocket } from './inet.ts'
@@ -79,7 +80,6 @@ const FLAGS6: Readonly<Record<number, Flag>> = {
 }
 /** The ECN bits, which are TCP's own. */
 const ECN = 3
-const MIN_IPV6_MTU = 1280
 /** As Linux fills in whom a path MTU is of. */
 const ANY6: KnownSockaddr = { family: 0, address: '::', port: 0, flowinfo: 0, scopeId: 0 }
 
@@ -217,7 +217,7 @@ export const setIpv6Option = (socket: InetSocket, name: number, value: OptionVal
       options.pathMtuDiscovery6 = value
       break
     case C.IPV6_MTU:
-      if (value !== 0 && value < MIN_IPV6_MTU) return -Errno.EINVAL
+      if (value !== 0 && value < IPV6_MIN_MTU) return -Errno.EINVAL
       options.fragmentSize = value
       break
     case C.IPV6_MULTICAST_LOOP:

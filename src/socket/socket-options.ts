@@ -3,7 +3,7 @@ import { Errno } from '../core/errno.ts'
 import type { NetworkInterface } from '../ip/interface.ts'
 import * as C from './constants.ts'
 import type { Credentials } from './control.ts'
-import type { Socket } from './socket.ts'
+import type { KeptOptions, Socket } from './socket.ts'
 
 /** Options at SOL_SOCKET (socket(7)), with Linux's limits. */
 
@@ -41,6 +41,19 @@ export const isFailure = (value: OptionValue | OptionFailure): value is OptionFa
 
 /** Whom nobody is known of. */
 export const NO_CREDENTIALS: Credentials = { pid: 0, uid: 0xffff_ffff, gid: 0xffff_ffff }
+/** Options that are only kept, and are a flag. */
+type Flag = {
+  [K in keyof KeptOptions]: KeptOptions[K] extends boolean ? K : never
+}[keyof KeptOptions]
+
+const FLAGS: Readonly<Record<number, Flag>> = {
+  [C.SO_DONTROUTE]: 'dontRoute',
+  [C.SO_BROADCAST]: 'broadcast',
+  [C.SO_KEEPALIVE]: 'keepAlive',
+  [C.SO_OOBINLINE]: 'outOfBandInline',
+  [C.SO_NO_CHECK]: 'noCheck',
+  [C.SO_RXQ_OVFL]: 'dropCount',
+}
 
 const INT_MAX = 0x7fff_ffff
 /** Sizes of queues are doubled, and have to fit into an int then. */
@@ -83,6 +96,11 @@ const setNumber = (socket: Socket, name: number, value: number): number => {
   if (name === C.SO_BINDTOIFINDEX) return bindToIndex(socket, value)
   const kept = socket.ownKept()
   const on = value !== 0
+  const flag = FLAGS[name]
+  if (flag !== undefined) {
+    kept[flag] = on
+    return socket.optionChanged(name, value)
+  }
   switch (name) {
     case C.SO_DEBUG:
       if (on && uid !== 0) return -Errno.EACCES
@@ -93,21 +111,6 @@ const setNumber = (socket: Socket, name: number, value: number): number => {
       break
     case C.SO_REUSEPORT:
       socket.reusePort = on
-      break
-    case C.SO_DONTROUTE:
-      kept.dontRoute = on
-      break
-    case C.SO_BROADCAST:
-      kept.broadcast = on
-      break
-    case C.SO_KEEPALIVE:
-      kept.keepAlive = on
-      break
-    case C.SO_OOBINLINE:
-      kept.outOfBandInline = on
-      break
-    case C.SO_NO_CHECK:
-      kept.noCheck = on
       break
     case C.SO_PRIORITY:
       if (uid !== 0 && (value < 0 || value > MAX_PRIORITY)) return -Errno.EPERM
@@ -136,9 +139,6 @@ const setNumber = (socket: Socket, name: number, value: number): number => {
       if (value !== 0 && value !== 1) return -Errno.EINVAL
       if (socket.protocol !== C.IPPROTO_TCP) return -Errno.EOPNOTSUPP
       kept.zerocopy = on
-      break
-    case C.SO_RXQ_OVFL:
-      kept.dropCount = on
       break
     case C.SO_PEEK_OFF:
       if (!hasPeekOffset(socket)) return -Errno.EOPNOTSUPP
@@ -183,6 +183,8 @@ const setNumber = (socket: Socket, name: number, value: number): number => {
 /** @returns the option's value, or why there is none */
 export const getSocketOption = (socket: Socket, name: number): OptionValue | OptionFailure => {
   const { kept } = socket
+  const flag = FLAGS[name]
+  if (flag !== undefined) return Number(kept[flag])
   switch (name) {
     case C.SO_DEBUG:
       return Number(kept.debug)
@@ -200,16 +202,6 @@ export const getSocketOption = (socket: Socket, name: number): OptionValue | Opt
       return Number(socket.isListening)
     case C.SO_ERROR:
       return socket.takeError()
-    case C.SO_DONTROUTE:
-      return Number(kept.dontRoute)
-    case C.SO_BROADCAST:
-      return Number(kept.broadcast)
-    case C.SO_KEEPALIVE:
-      return Number(kept.keepAlive)
-    case C.SO_OOBINLINE:
-      return Number(kept.outOfBandInline)
-    case C.SO_NO_CHECK:
-      return Number(kept.noCheck)
     case C.SO_PRIORITY:
       return kept.priority
     case C.SO_MARK:
@@ -225,8 +217,6 @@ export const getSocketOption = (socket: Socket, name: number): OptionValue | Opt
       return Math.min(kept.maxPacingRate, 0xffff_ffff)
     case C.SO_ZEROCOPY:
       return Number(kept.zerocopy)
-    case C.SO_RXQ_OVFL:
-      return Number(kept.dropCount)
     case C.SO_PEEK_OFF:
       return hasPeekOffset(socket) ? kept.peekOffset : { errno: Errno.EOPNOTSUPP }
     case C.SO_RCVLOWAT:

@@ -1,6 +1,7 @@
 import { MILLISECOND, SECOND } from '../core/clock.ts'
 import { Errno } from '../core/errno.ts'
 import { Readiness } from '../core/readiness.ts'
+import { MIN_RECEIVE_BUFFER, MIN_SEND_BUFFER } from '../ip/truesize.ts'
 import { AckPending, BufferLock, Nagle, type TcpConnection } from '../tcp/connection.ts'
 import { acknowledgeRead, allowQuickAcks, MAX_QUICK_ACKS } from '../tcp/delayed-ack.ts'
 import { bytesOfKeys, FastOpenMode, keysOfBytes } from '../tcp/fast-open.ts'
@@ -18,9 +19,6 @@ import type { TcpSocket } from './tcp.ts'
 
 /** The options of TCP sockets: what setsockopt(2) and getsockopt(2) take and give, with Linux's limits (tcp(7)). */
 
-/** The least sizes of queues, where they are doubled. */
-const MIN_SEND_BUFFER = 4608
-const MIN_RECEIVE_BUFFER = 2304
 const MAX_SEGMENT = 32_767
 const MIN_SEGMENT = 88
 const MAX_KEEP = 32_767
@@ -33,6 +31,22 @@ const MOST_RTO = 120 * SECOND
 const DEFAULT_LEAST_RTO = 200 * MILLISECOND
 const LEAST_TIME = TICK + 1
 const inTicks = (micros: number): number => Math.ceil(micros / TICK) * TICK
+const SWITCH = [0, 1] as const
+
+/** The least and the greatest value of options that are refused beyond. */
+const RANGES: Readonly<Record<number, readonly [least: number, greatest: number]>> = {
+  [C.TCP_KEEPIDLE]: [1, MAX_KEEP],
+  [C.TCP_KEEPINTVL]: [1, MAX_KEEP],
+  [C.TCP_KEEPCNT]: [1, MAX_KEEP_COUNT],
+  [C.TCP_SYNCNT]: [1, MAX_SYN_COUNT],
+  [C.TCP_RTO_MAX_MS]: [LEAST_RTO_MAX, MOST_RTO / MILLISECOND],
+  [C.TCP_RTO_MIN_US]: [LEAST_TIME, DEFAULT_LEAST_RTO],
+  [C.TCP_DELACK_MAX_US]: [LEAST_TIME, DELAYED_ACK_MAX],
+  [C.TCP_THIN_LINEAR_TIMEOUTS]: SWITCH,
+  [C.TCP_THIN_DUPACK]: SWITCH,
+  [C.TCP_INQ]: SWITCH,
+  [C.TCP_SAVE_SYN]: [0, 2],
+}
 
 /** Sets an option at IPPROTO_TCP. @returns 0 or a negative `Errno` */
 export const setTcpOption = (socket: TcpSocket, name: number, value: OptionValue): number => {
@@ -128,42 +142,33 @@ export const tcpOptionChanged = (c: TcpConnection, name: number, value: number):
 
 const setAtTcp = (socket: TcpSocket, name: number, value: number): number => {
   const { c } = socket
-  const inRange = (low: number, high: number): boolean => value >= low && value <= high
+  const range = RANGES[name]
+  if (range !== undefined && (value < range[0] || value > range[1])) return -Errno.EINVAL
   switch (name) {
     case C.TCP_NODELAY:
-      if (value === 0) c.nagle &= ~Nagle.Off
-      else {
-        c.nagle |= Nagle.Off
-        if (c.queue !== null) pushPending(c, c.nagle | Nagle.Push)
-      }
+      c.nagle = value !== 0 ? c.nagle | Nagle.Off : c.nagle & ~Nagle.Off
+      if (value !== 0) pushWaiting(c)
       return 0
     case C.TCP_CORK:
-      if (value !== 0) c.nagle |= Nagle.Cork
-      else {
-        c.nagle &= ~Nagle.Cork
-        if (c.queue !== null) pushPending(c, c.nagle | Nagle.Push)
-      }
+      c.nagle = value !== 0 ? c.nagle | Nagle.Cork : c.nagle & ~Nagle.Cork
+      if (value === 0) pushWaiting(c)
       return 0
     case C.TCP_MAXSEG:
-      if (value !== 0 && !inRange(MIN_SEGMENT, MAX_SEGMENT)) return -Errno.EINVAL
+      if (value !== 0 && (value < MIN_SEGMENT || value > MAX_SEGMENT)) return -Errno.EINVAL
       c.ownOptions().maxSegment = value
       return 0
     case C.TCP_KEEPIDLE:
-      if (!inRange(1, MAX_KEEP)) return -Errno.EINVAL
       c.ownOptions().keepIdle = value
       if (c.options.keepalive && c.state !== TcpState.Closed && c.state !== TcpState.SynSent)
         armKeepalive(c, Math.max(0, keepIdle(c) - silence(c)))
       return 0
     case C.TCP_KEEPINTVL:
-      if (!inRange(1, MAX_KEEP)) return -Errno.EINVAL
       c.ownOptions().keepInterval = value
       return 0
     case C.TCP_KEEPCNT:
-      if (!inRange(1, MAX_KEEP_COUNT)) return -Errno.EINVAL
       c.ownOptions().keepCount = value
       return 0
     case C.TCP_SYNCNT:
-      if (!inRange(1, MAX_SYN_COUNT)) return -Errno.EINVAL
       c.ownOptions().synRetries = value
       return 0
     case C.TCP_LINGER2:
@@ -188,15 +193,12 @@ const setAtTcp = (socket: TcpSocket, name: number, value: number): number => {
       c.ownOptions().userTimeoutMs = value
       return 0
     case C.TCP_RTO_MAX_MS:
-      if (!inRange(LEAST_RTO_MAX, MOST_RTO / MILLISECOND)) return -Errno.EINVAL
       c.ownOptions().mostRtoMs = value
       return 0
     case C.TCP_RTO_MIN_US:
-      if (!inRange(LEAST_TIME, DEFAULT_LEAST_RTO)) return -Errno.EINVAL
       c.ownOptions().leastRto = inTicks(value)
       return 0
     case C.TCP_DELACK_MAX_US:
-      if (!inRange(LEAST_TIME, DELAYED_ACK_MAX)) return -Errno.EINVAL
       c.ownOptions().mostAckDelay = inTicks(value)
       return 0
     case C.TCP_TIMESTAMP:
@@ -207,17 +209,14 @@ const setAtTcp = (socket: TcpSocket, name: number, value: number): number => {
       socket.wake(socket.poll())
       return 0
     case C.TCP_THIN_LINEAR_TIMEOUTS:
-      if (!inRange(0, 1)) return -Errno.EINVAL
       c.ownOptions().thinLinearTimeouts = value === 1
       return 0
     case C.TCP_THIN_DUPACK:
-      return inRange(0, 1) ? 0 : -Errno.EINVAL
+      return 0
     case C.TCP_INQ:
-      if (!inRange(0, 1)) return -Errno.EINVAL
       socket.tellsInq = value === 1
       return 0
     case C.TCP_SAVE_SYN:
-      if (!inRange(0, 2)) return -Errno.EINVAL
       c.ownOptions().saveSyn = value
       return 0
     case C.TCP_FASTOPEN:
@@ -227,6 +226,11 @@ const setAtTcp = (socket: TcpSocket, name: number, value: number): number => {
     default:
       return -Errno.ENOPROTOOPT
   }
+}
+
+/** Sends what has waited for more to come. */
+const pushWaiting = (c: TcpConnection): void => {
+  if (c.queue !== null) pushPending(c, c.nagle | Nagle.Push)
 }
 
 /** The options of fast open: they count for connections that are still to be. */

@@ -67,13 +67,7 @@ export abstract class UnixConnectionSocket extends UnixSocket {
     other.name = listener.name
     other.peerCredentials = this.layer.caller.credentials
     this.peerCredentials = listener.peerCredentials
-    for (const [one, two] of [
-      [this, other],
-      [other, this],
-    ] as const) {
-      one.peer = two
-      one.state = 'connected'
-    }
+    this.connectWith(other)
     listener.pending.push(other)
     listener.wake(Readiness.In)
     this.wake(Readiness.Out)

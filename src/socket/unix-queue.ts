@@ -1,6 +1,7 @@
 import { Fifo } from '../core/fifo.ts'
 import type { Memory } from '../core/memory.ts'
 import { Ring } from '../core/ring.ts'
+import { PAGE, SHARED_INFO, SKB } from '../ip/truesize.ts'
 import type { Credentials } from './control.ts'
 import type { OpenFile } from './open-file.ts'
 import type { UnixSocket } from './unix.ts'
@@ -82,10 +83,6 @@ export class UnixQueue {
   }
 }
 
-/** Bytes of Linux's `sk_buff`, of its least block with `skb_shared_info`, and of a page. */
-const SKB = 256
-const SHARED_INFO = 320
-const PAGE = 4096
 /** The most data in a page together with the shared information; and in a block of four pages. */
 const PAGE_DATA = PAGE - SHARED_INFO
 const BLOCK_DATA = 4 * PAGE - SHARED_INFO

@@ -1,5 +1,6 @@
 import { Errno } from '../core/errno.ts'
 import { Readiness } from '../core/readiness.ts'
+import { MIN_RECEIVE_BUFFER, MIN_SEND_BUFFER } from '../ip/truesize.ts'
 import type { KnownSockaddr, Sockaddr } from './address.ts'
 import * as C from './constants.ts'
 import { type ControlMessage, type Credentials, isCredentials, isPassedFiles } from './control.ts'
@@ -13,9 +14,6 @@ import { type UnixMessage, UnixQueue } from './unix-queue.ts'
 
 /** Who a message is from where nobody has said so: the overflow user. */
 const UNKNOWN: Credentials = { pid: 0, uid: 65_534, gid: 65_534 }
-/** The least SO_SNDBUF and SO_RCVBUF. */
-const MIN_SEND_BUFFER = 4608
-const MIN_RECEIVE_BUFFER = 2304
 
 export type UnixState = 'closed' | 'listening' | 'connected'
 
@@ -101,14 +99,15 @@ export abstract class UnixSocket extends Socket {
 
   /** socketpair(2): the two are each other's peers. */
   pairWith(other: UnixSocket): void {
-    for (const [one, two] of [
-      [this, other],
-      [other, this],
-    ] as const) {
-      one.peer = two
-      one.state = 'connected'
-      one.peerCredentials = this.layer.caller.credentials
-    }
+    this.connectWith(other)
+    this.peerCredentials = other.peerCredentials = this.layer.caller.credentials
+  }
+
+  /** The two are each other's peers from now on. */
+  protected connectWith(other: UnixSocket): void {
+    this.peer = other
+    other.peer = this
+    this.state = other.state = 'connected'
   }
 
   /** Is there no room for another connection or datagram in its queue? */

@@ -1,4 +1,4 @@
-import { TCP_MIN_HEADER } from '../wire/tcp.ts'
+import { TCP_MAX_HEADER } from '../wire/tcp.ts'
 import { Feature, type TcpConnection } from './connection.ts'
 import { FastOpenFailure, readFastOpen } from './fast-open.ts'
 import { retransmitUncongested } from './icmp.ts'
@@ -9,16 +9,16 @@ import type { Segment } from './segment.ts'
 
 /** The active side of fast open (RFC 7413 section 4.2.1). */
 
-/** Room for options in a SYN with data: as much as there can be, so that boxes on the way may add some. */
-const OPTION_SPACE = 40
-
-/** Bytes of data that the SYN takes, with the server's MSS as it is remembered. */
+/**
+ * Bytes of data that the SYN takes, with the server's MSS as it is remembered: beside as many options as there can be,
+ * so that boxes on the way may add some.
+ */
 export const synSpace = (c: TcpConnection, mtu: number): number => {
   const attempt = c.fastOpen!
   const { maxSegment } = c.options
   c.snd.mssClamp = attempt.mss || c.rcv.advertisedMss
   if (maxSegment > 0) c.snd.mssClamp = Math.min(c.snd.mssClamp, maxSegment)
-  return Math.max(0, mtuToMss(c, mtu) + c.snd.headerLength - TCP_MIN_HEADER - OPTION_SPACE)
+  return Math.max(0, mtuToMss(c, mtu) + c.snd.headerLength - TCP_MAX_HEADER)
 }
 
 /**

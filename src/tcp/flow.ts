@@ -1,4 +1,5 @@
 import { Readiness } from '../core/readiness.ts'
+import { MIN_SEND_BUFFER } from '../ip/truesize.ts'
 import { Chrono, stopChrono } from './chronograph.ts'
 import { BufferLock, type TcpConnection } from './connection.ts'
 import { pushPending } from './output.ts'
@@ -8,9 +9,6 @@ import { expandSendBuffer } from './window.ts'
 
 /** What a record costs beside its data where overhead counts, bytes. */
 const RECORD_OVERHEAD = 1280
-
-/** The least that a send queue shrinks to, bytes. */
-const MIN_SEND_BUFFER = 4608
 
 /** Memory that the send queue takes, in the terms of SO_SNDBUF. */
 export const sendQueued = (c: TcpConnection): number => {

@@ -25,16 +25,15 @@ import { receiveUrgent } from './receive.ts'
 import { anyRetransmitted, undoRecovery } from './recovery.ts'
 import type { Segment } from './segment.ts'
 import { AFTER } from './state.ts'
-import { armKeepalive, armRetransmit, keepIdle, rearmRetransmit } from './timers.ts'
+import { armKeepalive, armRetransmit, DELAYED_ACK_MAX, keepIdle, rearmRetransmit } from './timers.ts'
 import { transmitRecord } from './transmit.ts'
-import { initialBuffers, initialMssEstimate } from './window.ts'
+import { initialBuffers, initialMssEstimate, MAX_UNSCALED } from './window.ts'
 
 /** The three-way handshake, its active side and its crossed form (RFC 9293 section 3.5 and 3.10.7.3). */
 
 const RESET = -1
 /** How long a connection waits before it repeats a SYN whose answer made no sense, microseconds. */
 const SOON = 2 * MILLISECOND
-const DELAYED_ACK_MAX = 200 * MILLISECOND
 
 /** A segment arrives in SYN_SENT. @returns as `receiveSegment` does */
 export const receiveInSynSent = (c: TcpConnection, segment: Segment): number => {
@@ -117,7 +116,7 @@ const acceptPeerSyn = (c: TcpConnection, segment: Segment, ecn: number): void =>
     snd.wndScale = segment.windowScale
   } else {
     rcv.wndScale = 0
-    rcv.windowClamp = Math.min(rcv.windowClamp, 65_535)
+    rcv.windowClamp = Math.min(rcv.windowClamp, MAX_UNSCALED)
   }
   if (segment.sackPermitted && settings.tcp_sack) c.features |= Feature.Sack
   snd.headerLength = TCP_MIN_HEADER + (signs(c.options.md5Keys, c.remote) ? MD5_OPTION_LENGTH : 0)

@@ -1,4 +1,7 @@
-import { TCP_MIN_HEADER } from '../wire/tcp.ts'
+import { MAX_PACKET } from '../wire/ip.ts'
+import { IPV4_MIN_HEADER } from '../wire/ipv4.ts'
+import { IPV6_HEADER } from '../wire/ipv6.ts'
+import { TCP_MAX_OPTIONS, TCP_MIN_HEADER } from '../wire/tcp.ts'
 import type { TcpConnection } from './connection.ts'
 
 /** Sizes of segments: MSS, path MTU, and how large a record may be for the link to segment. */
@@ -10,23 +13,20 @@ export const DEFAULT_MSS_IPV6 = 1220
 /** Bytes of headers that a segmented packet leaves room for. */
 const SEGMENTED_HEADERS = 321
 
-/** Bytes of options that a header has room for. */
-const OPTION_SPACE = 40
-
 /** The first window, segments: the route's (`initcwnd`), or the host's. */
 export const initialWindow = (c: TcpConnection): number => c.destination?.initialCwnd || c.layer.settings.initial_cwnd
 
 /** Bytes of the IP header before the connection's segments. */
-export const ipHeaderLength = (c: TcpConnection): number => (c.remote.isIpv4 ? 20 : 40)
+export const ipHeaderLength = (c: TcpConnection): number => (c.remote.isIpv4 ? IPV4_MIN_HEADER : IPV6_HEADER)
 
 /** The MSS to announce: what the interface takes in one packet, or less if the application says so (RFC 6691). */
 export const advertisedMss = (c: TcpConnection): number => {
   const fromRoute = c.destination?.advertisedMss ?? 0
-  const mtu = c.destination?.interface.mtu ?? DEFAULT_MSS + 40
+  const mtu = c.destination?.interface.mtu ?? DEFAULT_MSS + IPV4_MIN_HEADER + TCP_MIN_HEADER
   const routeMtu = c.destination === null ? mtu : Math.min(mtu, c.destination.mtu)
   const mss = Math.min(
     Math.max(routeMtu - ipHeaderLength(c) - TCP_MIN_HEADER, 256),
-    65_535 - ipHeaderLength(c) - TCP_MIN_HEADER,
+    MAX_PACKET - ipHeaderLength(c) - TCP_MIN_HEADER,
   )
   const announced = fromRoute > 0 ? fromRoute : mss
   return c.options.maxSegment > 0 ? Math.min(announced, c.options.maxSegment) : announced
@@ -85,7 +85,7 @@ export const sackBlocksToSend = (c: TcpConnection): number => {
   if (sacks === null) return 0
   const count = sacks.count + (sacks.hasDuplicate ? 1 : 0)
   const others = c.snd.headerLength - TCP_MIN_HEADER
-  return Math.min(count, Math.max(0, Math.floor((OPTION_SPACE - others - 4) / 8)))
+  return Math.min(count, Math.max(0, Math.floor((TCP_MAX_OPTIONS - others - 4) / 8)))
 }
 
 /** How many bytes one record may collect while it waits to be sent: as many segments as a link segments in one go. */

@@ -2,7 +2,7 @@ import { Errno } from '../core/errno.ts'
 import { FrameChecksum } from '../core/frame.ts'
 import type { NetworkInterface } from '../ip/interface.ts'
 import { SendFlag } from '../ip/output.ts'
-import type { IpAddress } from '../wire/address.ts'
+import { type IpAddress, isLinkLocal6 } from '../wire/address.ts'
 import { checksumOf, foldSum, sumBytes } from '../wire/checksum.ts'
 import { type IpHeader, IpProtocol, pseudoHeaderSum } from '../wire/ip.ts'
 import { emitTcp, TCP_MIN_HEADER, TcpFlag, tcpOptionsLength } from '../wire/tcp.ts'
@@ -105,7 +105,4 @@ export const replyReset = (layer: TcpLayer, segment: Segment, header: IpHeader, 
  * that of its link, when its address means nothing beyond.
  */
 export const scopeOf = (header: IpHeader, from: NetworkInterface): NetworkInterface | null =>
-  header.version === 6 && header.source0 >>> 22 === LINK_LOCAL && !from.isLoopback ? from : null
-
-/** The first ten bits of fe80::/10. */
-const LINK_LOCAL = 0x3fa
+  header.version === 6 && isLinkLocal6(header.source0) && !from.isLoopback ? from : null

@@ -12,7 +12,7 @@ import { replySegment } from './reply.ts'
 import { isInWindow, isLikelyData, type Segment } from './segment.ts'
 import { TcpState } from './state.ts'
 import { TupleEntry, TupleKind } from './tuple.ts'
-import { openWindow } from './window.ts'
+import { MAX_UNSCALED, openWindow } from './window.ts'
 
 /** What a segment in TIME_WAIT leads to, beside `Drop`'s reasons. */
 export const TimeWaitVerdict = {
@@ -62,7 +62,7 @@ export class TimeWait extends TupleEntry implements TimerOwner {
     this.rcvNxt = c.rcv.nxt
     this.sndNxt = c.snd.nxt
     this.window = openWindow(c)
-    this.windowField = Math.min(65_535, this.window >> c.rcv.wndScale)
+    this.windowField = Math.min(MAX_UNSCALED, this.window >> c.rcv.wndScale)
     this.enteredAt = c.layer.loop.now
     this.tsRecent = c.rcv.tsRecent
     this.tsRecentAt = c.rcv.tsRecentAt

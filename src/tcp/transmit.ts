@@ -26,7 +26,7 @@ import { enterCwr } from './reduction.ts'
 import { RecordMark, type SendRecord } from './send-queue.ts'
 import { TcpState } from './state.ts'
 import { DELAYED_ACK_MIN } from './timers.ts'
-import { selectWindow } from './window.ts'
+import { MAX_UNSCALED, selectWindow } from './window.ts'
 
 /**
  * Where segments are made: every segment of a connection leaves through `emit`. What may leave is decided in output.ts.
@@ -331,7 +331,7 @@ const fillHeader = (c: TcpConnection, out: TcpHeader, flags: number, seq: number
   if ((flags & TcpFlag.Syn) !== 0) {
     out.flags = flags
     // The window of a SYN is never scaled (RFC 7323 section 2.2).
-    out.window = Math.min(rcv.wnd, 65_535)
+    out.window = Math.min(rcv.wnd, MAX_UNSCALED)
     fillSynOptions(c, out)
     return
   }

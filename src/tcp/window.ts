@@ -5,7 +5,7 @@ import type { Segment } from './segment.ts'
 /** The receive window: how large it is, what is announced of it, and how it follows the application's pace. */
 
 /** The most that a window without scaling says, and the most for peers that take it for a signed number. */
-const MAX_UNSCALED = 65_535
+export const MAX_UNSCALED = 65_535
 const MAX_SIGNED = 32_767
 /** No estimate of the peer's MSS lies below this, and the first none above that. */
 export const MIN_MSS_ESTIMATE = 88

@@ -78,6 +78,18 @@ export const IPV4_LOOPBACK = ipv4(0x7f00_0001)
 export const IPV6_ANY = new IpAddress(0, 0, 0, 0)
 export const IPV6_LOOPBACK = new IpAddress(0, 0, 0, 1)
 
+/** fe80::/10, by the first word. */
+export const isLinkLocal6 = (w0: number): boolean => w0 >>> 22 === 0x3fa
+
+/** ff00::/8, by the first word. */
+export const isMulticast6 = (w0: number): boolean => w0 >>> 24 === 0xff
+
+/** 224.0.0.0/4. */
+export const isMulticast4 = (bits: number): boolean => bits >>> 28 === 0xe
+
+/** 127.0.0.0/8. */
+export const isLoopback4 = (bits: number): boolean => bits >>> 24 === 127
+
 const formatIpv4 = (bits: number): string =>
   `${bits >>> 24}.${(bits >>> 16) & 0xff}.${(bits >>> 8) & 0xff}.${bits & 0xff}`
 

@@ -97,6 +97,11 @@ export class IpHeader {
     this.destination3 = address.w3
   }
 
+  /** Is the source ::? */
+  get sourceIsUnspecified6(): boolean {
+    return this.source3 === 0 && this.source2 === 0 && this.source1 === 0 && this.source0 === 0
+  }
+
   /** Is `address` the source? */
   sourceIs(address: IpAddress): boolean {
     return (

@@ -8,7 +8,7 @@ import type { IpHeader } from './ip.ts'
 export const IPV4_MIN_HEADER = 20
 
 const DONT_FRAGMENT = 0x4000
-const MORE_FRAGMENTS = 0x2000
+export const MORE_FRAGMENTS = 0x2000
 
 /**
  * Parses the IPv4 header at `start` of a packet that ends at or before `end` (a link may pad it).

@@ -12,7 +12,7 @@ export const IPV6_FRAGMENT_HEADER = 8
 export const IPV6_ROUTER_ALERT = 8
 
 /** Extension headers in one packet, at the most: more are an attack, not a need. */
-const MAX_EXTENSIONS = 8
+export const MAX_EXTENSIONS = 8
 
 /** Types of options in hop-by-hop and destination headers (IANA "IPv6 Parameters"). */
 const Ipv6OptionType = { Pad1: 0, PadN: 1, RouterAlert: 5, Jumbo: 0xc2 } as const

@@ -1,5 +1,5 @@
 import type { Bytes } from '../core/memory.ts'
-import { IpAddress } from './address.ts'
+import { IpAddress, isLinkLocal6 } from './address.ts'
 import { Drop } from './drop.ts'
 import { Icmpv6Type } from './icmpv6.ts'
 import { decodeIgmpTime, encodeIgmpTime } from './igmp.ts'
@@ -100,7 +100,7 @@ export const parseMld = (
   into.recordCount = 0
   into.recordsAt = end
   const isReport = type === Icmpv6Type.MulticastListenerReport || type === Icmpv6Type.MulticastListenerReportV2
-  if (ip.source0 >>> 22 !== 0x3fa && !(isReport && isUnspecified(ip))) return Drop['mld-source']
+  if (!isLinkLocal6(ip.source0) && !(isReport && ip.sourceIsUnspecified6)) return Drop['mld-source']
   const isQueryV2 = type === Icmpv6Type.MulticastListenerQuery && length > MLD_LENGTH
   if (isQueryV2 || type === Icmpv6Type.MulticastListenerReportV2) {
     if (chain.routerAlert !== Ipv6RouterAlert.Mld) return Drop['mld-router-alert']
@@ -115,9 +115,6 @@ export const parseMld = (
   into.group3 = bytes.view.getInt32(start + 20)
   return isQueryV2 ? parseQueryV2(into, bytes, start, end) : Drop.none
 }
-
-const isUnspecified = (ip: IpHeader): boolean =>
-  ip.source0 === 0 && ip.source1 === 0 && ip.source2 === 0 && ip.source3 === 0
 
 const parseQueryV2 = (into: MldMessage, { u8, view }: Bytes, start: number, end: number): number => {
   if (end - start < V2_QUERY_LENGTH) return Drop['mld-truncated']

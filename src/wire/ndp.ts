@@ -1,5 +1,5 @@
 import type { Bytes } from '../core/memory.ts'
-import { IpAddress, type MacAddress } from './address.ts'
+import { IpAddress, isLinkLocal6, isMulticast6, type MacAddress } from './address.ts'
 import { Drop } from './drop.ts'
 import { readMac } from './ethernet.ts'
 import { Icmpv6Type } from './icmpv6.ts'
@@ -290,30 +290,26 @@ const parseDnsServers = (into: NdpMessage, bytes: Bytes, at: number, length: num
 
 /** What a message's addresses must be. */
 const validate = (message: NdpMessage, ip: IpHeader): number => {
-  const unspecified = ip.source0 === 0 && ip.source1 === 0 && ip.source2 === 0 && ip.source3 === 0
+  const unspecified = ip.sourceIsUnspecified6
   switch (message.type) {
     case Icmpv6Type.RouterSolicitation:
       return unspecified && message.sourceMac >= 0 ? Drop['ndp-option'] : Drop.none
     case Icmpv6Type.RouterAdvertisement:
-      return isLinkLocal(ip.source0) ? Drop.none : Drop['ndp-source']
+      return isLinkLocal6(ip.source0) ? Drop.none : Drop['ndp-source']
     case Icmpv6Type.NeighborSolicitation:
-      if (isMulticast(message.target0)) return Drop['ndp-target']
+      if (isMulticast6(message.target0)) return Drop['ndp-target']
       if (!unspecified) return Drop.none
       if (!isSolicitedNode(ip)) return Drop['ndp-destination']
       return message.sourceMac >= 0 ? Drop['ndp-option'] : Drop.none
     case Icmpv6Type.NeighborAdvertisement:
-      if (isMulticast(message.target0)) return Drop['ndp-target']
-      return message.isSolicited && isMulticast(ip.destination0) ? Drop['ndp-destination'] : Drop.none
+      if (isMulticast6(message.target0)) return Drop['ndp-target']
+      return message.isSolicited && isMulticast6(ip.destination0) ? Drop['ndp-destination'] : Drop.none
     default:
-      if (!isLinkLocal(ip.source0)) return Drop['ndp-source']
-      if (isMulticast(message.destination0)) return Drop['ndp-destination']
-      return isLinkLocal(message.target0) || targetIsDestination(message) ? Drop.none : Drop['ndp-target']
+      if (!isLinkLocal6(ip.source0)) return Drop['ndp-source']
+      if (isMulticast6(message.destination0)) return Drop['ndp-destination']
+      return isLinkLocal6(message.target0) || targetIsDestination(message) ? Drop.none : Drop['ndp-target']
   }
 }
-
-const isMulticast = (w0: number): boolean => w0 >>> 24 === 0xff
-
-const isLinkLocal = (w0: number): boolean => w0 >>> 22 === 0x3fa
 
 /** ff02::1:ff00:0/104 */
 const isSolicitedNode = (ip: IpHeader): boolean =>

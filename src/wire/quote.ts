@@ -2,13 +2,10 @@ import type { Bytes } from '../core/memory.ts'
 import { Drop } from './drop.ts'
 import { type IpHeader, IpProtocol } from './ip.ts'
 import { readIpv4 } from './ipv4.ts'
-import { readIpv6 } from './ipv6.ts'
+import { MAX_EXTENSIONS, readIpv6 } from './ipv6.ts'
 
 /** Bytes of the transport header that an ICMP error must quote to be of use: ports, and TCP's sequence number. */
 const QUOTE_TRANSPORT = 8
-
-/** Extension headers that are looked through at the most. */
-const MAX_EXTENSIONS = 8
 
 /**
  * Parses the packet that an ICMP error quotes, from `start` to `end`. It is cut short as a rule, routers have changed

@@ -1,9 +1,10 @@
 import { IpProtocol } from '../../wire/ip.ts'
+import { IPV6_HEADER } from '../../wire/ipv6.ts'
 import { type Dissection, flagNames, named, rightChecksum } from './dissection.ts'
 import { putHex } from './dump.ts'
 import { type IpContext, transportChecksum } from './ip.ts'
 import { putMldQuery, putMldReport } from './mld.ts'
-import { putNdpOptions } from './ndp-options.ts'
+import { PREFERENCES, putNdpOptions } from './ndp-options.ts'
 
 /** ICMPv6 (RFC 4443), with neighbour discovery and MLD: `ICMP6, neighbor solicitation, who has fe80::1, length 32`. */
 
@@ -62,7 +63,6 @@ const UNREACHABLE: ReadonlyMap<number, string> = new Map([
 ])
 
 const HEADER = 8
-const IPV6_HEADER = 40
 
 /** A message at `at`, of `length` bytes as IP has it. */
 export const putIcmpv6 = (d: Dissection, ip: IpContext, at: number, length: number): void => {
@@ -178,7 +178,6 @@ const NEIGHBOR_FLAGS = [
   [0x40, 'solicited'],
   [0x20, 'override'],
 ] as const
-const PREFERENCES = ['medium', 'high', 'reserved', 'low']
 
 /** Neighbour discovery (RFC 4861); its options come with `-v`. */
 const putDiscovery = (d: Dissection, type: number, at: number, length: number): void => {

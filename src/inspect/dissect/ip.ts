@@ -13,6 +13,9 @@ export interface IpContext {
   readonly isFragment: boolean
 }
 
+/** Protocols that have ports, and tell the addresses with them. */
+export const WITH_PORTS: ReadonlySet<number> = new Set([IpProtocol.Tcp, IpProtocol.Udp])
+
 /** Names of protocols above IP, as headers are told with `-v`. */
 export const PROTOCOL_NAMES: ReadonlyMap<number, string> = new Map([
   [0, 'Options'],

@@ -1,6 +1,5 @@
-import { IpProtocol } from '../../wire/ip.ts'
 import { checksum, type Dissection, flagNames, named, rightChecksum } from './dissection.ts'
-import { destinationText, type IpContext, PROTOCOL_NAMES, sourceText } from './ip.ts'
+import { destinationText, type IpContext, PROTOCOL_NAMES, sourceText, WITH_PORTS } from './ip.ts'
 import { putIpv4Options } from './ipv4-options.ts'
 
 const HEADER = 20
@@ -73,9 +72,6 @@ const putHeader = (d: Dissection, at: number, headerLength: number): boolean => 
   d.cutShort()
   return false
 }
-
-/** Protocols that have ports, and tell the addresses with them. */
-const WITH_PORTS: ReadonlySet<number> = new Set([IpProtocol.Tcp, IpProtocol.Udp])
 
 const putPayload = (d: Dissection, at: number, headerLength: number, total: number): void => {
   const offset = d.u16(at + 6)

@@ -1,11 +1,8 @@
 import { IpProtocol } from '../../wire/ip.ts'
 import { type Dissection, named } from './dissection.ts'
-import { destinationText, type IpContext, PROTOCOL_NAMES, sourceText } from './ip.ts'
+import { destinationText, type IpContext, PROTOCOL_NAMES, sourceText, WITH_PORTS } from './ip.ts'
 
 const HEADER = 40
-
-/** Protocols that have ports, and tell the addresses with them. */
-const WITH_PORTS: ReadonlySet<number> = new Set([IpProtocol.Tcp, IpProtocol.Udp])
 
 /** A packet of IPv6 at `at`, in `length` bytes. */
 export const putIpv6 = (d: Dissection, at: number, length: number): void => {

@@ -32,7 +32,8 @@ const PREFIX_FLAGS = [
   [0x40, 'auto'],
   [0x20, 'router'],
 ] as const
-const PREFERENCES = ['medium', 'high', 'reserved', 'low']
+/** A router's preference, by its two bits (RFC 4191 section 2.1). */
+export const PREFERENCES = ['medium', 'high', 'reserved', 'low']
 
 /** Tells the options from `start` to `end`. */
 export const putNdpOptions = (d: Dissection, start: number, end: number): void => {

@@ -1,3 +1,4 @@
+import { FAST_OPEN_EXPERIMENT } from '../../wire/tcp.ts'
 import { type Dissection, named } from './dissection.ts'
 
 const KIND = {
@@ -45,7 +46,6 @@ const NAMES: ReadonlyMap<number, string> = new Map([
 ])
 
 /** The experiment identifier of TCP Fast Open (RFC 7413 section 4.1.1). */
-const FAST_OPEN_EXPERIMENT = 0xf989
 
 const MD5_LENGTH = 16
 

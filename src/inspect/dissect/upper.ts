@@ -10,8 +10,6 @@ import { putTcp } from './tcp.ts'
 import { putUdp } from './udp.ts'
 
 const IPV4_IN_IP = 4
-const IPV6_IN_IP = 41
-const NO_NEXT_HEADER = 59
 
 /** What IP carries, by its protocol: `length` bytes at `at`. Of protocols that are not known the number and length. */
 export const putUpperLayer = (d: Dissection, ip: IpContext, protocol: number, at: number, length: number): void => {
@@ -38,10 +36,10 @@ export const putUpperLayer = (d: Dissection, ip: IpContext, protocol: number, at
     case IPV4_IN_IP:
       putIpv4(d, at, length)
       return
-    case IPV6_IN_IP:
+    case IpProtocol.Ipv6:
       putIpv6(d, at, length)
       return
-    case NO_NEXT_HEADER:
+    case IpProtocol.NoNextHeader:
       d.put('no next header')
       return
     default:
