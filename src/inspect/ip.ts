@@ -1,6 +1,6 @@
 import { printAddresses } from './ip-address.ts'
 import { printNeighbours } from './ip-neighbour.ts'
-import { checkDevice, type IpOptions } from './ip-options.ts'
+import type { IpOptions } from './ip-options.ts'
 import { printRoutes } from './ip-route.ts'
 import type { PrintOptions } from './names.ts'
 import { UsageError } from './options.ts'
@@ -66,12 +66,4 @@ const familyNamed = (name: string | undefined): 4 | 6 => {
   if (name === 'inet') return 4
   if (name === 'inet6') return 6
   throw new UsageError(`Error: argument "${name ?? ''}" is wrong: invalid protocol family`)
-}
-
-/** The device that `[dev] NAME` names; null when nothing is left to read. */
-export const deviceOf = (snapshot: Snapshot, words: readonly string[]): string | null => {
-  const [first, second] = words
-  const name = first === 'dev' ? second : first
-  if (name === undefined) return null
-  return checkDevice(snapshot, name)
 }

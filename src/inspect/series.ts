@@ -137,7 +137,7 @@ const newlyAcknowledged = ({ snd }: TcpConnection, ack: number): number =>
   seqGt(ack, snd.una) && seqLeq(ack, snd.nxt) ? (ack - snd.una) | 0 : 0
 
 /** Bytes of data that an end has sent, without what it sent again. */
-export const bytesSent = ({ samples }: ConnectionSeries): number =>
+const bytesSent = ({ samples }: ConnectionSeries): number =>
   samples.reduce((most, { direction, seq, length }) => (direction === 'out' ? Math.max(most, seq + length) : most), 0)
 
 /**

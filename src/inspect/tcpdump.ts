@@ -4,6 +4,7 @@ import { putEtherPayload } from './dissect/ethernet.ts'
 import { LINK_NAMES, putLink } from './dissect/link.ts'
 import { SequenceTable } from './dissect/sequence.ts'
 import { putUpperLayer } from './dissect/upper.ts'
+import { clockTime, twoDigits } from './format.ts'
 import type { Names } from './names.ts'
 import { parseOptions, UsageError } from './options.ts'
 import { compileFilter, type PacketFilter } from './tcpdump-filter.ts'
@@ -191,14 +192,14 @@ export class TcpdumpPrinter {
         const seconds = Number(wholeSeconds(timeNs))
         const local = seconds + this.offset(seconds)
         const date = times === 4 ? `${dateText(Math.floor(local / 86_400))} ` : ''
-        return `${date}${clockText(((local % 86_400) + 86_400) % 86_400)}${this.fraction(timeNs)} `
+        return `${date}${clockTime(((local % 86_400) + 86_400) % 86_400)}${this.fraction(timeNs)} `
       }
     }
   }
 
   private span(ns: bigint): string {
     const length = ns < 0n ? -ns : ns
-    return `${ns < 0n ? '-' : ' '}${clockText(Number(length / NS))}${this.fraction(length)}`
+    return `${ns < 0n ? '-' : ' '}${clockTime(Number(length / NS))}${this.fraction(length)}`
   }
 
   /** Digits behind the point. */
@@ -210,11 +211,6 @@ export class TcpdumpPrinter {
 
 /** Rounded down: a file may set a clock before 1970. */
 const wholeSeconds = (timeNs: bigint): bigint => (timeNs < 0n ? (timeNs - NS + 1n) / NS : timeNs / NS)
-
-const two = (value: number): string => String(value).padStart(2, '0')
-
-const clockText = (seconds: number): string =>
-  `${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`
 
 /** A day since 1970 as a date (Gregorian calendar, in eras of 400 years that begin in March). */
 const dateText = (days: number): string => {
@@ -228,5 +224,5 @@ const dateText = (days: number): string => {
   const month = Math.floor((5 * dayOfYear + 2) / 153)
   const day = dayOfYear - Math.floor((153 * month + 2) / 5) + 1
   const isNext = month >= 10
-  return `${year + era * 400 + (isNext ? 1 : 0)}-${two(isNext ? month - 9 : month + 3)}-${two(day)}`
+  return `${year + era * 400 + (isNext ? 1 : 0)}-${twoDigits(isNext ? month - 9 : month + 3)}-${twoDigits(day)}`
 }

@@ -193,7 +193,7 @@ const replugged: Scenario = {
   },
 }
 
-export const numbers = (lab: Lab, client: Host, server: Host): number[] => {
+const numbers = (lab: Lab, client: Host, server: Host): number[] => {
   const { sendQ, recvQ, delivered } = lab.queues(client, server, PORT)
   return [sendQ, recvQ, delivered]
 }

@@ -34,7 +34,7 @@ export interface LookupQuestion {
 }
 
 /** Reads the arguments of `lookup`. @throws for what is wrong in them */
-export const readLookup = (name: unknown, options: unknown, order: ResultOrder): LookupQuestion => {
+const readLookup = (name: unknown, options: unknown, order: ResultOrder): LookupQuestion => {
   if (name) validateString(name, 'hostname')
   const question = { name: name ? (name as string) : '', family: 0 as 0 | 4 | 6, hints: 0, all: false, order }
   if (typeof options === 'number') {

@@ -37,7 +37,7 @@ const coded =
   }
 
 /** A value as an error message shows it: one line, nothing deep. */
-export const inspect = (value: unknown): string => {
+const inspect = (value: unknown): string => {
   if (typeof value === 'string') return quote(value)
   if (typeof value === 'bigint') return `${value}n`
   if (Object.is(value, -0)) return '-0'
@@ -248,10 +248,10 @@ const UV_NAMES = new Map<number, string>([
 ])
 
 /** The name of one of libuv's errors, a negative number. */
-export const uvName = (status: number): string =>
+const uvName = (status: number): string =>
   UV_NAMES.get(status) ?? errnoCode(-status) ?? `Unknown system error ${status}`
 
-export const uvMessage = (status: number): string => UV_MESSAGES[uvName(status)] ?? `unknown error ${Math.abs(status)}`
+const uvMessage = (status: number): string => UV_MESSAGES[uvName(status)] ?? `unknown error ${Math.abs(status)}`
 
 /** A failed call: `write EPIPE`. @param status a negative `Errno` */
 export const errnoException = (status: number, syscall: string): CodedError => {

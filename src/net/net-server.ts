@@ -218,7 +218,7 @@ const listenAtPath = (server: NetServer, options: ListenOptions, backlogOfArgs: 
 }
 
 /** Makes a handle that is bound. @returns a negative `Errno` when that fails */
-export const boundHandle = (
+const boundHandle = (
   surroundings: Surroundings,
   kind: AddressKind,
   address: string,

@@ -25,7 +25,7 @@ export const NetlinkType = {
 } as const
 
 /** Flags of a request. */
-export const NetlinkFlag = { Request: 0x1, Ack: 0x4, Dump: 0x300, Exclusive: 0x200, Create: 0x400 } as const
+const NetlinkFlag = { Request: 0x1, Ack: 0x4, Dump: 0x300, Exclusive: 0x200, Create: 0x400 } as const
 
 /** An answer is cut short: an extended error's texts follow. */
 const NLM_F_CAPPED = 0x100

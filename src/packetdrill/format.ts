@@ -1,4 +1,5 @@
 import type { Micros } from '../core/clock.ts'
+import { hexByte } from '../inspect/format.ts'
 import type { TcpOptionSpec } from './script.ts'
 
 /** Packets as scripts write them. */
@@ -48,8 +49,7 @@ const formatOption = ({ name, values, blob }: TcpOptionSpec): string => {
 }
 
 /** Bytes in hexadecimal, without anything between them. */
-export const hex = (bytes: Uint8Array): string =>
-  Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+const hex = (bytes: Uint8Array): string => Array.from(bytes, hexByte).join('')
 
 /** Flags in the order in which scripts write them: `FP.`. */
 export const sortFlags = (flags: string): string => [...'SFRPUEWA.'].filter((flag) => flags.includes(flag)).join('')

@@ -106,7 +106,7 @@ const answerBytes = (
 }
 
 /** The answer to a question from a zone (RFC 1034 section 4.3.2), with the aliases that lead to it. */
-export const answer = (query: DnsMessage, zone: readonly ZoneRecord[], domains: readonly string[]): DnsMessage => {
+const answer = (query: DnsMessage, zone: readonly ZoneRecord[], domains: readonly string[]): DnsMessage => {
   const [question] = query.questions
   const respond = (code: number, answers: readonly DnsRecord[] = []): DnsMessage => ({
     ...query,

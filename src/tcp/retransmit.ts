@@ -102,7 +102,7 @@ export const retransmitLost = (c: TcpConnection): void => {
 }
 
 /** Cuts off what of the record has been acknowledged. */
-export const trimFront = (c: TcpConnection, queue: SendQueue, index: number): void => {
+const trimFront = (c: TcpConnection, queue: SendQueue, index: number): void => {
   const record = queue.at(index)
   if (!seqGt(c.snd.una, record.seq)) return
   record.seq = c.snd.una

@@ -24,7 +24,7 @@ export const receiveQueued = (c: TcpConnection): number =>
   (c.receiveRing === null ? 0 : c.receiveRing.length) + (c.reassembly === null ? 0 : c.reassembly.dataBytes)
 
 /** Room for data in the receive queue, bytes. */
-export const receiveSpace = (c: TcpConnection): number => windowOfSpace(c, c.receiveBuffer) - receiveQueued(c)
+const receiveSpace = (c: TcpConnection): number => windowOfSpace(c, c.receiveBuffer) - receiveQueued(c)
 
 /** What of the window last announced is still open, bytes. */
 export const openWindow = (c: TcpConnection): number => Math.max(0, (c.rcv.wup + c.rcv.wnd - c.rcv.nxt) | 0)

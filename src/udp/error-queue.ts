@@ -76,7 +76,7 @@ export class ErrorQueue {
 }
 
 /** Did it come by ICMP? Then it is reported in passing as well. */
-export const isIcmp = ({ origin }: QueuedError): boolean => origin === ErrorOrigin.Icmp || origin === ErrorOrigin.Icmp6
+const isIcmp = ({ origin }: QueuedError): boolean => origin === ErrorOrigin.Icmp || origin === ErrorOrigin.Icmp6
 
 /** What an ICMP error says, to be kept. `u8` is the world's memory. */
 export const queuedIcmpError = (error: IcmpError, u8: Uint8Array, errno: number): QueuedError => {

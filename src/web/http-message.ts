@@ -23,7 +23,7 @@ const latin1 = (bytes: Uint8Array): string => {
 }
 
 /** Bytes of a text with one byte a character. */
-export const bytesOf = (text: string): Uint8Array => Uint8Array.from(text, (character) => character.charCodeAt(0))
+const bytesOf = (text: string): Uint8Array => Uint8Array.from(text, (character) => character.charCodeAt(0))
 
 /** Reads lines and runs of bytes off a stream. */
 export class ByteReader {

@@ -1,5 +1,6 @@
 import { ArpOperation } from '../../wire/arp.ts'
 import { EtherType } from '../../wire/ethernet.ts'
+import { hex16 } from '../format.ts'
 import { type Dissection, named } from './dissection.ts'
 import { putUnknown } from './dump.ts'
 import { ETHERTYPE_NAMES } from './ethertype.ts'
@@ -49,7 +50,7 @@ export const putArp = (d: Dissection, at: number, length: number): void => {
   const isOdd = !isIpv4 || protocolLength !== 4 || hardwareLength === 0
   if (isOdd || options.verbose > 0) {
     d.put(`${named(HARDWARE, d.u16(at), 'Unknown Hardware (%)')} (len ${hardwareLength}), `)
-    const unknown = `Unknown Protocol (0x${protocol.toString(16).padStart(4, '0')})`
+    const unknown = `Unknown Protocol (${hex16(protocol)})`
     d.put(`${ETHERTYPE_NAMES.get(protocol) ?? unknown} (len ${protocolLength})`)
     if (options.verbose === 0) {
       d.put(`, length ${length}`)

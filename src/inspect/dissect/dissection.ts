@@ -1,5 +1,6 @@
 import { IPV4_MAPPED, IpAddress } from '../../wire/address.ts'
 import { protocolName, type ServiceProtocol } from '../../wire/service-names.ts'
+import { hexByte } from '../format.ts'
 import { hostName, type Names, portName } from '../names.ts'
 import type { IpContext } from './ip.ts'
 import type { SequenceTable } from './sequence.ts'
@@ -150,9 +151,7 @@ export class Dissection {
 
   hexBytes(at: number, length: number, separator = ''): string {
     this.need(at, length)
-    return Array.from(this.bytes.subarray(at, at + length), (byte) => byte.toString(16).padStart(2, '0')).join(
-      separator,
-    )
+    return Array.from(this.bytes.subarray(at, at + length), hexByte).join(separator)
   }
 
   /** Text of the packet; what is no printable character of ASCII comes as `^A`, `M-a` and the like. */

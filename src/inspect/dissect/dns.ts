@@ -252,7 +252,7 @@ const UNITS = [
 ] as const
 
 /** Seconds as `1w2d3h4m5s`. */
-export const duration = (seconds: number): string => {
+const duration = (seconds: number): string => {
   if (seconds === 0) return '0s'
   let rest = seconds
   let text = ''

@@ -1,4 +1,4 @@
-import { hexByte } from '../format.ts'
+import { hex16, hexByte } from '../format.ts'
 import { type Dissection, Truncated } from './dissection.ts'
 
 /** The bytes of a packet as they are. */
@@ -13,7 +13,7 @@ const hexPairs = (bytes: Uint8Array): string =>
 
 const rows = (bytes: Uint8Array): { offset: string; row: Uint8Array }[] =>
   Array.from({ length: Math.ceil(bytes.length / ROW) }, (_, i) => ({
-    offset: `0x${(i * ROW).toString(16).padStart(4, '0')}`,
+    offset: hex16(i * ROW),
     row: bytes.subarray(i * ROW, (i + 1) * ROW),
   }))
 

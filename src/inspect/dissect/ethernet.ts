@@ -1,4 +1,5 @@
 import { ETHERNET_HEADER, EtherType } from '../../wire/ethernet.ts'
+import { hex16 } from '../format.ts'
 import { putArp } from './arp.ts'
 import { type Dissection, named } from './dissection.ts'
 import { putRest } from './dump.ts'
@@ -80,7 +81,7 @@ export const putEtherPayload = (d: Dissection, type: number, at: number, length:
 
 /** The type of what follows, by name and number. */
 export const putType = (d: Dissection, type: number): void => {
-  const hex = `0x${type.toString(16).padStart(4, '0')}`
+  const hex = hex16(type)
   if (d.options.quiet) d.put(ETHERTYPE_NAMES.get(type) ?? `Unknown Ethertype (${hex})`)
   else d.put(`ethertype ${named(ETHERTYPE_NAMES, type, 'Unknown')} (${hex})`)
 }

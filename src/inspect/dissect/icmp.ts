@@ -1,4 +1,5 @@
 import { IpProtocol } from '../../wire/ip.ts'
+import { clockTime, twoDigits } from '../format.ts'
 import { checksum, type Dissection, named, rightChecksum } from './dissection.ts'
 import type { IpContext } from './ip.ts'
 import { putIpv4 } from './ipv4.ts'
@@ -150,17 +151,14 @@ const describeAdvertisement = (d: Dissection, at: number): string => {
   return text
 }
 
-const two = (value: number): string => String(value).padStart(2, '0')
-
 const lifetime = (seconds: number): string => {
   if (seconds < 60) return String(seconds)
-  if (seconds < 3600) return `${Math.floor(seconds / 60)}:${two(seconds % 60)}`
-  return `${Math.floor(seconds / 3600)}:${two(Math.floor((seconds % 3600) / 60))}:${two(seconds % 60)}`
+  if (seconds < 3600) return `${Math.floor(seconds / 60)}:${twoDigits(seconds % 60)}`
+  return `${Math.floor(seconds / 3600)}:${twoDigits(Math.floor((seconds % 3600) / 60))}:${twoDigits(seconds % 60)}`
 }
 
 /** Milliseconds since midnight. */
 const timeOfDay = (milliseconds: number): string => {
   const seconds = Math.floor(milliseconds / 1000)
-  const clock = `${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`
-  return `${clock}.${String(milliseconds % 1000).padStart(3, '0')}`
+  return `${clockTime(seconds)}.${String(milliseconds % 1000).padStart(3, '0')}`
 }

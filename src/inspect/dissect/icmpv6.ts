@@ -1,5 +1,6 @@
 import { IpProtocol } from '../../wire/ip.ts'
 import { IPV6_HEADER } from '../../wire/ipv6.ts'
+import { hex16 } from '../format.ts'
 import { type Dissection, flagNames, named, rightChecksum } from './dissection.ts'
 import { putHex } from './dump.ts'
 import { type IpContext, transportChecksum } from './ip.ts'
@@ -72,8 +73,7 @@ export const putIcmpv6 = (d: Dissection, ip: IpContext, at: number, length: numb
   if (verbose > 0 && !ip.isFragment && d.has(at, length)) {
     const sum = transportChecksum(d, ip, IpProtocol.Icmpv6, at, at + length)
     const field = d.u16(at + 2)
-    const hex = (value: number): string => `0x${value.toString(16).padStart(4, '0')}`
-    d.put(sum === 0 ? '[icmp6 sum ok] ' : `[bad icmp6 cksum ${hex(field)} -> ${hex(rightChecksum(field, sum))}!] `)
+    d.put(sum === 0 ? '[icmp6 sum ok] ' : `[bad icmp6 cksum ${hex16(field)} -> ${hex16(rightChecksum(field, sum))}!] `)
   }
   const type = d.u8(at)
   d.put(`ICMP6, ${named(NAMES, type, 'unknown icmp6 type (%)')}`)

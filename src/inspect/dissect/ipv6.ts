@@ -1,4 +1,5 @@
 import { IpProtocol } from '../../wire/ip.ts'
+import { hexByte } from '../format.ts'
 import { type Dissection, named } from './dissection.ts'
 import { destinationText, type IpContext, PROTOCOL_NAMES, sourceText, WITH_PORTS } from './ip.ts'
 
@@ -32,7 +33,7 @@ const putHeader = (d: Dissection, at: number): void => {
   const flow = d.u32(at)
   const next = d.u8(at + 6)
   d.put('(')
-  if ((flow & 0x0ff0_0000) !== 0) d.put(`class 0x${((flow >>> 20) & 0xff).toString(16).padStart(2, '0')}, `)
+  if ((flow & 0x0ff0_0000) !== 0) d.put(`class 0x${hexByte((flow >>> 20) & 0xff)}, `)
   if ((flow & 0xf_ffff) !== 0) d.put(`flowlabel 0x${(flow & 0xf_ffff).toString(16).padStart(5, '0')}, `)
   d.put(`hlim ${d.u8(at + 7)}, next-header ${named(PROTOCOL_NAMES, next, 'unknown')} (${next}) `)
   d.put(`payload length: ${d.u16(at + 4)}) `)

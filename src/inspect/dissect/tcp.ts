@@ -1,5 +1,6 @@
 import { IpProtocol } from '../../wire/ip.ts'
 import { TcpFlag } from '../../wire/tcp.ts'
+import { hex16 } from '../format.ts'
 import { putTcpPayload } from './application.ts'
 import { type Dissection, flagNames, rightChecksum, Truncated } from './dissection.ts'
 import { destinationText, type IpContext, putEndpoints, sourceText, transportChecksum } from './ip.ts'
@@ -69,8 +70,6 @@ export const putTcp = (d: Dissection, ip: IpContext, at: number, length: number)
   d.put(`, length ${payload}`)
   if (payload > 0) putData(d, at, headerLength, payload, flags, source, destination)
 }
-
-const hex16 = (value: number): string => `0x${value.toString(16).padStart(4, '0')}`
 
 /** What is to be taken off the numbers of a segment; nothing without ACK, and with `-S`. */
 const connectionOrigins = (

@@ -1,4 +1,5 @@
 import { IpProtocol } from '../../wire/ip.ts'
+import { hex16 } from '../format.ts'
 import { putUdpPayload } from './application.ts'
 import { type Dissection, rightChecksum } from './dissection.ts'
 import { destinationText, type IpContext, putEndpoints, sourceText, transportChecksum } from './ip.ts'
@@ -49,7 +50,6 @@ const putChecksum = (d: Dissection, ip: IpContext, at: number, length: number): 
   if (field === 0 && ip.version === 4) d.put('[no cksum] ')
   else if (d.has(at + HEADER, length)) {
     const sum = transportChecksum(d, ip, IpProtocol.Udp, at, at + HEADER + length)
-    const hex = (value: number): string => `0x${value.toString(16).padStart(4, '0')}`
-    d.put(sum === 0 ? '[udp sum ok] ' : `[bad udp cksum ${hex(field)} -> ${hex(rightChecksum(field, sum))}!] `)
+    d.put(sum === 0 ? '[udp sum ok] ' : `[bad udp cksum ${hex16(field)} -> ${hex16(rightChecksum(field, sum))}!] `)
   }
 }
