@@ -1,7 +1,7 @@
 import { MILLISECOND, type Micros } from '../core/clock.ts'
 import { Errno } from '../core/errno.ts'
 import { ALWAYS_REPORTED, Readiness } from '../core/readiness.ts'
-import { Epoll, type EpollEvent, withNormBits } from '../socket/epoll.ts'
+import { Epoll, type EpollEvent, heardFor, withNormBits } from '../socket/epoll.ts'
 import type { OpenFile } from '../socket/open-file.ts'
 import { BlockedCall, Wakeup } from './blocking.ts'
 import type { CallContext } from './call-context.ts'
@@ -43,7 +43,7 @@ export const pollFiles = async (sys: CallContext, fds: PollFd[], deadline: Micro
   return waitFor(sys, 'poll', deadline, look, (call) => {
     for (const entry of fds) {
       const file = entry.fd < 0 ? null : files.get(entry.fd)
-      if (file !== null) call.onFile(file, entry.events | ALWAYS_REPORTED)
+      if (file !== null) call.onFile(file, heardFor(entry.events) | ALWAYS_REPORTED)
     }
   })
 }

@@ -33,10 +33,16 @@ const MOST_NESTED = 5
 /** Read and write readiness have second names, as POLLRDNORM and POLLWRNORM. */
 const RDNORM = 0x40
 const WRNORM = 0x100
+/** Room for urgent data goes with room. */
+const WRBAND = 0x200
 
 /** Adds the second names. */
 export const withNormBits = (events: number): number =>
   events | ((events & Readiness.In) !== 0 ? RDNORM : 0) | ((events & Readiness.Out) !== 0 ? WRNORM : 0)
+
+/** What is to be heard of for whoever asks for `events`, by their first or second names. */
+export const heardFor = (events: number): number =>
+  events | ((events & RDNORM) !== 0 ? Readiness.In : 0) | ((events & (WRNORM | WRBAND)) !== 0 ? Readiness.Out : 0)
 
 /** One descriptor that an epoll instance watches. */
 class Interest extends Waiter {
@@ -66,7 +72,7 @@ class Interest extends Waiter {
   }
 
   wake(events: number): boolean {
-    if (this.disabled || (events !== 0 && (withNormBits(events) & this.wanted) === 0)) return false
+    if (this.disabled || (events !== 0 && (events & heardFor(this.wanted)) === 0)) return false
     return this.epoll.mayBeReady(this)
   }
 
@@ -161,11 +167,12 @@ export class Epoll extends OpenFile {
     return count
   }
 
-  /** Notes that something has happened to a watched descriptor. @returns whether it will be looked at */
+  /** Notes that something has happened to a watched descriptor. @returns whether anybody waits here who will look at it now */
   mayBeReady(interest: Interest): boolean {
+    const isAwaited = this.isWaitedFor
     this.ready.add(interest)
     this.wake(Readiness.In)
-    return true
+    return isAwaited
   }
 
   forget(interest: Interest): void {

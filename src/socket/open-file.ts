@@ -98,6 +98,11 @@ export abstract class OpenFile {
     this.queue.add(waiter)
   }
 
+  /** Does anybody wait for it? */
+  protected get isWaitedFor(): boolean {
+    return this.queue !== null && !this.queue.isEmpty
+  }
+
   /** Tells those who wait that one of `events` may have come true; 0 tells all. */
   wake(events: number): void {
     this.queue?.wake(events)
