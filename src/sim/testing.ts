@@ -10,8 +10,11 @@ export class Pair {
   readonly network: Network
   readonly a: Host
   readonly b: Host
+  /** How long programs may run, milliseconds. */
+  private readonly limit: number
 
-  constructor(options: { seed?: number; link?: NetworkLinkOptions; host?: HostOptions } = {}) {
+  constructor(options: { seed?: number; link?: NetworkLinkOptions; host?: HostOptions; limit?: number } = {}) {
+    this.limit = options.limit ?? 3_600_000
     this.network = new Network({ seed: options.seed ?? 1 })
     const sysctl = { 'net.ipv6.conf.all.dad_transmits': 0, ...options.host?.sysctl }
     this.a = this.network.host('a', { ...options.host, sysctl })
@@ -29,7 +32,7 @@ export class Pair {
   async run<T>(...programs: (readonly [Host, (sys: Sys) => Promise<T> | T])[]): Promise<T[]> {
     const results: T[] = []
     const processes = programs.map(([host, program], index) => this.start(host, program, results, index))
-    await this.network.runUntil(() => processes.every((process) => !process.isAlive), 3_600_000)
+    await this.network.runUntil(() => processes.every((process) => !process.isAlive), this.limit)
     for (const process of processes) {
       if (process.error !== null) throw process.error
       if (process.isAlive) throw new Error(`waits in ${[...process.blocked].map((call) => call.reason)}`)

@@ -7,7 +7,7 @@ const SECOND = 1_000_000
 
 /** Runs `use` with a connection that is silent, and a count of the probes that it has sent. */
 const silent = async (use: (sys: Sys, fd: number, probes: () => number) => Promise<unknown>): Promise<unknown> => {
-  const p = new Pair({ link: { delay: 1 } })
+  const p = new Pair({ link: { delay: 1 }, limit: 60 * 86_400_000 })
   const [result] = await p.run<unknown>(
     [
       p.a,
@@ -42,6 +42,17 @@ describe('keepalive options of a connection that stands', () => {
         sys.setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, 1)
         await sys.usleep(4 * SECOND)
       }
+      return count()
+    })
+    expect(probes).toBe(1)
+  })
+
+  it.each([25, 30, 49])('works also after %i days of silence', async (days) => {
+    const probes = await silent(async (sys, fd, count) => {
+      await sys.usleep(days * 86_400 * SECOND)
+      sys.setsockopt(fd, SOL_TCP, TCP_KEEPIDLE, 10)
+      sys.setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, 1)
+      await sys.usleep(11 * SECOND)
       return count()
     })
     expect(probes).toBe(1)

@@ -41,6 +41,25 @@ describe('after a long silence', () => {
     for (const silence of SILENCES) expect(Math.floor(recovery(silence) / 1000)).toBe(128)
   })
 
+  it.each([1, 25 * 24, 40 * 24])('the window begins anew after %i hours (RFC 5681 section 4.1)', (hours) => {
+    const s = established({ mss: 1000, rtt: ms(20), window: 65_000 })
+    let sent = 1
+    for (let i = 0; i < 3; i++) {
+      s.send(60_000)
+      sent += s.sent().reduce((sum, { length }) => sum + length, 0)
+      s.advance(ms(20))
+      s.receive({ flags: 'A', seq: 1, ack: sent, window: 65_000 })
+    }
+    while (s.connection.cc.packetsOut > 0) {
+      sent += s.sent().reduce((sum, { length }) => sum + length, 0)
+      s.receive({ flags: 'A', seq: 1, ack: sent, window: 65_000 })
+    }
+    expect(s.connection.cc.cwnd).toBeGreaterThan(20)
+    s.advance(hours * seconds(3600))
+    s.send(60_000)
+    expect(s.sent().length).toBe(10)
+  })
+
   /** A peer sends for twenty round trips of 20 ms what the window takes. @returns what RecvQ may hold then */
   const queueGrowth = (silence: Micros, options: EstablishedOptions): number => {
     const s = established({ mss: 1460, rtt: ms(20), windowScale: 7, ...options })

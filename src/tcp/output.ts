@@ -313,7 +313,7 @@ export const restartAfterIdle = (c: TcpConnection): void => {
   const cc = c.cc
   const { settings, loop } = c.layer
   if (!settings.tcp_slow_start_after_idle || cc.packetsOut > 0 || c.control.control !== undefined) return
-  const idle = (loop.nowMs32 - c.snd.lastSentMs) | 0
+  const idle = (loop.nowMs32 - c.snd.lastSentMs) >>> 0
   const rto = c.rtt.rto / 1000
   if (idle <= rto) return
   const own = c.ownCongestionState()
@@ -351,7 +351,7 @@ const validateWindow = (c: TcpConnection, limited: boolean): void => {
   }
   if (cc.packetsOut > cc.cwndUsed) cc.cwndUsed = cc.packetsOut
   checkSendBufferLimit(c)
-  const idle = ((now - cc.cwndStampMs) | 0) * 1000 >= c.rtt.rto
+  const idle = ((now - cc.cwndStampMs) >>> 0) * 1000 >= c.rtt.rto
   if (c.layer.settings.tcp_slow_start_after_idle && idle && c.control.control === undefined) applicationLimited(c)
 }
 

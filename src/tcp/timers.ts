@@ -112,7 +112,7 @@ export const keepCount = (c: TcpConnection): number => c.options.keepCount || c.
 /** How long nothing was heard of the peer, microseconds. */
 export const silence = (c: TcpConnection): number => {
   const { nowMs32 } = c.layer.loop
-  return Math.min((nowMs32 - c.rcv.lastDataMs) | 0, (nowMs32 - c.lastAckMs) | 0) * MILLISECOND
+  return Math.min((nowMs32 - c.rcv.lastDataMs) >>> 0, (nowMs32 - c.lastAckMs) >>> 0) * MILLISECOND
 }
 
 /** Sets the timer of keepalive, which orphans in FIN_WAIT_2 use too, `delay` microseconds from now. */
