@@ -445,6 +445,12 @@ describe('gathering', () => {
     client.endpoint.setCork(true)
     client.endpoint.send(bytes(65_000), 0, 65_000, { address: ip('10.0.0.2'), port: 7 })
     expect(client.endpoint.send(bytes(508), 0, 508)).toBe(-Errno.EMSGSIZE)
+    // With the one that did not fit all is lost, as on Linux.
+    expect(client.endpoint.setCork(false)).toBe(0)
+    client.send('alone', '10.0.0.2', 7)
+    lab.run(10)
+    expect(server.receive()).toBe('alone from 10.0.0.1:1000')
+    client.send('left', '10.0.0.2', 7, MessageFlag.More)
     // What is still being gathered goes with the endpoint.
     expect(close()).toEqual({ frames: 0, timers: 0 })
   })

@@ -353,9 +353,7 @@ export class UdpEndpoint {
     const { frames } = this.stack.world
     this.queue.clear(frames)
     this.charged = 0
-    if (this.gathered !== null) frames.release(this.gathered)
-    this.gathered = null
-    this.gatheredTo = null
+    this.forgetGathered()
     this.errors.clear()
     this.memberships.clear()
     this.observer = null
@@ -414,11 +412,22 @@ export class UdpEndpoint {
     const frame = this.gathered!
     if (this.pendingError !== 0) return -this.takeError()
     if (this.sendShut) return -Errno.EPIPE
-    if (frame.length - UDP_HEADER + length > mostPayload(this.gatheredTo!)) return -Errno.EMSGSIZE
+    if (frame.length - UDP_HEADER + length > mostPayload(this.gatheredTo!)) {
+      // What was gathered is lost with it, as on Linux.
+      this.forgetGathered()
+      return -Errno.EMSGSIZE
+    }
     this.append(frame, u8, at, length)
     if (more) return length
     const result = this.flush()
     return result < 0 ? result : length
+  }
+
+  private forgetGathered(): void {
+    if (this.gathered !== null) this.stack.world.frames.release(this.gathered)
+    this.gathered = null
+    this.gatheredTo = null
+    this.gatheredSpecial = null
   }
 
   private flush(): number {

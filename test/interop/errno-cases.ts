@@ -409,6 +409,7 @@ const sequences = (): Case[] =>
     // A datagram socket's boundaries; what is too long is cut.
     `${PAIR_UDP}; connect x 10.1.0.1:90; connect y 10.1.0.1:91; send x 100; send x 50; recv y 60; recv y 60 MSG_TRUNC; recv y 60 MSG_DONTWAIT`,
     `${PAIR_UDP}; connect x 10.1.0.1:90; connect y 10.1.0.1:91; send x 100; recv y 10 MSG_PEEK|MSG_TRUNC; recvmsg y 2 20; send x 10; recvmsg y 2 20 MSG_TRUNC`,
+    `${PAIR_UDP}; connect x 10.1.0.1:90; setsockopt x SOL_UDP UDP_CORK 1; send x 60000; send x 60000; setsockopt x SOL_UDP UDP_CORK 0; recv y 10 MSG_DONTWAIT; send x 7; recv y 10`,
     `${PAIR_UDP}; connect x 10.1.0.1:90; send x 5 MSG_MORE; send x 6; recv y 100; setsockopt x SOL_UDP UDP_CORK 1; send x 1; send x 2; recv y 10 MSG_DONTWAIT; setsockopt x SOL_UDP UDP_CORK 0; recv y 10`,
     `${PAIR_UDP}; connect x 10.1.0.1:90; z = socket AF_INET SOCK_DGRAM; sendto z 5 0 10.1.0.1:91; recv x 10 MSG_DONTWAIT; sendto y 6 0 10.1.0.1:91; recv x 10 MSG_DONTWAIT`,
     'x = socket AF_INET SOCK_DGRAM; sendto x 5 0 255.255.255.255:99; setsockopt x SOL_SOCKET SO_BROADCAST 1; sendto x 5 0 255.255.255.255:99; sendto x 5 0 10.1.0.255:99; sendto x 5 0 127.255.255.255:9',
