@@ -1,4 +1,5 @@
-import { INTERFACE_SYSCTLS, IP_SYSCTLS } from '../ip/settings.ts'
+import { INT_MAX, INTERFACE_SYSCTLS, IP_SYSCTLS } from '../ip/settings.ts'
+import { MIN_RECEIVE_BUFFER, MIN_SEND_BUFFER } from '../ip/truesize.ts'
 import { keysOfText } from '../tcp/fast-open.ts'
 import { type SettingRange, tcpSettingRange } from '../tcp/settings-range.ts'
 import type { Host } from './host.ts'
@@ -11,10 +12,13 @@ interface Field {
   readonly most: number
 }
 
-const INT_MAX = 0x7fff_ffff
-
 /** The settings of net.core for queues, and the least that each takes: room for a packet and its accounting. */
-const LEAST_BUFFERS = { rmem_default: 2304, wmem_default: 4608, rmem_max: 2304, wmem_max: 4608 }
+const LEAST_BUFFERS = {
+  rmem_default: MIN_RECEIVE_BUFFER,
+  wmem_default: MIN_SEND_BUFFER,
+  rmem_max: MIN_RECEIVE_BUFFER,
+  wmem_max: MIN_SEND_BUFFER,
+}
 
 /** What Linux shows while no key was drawn. */
 const NO_KEY = '00000000-00000000-00000000-00000000'

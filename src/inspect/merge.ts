@@ -17,14 +17,15 @@ const CONSTANT: ReadonlySet<string> = new Set([
 
 type Counts = Record<string, number>
 
-const sum = (all: readonly Counts[]): Counts => {
+/** The sums of what has the same counters everywhere. */
+const sum = <T extends Record<keyof T, number>>(all: readonly T[]): T => {
   const total: Counts = {}
   for (const counts of all) {
-    for (const [name, count] of Object.entries(counts)) {
+    for (const [name, count] of Object.entries<number>(counts)) {
       total[name] = CONSTANT.has(name) ? count : (total[name] ?? 0) + count
     }
   }
-  return total
+  return total as T
 }
 
 /**
@@ -50,7 +51,7 @@ export const mergeSnapshots = (shards: readonly Snapshot[]): Snapshot => {
     interfaces: first.interfaces.map((iface) => mergeInterface(iface, shards)),
     neighbours: mergeNeighbours(shards),
     paths: shards.flatMap(({ paths }) => paths),
-    fragments: { ipv4: fragments('ipv4'), ipv6: fragments('ipv6') } as Snapshot['fragments'],
+    fragments: { ipv4: fragments('ipv4'), ipv6: fragments('ipv6') },
     counters: counters as unknown as CounterGroups,
     drops: sum(shards.map(({ drops }) => drops)),
   }
@@ -78,6 +79,6 @@ const socketOf = (socket: SocketSnapshot, shard: number): SocketSnapshot => {
 
 const mergeInterface = (iface: InterfaceSnapshot, shards: readonly Snapshot[]): InterfaceSnapshot => {
   const same = shards.flatMap(({ interfaces }) => interfaces.filter(({ name }) => name === iface.name))
-  const statistics = sum(same.map((each) => ({ ...each.statistics }))) as unknown as InterfaceSnapshot['statistics']
+  const statistics = sum(same.map((each) => each.statistics))
   return { ...iface, statistics, ringUsed: same.reduce((used, each) => used + each.ringUsed, 0) }
 }

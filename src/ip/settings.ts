@@ -184,7 +184,8 @@ export interface IpSysctl {
   readonly max: number
 }
 
-const INT_MAX = 0x7fff_ffff
+/** The most that a setting takes which has no limit of its own: that of an `int`. */
+export const INT_MAX = 0x7fff_ffff
 
 const entry = (field: IpSettingName, min = 0, max = INT_MAX): IpSysctl => ({ field, min, max })
 const flag = (field: IpSettingName): IpSysctl => entry(field, 0, 1)

@@ -181,9 +181,11 @@ export class Network {
     const index = this.links.length
     const lan = this.lanOf(a, index) ?? this.lanOf(b, index)
     if (lan === undefined) return [`${subnet(index)}.1/24`, `${subnet(index)}.2/24`]
-    // Two switches that are joined are one network from then on.
-    if (a instanceof Switch && b instanceof Switch) this.switched.set(b, lan)
-    if (a instanceof Switch && b instanceof Switch) return ['', '']
+    if (a instanceof Switch && b instanceof Switch) {
+      // Two switches that are joined are one network from then on.
+      this.switched.set(b, lan)
+      return ['', '']
+    }
     if (lan.hosts === MOST_HOSTS) {
       throw new TypeError(`${subnet(lan.index)}.0/24 has no address left for another host: give the link its addresses`)
     }

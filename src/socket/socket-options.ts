@@ -1,6 +1,7 @@
 import type { Micros } from '../core/clock.ts'
 import { Errno } from '../core/errno.ts'
 import type { NetworkInterface } from '../ip/interface.ts'
+import { INT_MAX } from '../ip/settings.ts'
 import * as C from './constants.ts'
 import type { Credentials } from './control.ts'
 import type { KeptOptions, Socket } from './socket.ts'
@@ -55,7 +56,6 @@ const FLAGS: Readonly<Record<number, Flag>> = {
   [C.SO_RXQ_OVFL]: 'dropCount',
 }
 
-const INT_MAX = 0x7fff_ffff
 /** Sizes of queues are doubled, and have to fit into an int then. */
 const MOST_BUFFER = INT_MAX >> 1
 /** The greatest priority that is not the superuser's alone. */

@@ -1,3 +1,4 @@
+import { INT_MAX } from '../ip/settings.ts'
 import type { TcpSettings } from './settings.ts'
 
 /** The least and the greatest value that a setting takes. */
@@ -7,7 +8,7 @@ type NumberName = { [K in keyof TcpSettings]: TcpSettings[K] extends string | ob
 
 const BYTE: SettingRange = [0, 255]
 const FLAG: SettingRange = [0, 1]
-const INT: SettingRange = [0, 0x7fff_ffff]
+const INT: SettingRange = [0, INT_MAX]
 
 /**
  * What Linux 6.18 takes, found by trying; but for negative numbers, which some of its settings take and make no sense
@@ -20,7 +21,7 @@ const RANGES: { readonly [K in NumberName]?: SettingRange } = {
   tcp_retries1: BYTE,
   tcp_retries2: BYTE,
   tcp_orphan_retries: BYTE,
-  tcp_rto_min_us: [1, 0x7fff_ffff],
+  tcp_rto_min_us: [1, INT_MAX],
   tcp_rto_max_ms: [1000, 120_000],
   tcp_thin_linear_timeouts: BYTE,
   tcp_syncookies: BYTE,
@@ -39,9 +40,9 @@ const RANGES: { readonly [K in NumberName]?: SettingRange } = {
   tcp_ecn: [0, 2],
   tcp_ecn_fallback: FLAG,
   tcp_slow_start_after_idle: BYTE,
-  initial_cwnd: [1, 0x7fff_ffff],
+  initial_cwnd: [1, INT_MAX],
   tcp_reordering: [1, 300],
-  tcp_max_reordering: [1, 0x7fff_ffff],
+  tcp_max_reordering: [1, INT_MAX],
   tcp_recovery: BYTE,
   tcp_early_retrans: [0, 4],
   tcp_frto: BYTE,
@@ -68,4 +69,4 @@ const RANGES: { readonly [K in NumberName]?: SettingRange } = {
 
 /** The range of each number of a setting of TCP. */
 export const tcpSettingRange = (name: string): SettingRange =>
-  name === 'tcp_rmem' || name === 'tcp_wmem' ? [1, 0x7fff_ffff] : (RANGES[name as NumberName] ?? INT)
+  name === 'tcp_rmem' || name === 'tcp_wmem' ? [1, INT_MAX] : (RANGES[name as NumberName] ?? INT)
