@@ -12,6 +12,7 @@ test('the defaults are those of Linux', () => {
     'net.ipv4.route.min_pmtu': 552,
     'net.ipv4.route.mtu_expires': 600,
     'net.ipv4.icmp_ratelimit': 1000,
+    'net.ipv6.icmp.ratelimit': 100,
     'net.ipv4.icmp_ratemask': 6168,
     'net.ipv4.icmp_msgs_per_sec': 1000,
     'net.ipv4.icmp_echo_ignore_broadcasts': 1,

@@ -68,7 +68,7 @@ const DEFAULTS = {
   ip6frag_high_thresh: 4_194_304,
   icmpv6_echo_ignore_all: 0,
   icmpv6_echo_ignore_multicast: 0,
-  icmpv6_ratelimit: 1000,
+  icmpv6_ratelimit: 100,
   disable_ipv6: 0,
   /** 0: ignore router advertisements; 1: unless forwarding; 2: always. */
   accept_ra: 1,

@@ -154,7 +154,9 @@ export class TcpDemux implements TransportProtocol {
     const seq = memory.view.getInt32(transportStart + 4)
     const entry = this.table.findQuoted(quoted, sourcePort, destinationPort)
     if (entry === null) {
-      this.ip.mib.icmp.InErrors++
+      const { icmp, icmp6 } = this.ip.mib
+      if (error.version === 4) icmp.InErrors++
+      else icmp6.InErrors++
       return
     }
     if (entry instanceof TcpConnection) {

@@ -3,6 +3,7 @@ import { Errno } from '../core/errno.ts'
 import { Fifo } from '../core/fifo.ts'
 import type { IcmpError } from '../ip/protocol.ts'
 import type { TcpConnection } from '../tcp/connection.ts'
+import { WriteFlag } from '../tcp/write.ts'
 import { ErrorOrigin } from '../udp/error-queue.ts'
 import { IpAddress } from '../wire/address.ts'
 import { formatSockaddr } from './address.ts'
@@ -237,3 +238,11 @@ export const stampsOfSend = (flags: number, control: readonly ControlMessage[] |
   }
   return asked
 }
+
+/** The flags with which bytes are written whose time stamps `stamps` asks for. @param waits until all bytes have room? */
+export const stampFlags = (stamps: number, waits: boolean): number =>
+  WriteFlag.Timestamp |
+  (waits ? 0 : WriteFlag.TimestampPart) |
+  ((stamps & C.SOF_TIMESTAMPING_TX_SOFTWARE) !== 0 ? WriteFlag.StampSent : 0) |
+  ((stamps & C.SOF_TIMESTAMPING_TX_SCHED) !== 0 ? WriteFlag.StampScheduled : 0) |
+  ((stamps & C.SOF_TIMESTAMPING_TX_ACK) !== 0 ? WriteFlag.StampAcknowledged : 0)

@@ -19,7 +19,7 @@ import { PortOwner } from './ports.ts'
 import { type MemoryUse, type Received, TCP_FLAGS } from './socket.ts'
 import type { OptionFailure, OptionValue } from './socket-options.ts'
 import { TcpEndpoint } from './tcp-endpoint.ts'
-import { stampsArrivals, stampsOfSend, TcpNotices } from './tcp-notices.ts'
+import { stampFlags, stampsArrivals, stampsOfSend, TcpNotices } from './tcp-notices.ts'
 import {
   copyTcpOptions,
   getTcpOption,
@@ -239,25 +239,16 @@ export class TcpSocket extends TcpEndpoint implements TcpObserver {
       ((flags & C.MSG_OOB) !== 0 ? WriteFlag.Urgent : 0) |
       ((flags & C.MSG_MORE) !== 0 ? WriteFlag.More : 0) |
       ((flags & C.MSG_EOR) !== 0 ? WriteFlag.EndOfRecord : 0) |
-      (stamps === 0 ? 0 : this.stampFlags(flags, stamps))
+      (stamps === 0 ? 0 : stampFlags(stamps, this.waits(flags)))
     const taken = write(c, source, at, length, writeFlags)
     if (taken > 0) return this.pinned(taken, flags, taken < length && this.waits(flags))
+    if (taken < 0) return taken
     c.wantsSpace = true
     return -Errno.EAGAIN
   }
 
   private waits(flags: number): boolean {
     return !this.nonBlocking && (flags & C.MSG_DONTWAIT) === 0
-  }
-
-  private stampFlags(flags: number, stamps: number): number {
-    return (
-      WriteFlag.Timestamp |
-      (this.waits(flags) ? 0 : WriteFlag.TimestampPart) |
-      ((stamps & C.SOF_TIMESTAMPING_TX_SOFTWARE) !== 0 ? WriteFlag.StampSent : 0) |
-      ((stamps & C.SOF_TIMESTAMPING_TX_SCHED) !== 0 ? WriteFlag.StampScheduled : 0) |
-      ((stamps & C.SOF_TIMESTAMPING_TX_ACK) !== 0 ? WriteFlag.StampAcknowledged : 0)
-    )
   }
 
   /**

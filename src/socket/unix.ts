@@ -318,8 +318,11 @@ export abstract class UnixSocket extends Socket {
   }
 
   setBuffer(which: 'send' | 'receive', asked: number): void {
-    if (which === 'send') this.sendBuffer = Math.max(asked * 2, MIN_SEND_BUFFER)
-    else this.receiveBuffer = Math.max(asked * 2, MIN_RECEIVE_BUFFER)
+    if (which === 'send') {
+      this.sendBuffer = Math.max(asked * 2, MIN_SEND_BUFFER)
+      // There may be room now.
+      if (this.isWritable) this.wake(Readiness.Out)
+    } else this.receiveBuffer = Math.max(asked * 2, MIN_RECEIVE_BUFFER)
   }
 
   override setOption(level: number, name: number, value: OptionValue): number {
