@@ -1,11 +1,26 @@
 import { defineConfig } from 'vitest/config'
 
-/** Tests against real programs and the kernel: as root, in network namespaces that they make. One file at a time. */
+/** Tests of devices, whose traffic takes a machine by itself. */
+const DEVICES = ['test/interop/tuntap.test.ts', 'test/interop/up.test.ts']
+
+/** Tests against real programs and the kernel: as root, in network namespaces that they make. */
 export default defineConfig({
   test: {
-    include: ['test/interop/**/*.test.ts'],
-    fileParallelism: false,
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    testTimeout: 600_000,
+    hookTimeout: 600_000,
+    globalSetup: ['test/support/build.ts'],
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'programs',
+          include: ['test/interop/**/*.test.ts'],
+          exclude: DEVICES,
+          maxWorkers: 2,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      { extends: true, test: { name: 'devices', include: DEVICES, maxWorkers: 1, sequence: { groupOrder: 1 } } },
+    ],
   },
 })

@@ -12,7 +12,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { median, occasion } from '../src/cli/bench/report.ts'
-import { compileCommand, Namespace, type Running } from '../test/support/netns.ts'
+import build from '../test/support/build.ts'
+import { copyCommand, Namespace, type Running } from '../test/support/netns.ts'
 
 const ROUNDS = Number(process.argv[2] ?? 3)
 const SECONDS = Number(process.argv[3] ?? 2)
@@ -189,7 +190,8 @@ const pingRow = ({ name, figures }: Way): string => {
 }
 
 try {
-  const command = compileCommand(folder)
+  build()
+  const command = copyCommand(folder)
   const ways = [
     await netglass(command, 1500, [], {}),
     await netglass(command, 65_520, [], {}),

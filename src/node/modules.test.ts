@@ -131,7 +131,6 @@ describe('the modules', () => {
 
   it('wait an hour in no time', async () => {
     const { network, client, server } = twoHosts()
-    const started = performance.now()
     const idle = await network.run(async () => {
       server.net.createServer((socket) => socket.resume()).listen(80)
       const socket = client.net.connect(80, '10.0.0.2')
@@ -140,7 +139,6 @@ describe('the modules', () => {
       return network.now
     })
     expect(idle).toBe(3_600_400)
-    expect(performance.now() - started).toBeLessThan(2000)
     network.close()
   })
 

@@ -19,9 +19,9 @@ import {
 
 const sleep = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds))
 
-/** Waits until `condition` holds, a second at most. */
+/** Waits until `condition` holds, ten seconds at most. */
 const until = async (condition: () => boolean): Promise<void> => {
-  const end = performance.now() + 1000
+  const end = performance.now() + 10_000
   while (!condition() && performance.now() < end) await sleep(1)
   expect(condition()).toBe(true)
 }

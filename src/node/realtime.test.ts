@@ -30,17 +30,18 @@ const sleep = (milliseconds: number): Promise<void> => new Promise((resolve) => 
 describe('RealClock', () => {
   test('counts microseconds from when it was made, and knows when that was', async () => {
     const before = Date.now()
-    const clock = new RealClock()
-    expect(clock.now()).toBeLessThan(1000)
-    expect(clock.epoch / 1000).toBeGreaterThanOrEqual(before)
-    expect(clock.epoch / 1000).toBeLessThanOrEqual(Date.now())
     const a = performance.now()
+    const clock = new RealClock()
     const from = clock.now()
     burn(5)
     const to = clock.now()
     const b = performance.now()
-    expect(to - from).toBeGreaterThanOrEqual(5000)
-    expect(to - from).toBeLessThanOrEqual((b - a) * 1000)
+    expect(clock.epoch / 1000).toBeGreaterThanOrEqual(before)
+    expect(clock.epoch / 1000).toBeLessThanOrEqual(Date.now())
+    expect(from).toBeGreaterThanOrEqual(0)
+    // What `performance` rounds.
+    expect(to - from).toBeGreaterThanOrEqual(4999)
+    expect(to).toBeLessThanOrEqual((b - a) * 1000 + 1)
   })
 
   test('agrees with another one of the same origin on the time of day', () => {
@@ -166,7 +167,7 @@ describe('work', () => {
     order.push('posted')
     await Promise.resolve()
     expect(order).toEqual(['posted', 'task'])
-    await sleep(1)
+    await new Promise(setImmediate)
     expect(order).toEqual(['posted', 'task', 'immediate'])
   })
 
@@ -188,8 +189,7 @@ describe('work', () => {
     })
     loop.post(job)
     // Were Node not given its turn, this would not end.
-    for (let i = 0; i < 10; i++) await sleep(1)
-    expect(job.runs).toBeGreaterThan(1000)
+    for (let i = 0; i < 10 || job.runs < 1000; i++) await sleep(1)
     stop = true
   })
 
@@ -201,8 +201,7 @@ describe('work', () => {
       if (!stop) void Promise.resolve().then(() => loop.post(job))
     })
     loop.post(job)
-    for (let i = 0; i < 10; i++) await sleep(1)
-    expect(job.runs).toBeGreaterThan(100)
+    for (let i = 0; i < 10 || job.runs < 100; i++) await sleep(1)
     stop = true
   })
 
@@ -313,7 +312,7 @@ describe('work', () => {
       loop.post(job)
       return job
     })
-    for (let waits = 0; waits < 100 && jobs.some(({ runs }) => runs < 10_000); waits++) await sleep(50)
+    while (jobs.some(({ runs }) => runs < 10_000)) await sleep(1)
     expect(jobs.map((job) => job.runs)).toEqual([10_000, 10_000])
   })
 })

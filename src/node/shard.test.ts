@@ -67,10 +67,10 @@ const where = async (
 ): Promise<number[]> => {
   const all = shards(undivided, medium)
   all[at]!.arrive(bytes)
-  for (let round = 0; round < 3; round++) {
+  for (let round = 0; round < 10; round++) {
     for (const { world } of all) world.loop.turn()
-    // A shard that sleeps is woken.
-    await new Promise((resolve) => setTimeout(resolve, 5))
+    // A shard that sleeps is woken, by a turn of the event loop.
+    await new Promise((resolve) => setImmediate(resolve))
   }
   for (const { got, world } of all) {
     for (const each of got) expect(each).toEqual(bytes)

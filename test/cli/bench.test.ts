@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { COMMAND } from '../support/command.ts'
 
 /** The command `netglass bench`, run as a program. */
 
@@ -15,12 +16,11 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }))
 
 const bench = (...args: string[]): { status: number | null; out: string; err: string } => {
-  const command = ['--import', 'tsx', 'src/cli/main.ts', 'bench', ...args]
-  const { status, stdout, stderr } = spawnSync(process.execPath, command, { cwd: ROOT, encoding: 'utf8' })
+  const { status, stdout, stderr } = spawnSync(process.execPath, [COMMAND, 'bench', ...args], { encoding: 'utf8' })
   return { status, out: stdout, err: stderr }
 }
 
-it('prints a report as JSON, and compares with it', { timeout: 120_000 }, () => {
+it('prints a report as JSON, and compares with it', () => {
   const json = bench('--case', 'forwarding', '--runs', '1', '--json')
   expect(json.err).toBe('')
   const report = JSON.parse(json.out) as { machine: string; date: string; rows: { ours: number }[] }
@@ -34,7 +34,7 @@ it('prints a report as JSON, and compares with it', { timeout: 120_000 }, () => 
   expect(table.out).toMatch(/\npackets of 64 bytes through a router +\d+ +– +1\/s +– +1000 \(\+\d+ %, better\)\n$/)
 })
 
-it('says in one line what is wrong', { timeout: 120_000 }, () => {
+it('says in one line what is wrong', () => {
   const told = (...args: string[]): string => {
     const { status, err } = bench(...args)
     expect(status).toBe(1)
@@ -52,7 +52,7 @@ it('says in one line what is wrong', { timeout: 120_000 }, () => {
   )
 })
 
-it('measures what a fast path brings', { timeout: 120_000 }, () => {
+it('measures what a fast path brings', () => {
   expect(bench('--without', 'list').out).toMatch(/^wasm +checksums .*\n(\S+ {2,}\S.*\n){10,}$/)
   const { err, out } = bench('--ablate', '--without', 'input-cache', '--case', 'forwarding', '--runs', '1')
   expect(err).toBe('')
@@ -62,7 +62,7 @@ it('measures what a fast path brings', { timeout: 120_000 }, () => {
   )
 })
 
-it('measures both sides over a range of sizes, and draws', { timeout: 120_000 }, () => {
+it('measures both sides over a range of sizes, and draws', () => {
   const { err, out } = bench('measure', '--only', 'copy', '--runs', '2', '--json', '--plot', folder)
   expect(err).toBe('')
   const { runs, tables } = JSON.parse(out) as { runs: number; tables: { name: string; points: Point[] }[] }

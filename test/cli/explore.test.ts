@@ -1,20 +1,18 @@
-import { execFileSync, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { COMMAND } from '../support/command.ts'
 
 /** `netglass explore`, and `explore` in a program, with workers. */
 
 const root = join(import.meta.dirname, '../..')
-const main = join(root, 'dist/cli/main.js')
 let folder: string
 
-// Workers load JavaScript: the program is built for them, as it is for users.
 beforeAll(() => {
-  execFileSync('npm', ['run', 'build', '--silent'], { cwd: root })
   folder = mkdtempSync(join(tmpdir(), 'netglass-explore-'))
-}, 240_000)
+})
 afterAll(() => rmSync(folder, { recursive: true }))
 
 const node = (...args: string[]) => {
@@ -36,9 +34,9 @@ const SEVENS = `(network) => {
   })
 }`
 
-it('tries seeds in workers and shows the shortest run that fails', { timeout: 60_000 }, () => {
+it('tries seeds in workers and shows the shortest run that fails', () => {
   const file = write('sevens.mjs', `export default ${SEVENS}`)
-  const { status, stdout } = node(main, 'explore', file, '--seeds', '40', '--workers', '2', '--directory', folder)
+  const { status, stdout } = node(COMMAND, 'explore', file, '--seeds', '40', '--workers', '2', '--directory', folder)
   expect(stdout.split('\n')).toEqual([
     '5 of 40 seeds fail. The shortest is seed 7, at 5 ms: seven',
     `  run it again: netglass explore ${file} --seed 7; capture: ${join(folder, 'seed-7.pcapng')}`,
@@ -49,22 +47,22 @@ it('tries seeds in workers and shows the shortest run that fails', { timeout: 60
   expect(existsSync(join(folder, 'seed-7.pcapng'))).toBe(true)
 })
 
-it('says how many seeds hold', { timeout: 60_000 }, () => {
+it('says how many seeds hold', () => {
   const file = write('sevens.mjs', `export default ${SEVENS}`)
-  const { status, stdout } = node(main, 'explore', file, '--first', '8', '--seeds', '6')
+  const { status, stdout } = node(COMMAND, 'explore', file, '--first', '8', '--seeds', '6')
   expect(stdout).toMatch(/^6 seeds hold, in [0-9.]+ s\n$/)
   expect(status).toBe(0)
 })
 
-it('gives up on a seed that does not end, and goes on with the others', { timeout: 60_000 }, () => {
+it('gives up on a seed that does not end, and goes on with the others', () => {
   const file = write('hangs.mjs', 'export default ({ seed }) => { for (;;) if (seed !== 12) return }')
-  const args = ['explore', file, '--seeds', '40', '--timeout', '3', '--workers', '2']
-  const { status, stdout } = node(main, ...args)
-  expect(stdout).toBe('1 of 40 seeds fail. Seed 12: did not end within 3 s\n')
+  const args = ['explore', file, '--seeds', '40', '--timeout', '6', '--workers', '2']
+  const { status, stdout } = node(COMMAND, ...args)
+  expect(stdout).toBe('1 of 40 seeds fail. Seed 12: did not end within 6 s\n')
   expect(status).toBe(1)
 })
 
-it('runs in a program that calls explore more than once', { timeout: 60_000 }, () => {
+it('runs in a program that calls explore more than once', () => {
   const file = write(
     'twice.mjs',
     `import { explore } from ${JSON.stringify(join(root, 'dist/node/explore.js'))}
@@ -84,7 +82,7 @@ it.each([
   [['FILE', '--seed', 'x'], '--seed x: give a whole number from 0 on'],
 ])('refuses %j in one line', (args, message) => {
   const file = write('holds.mjs', 'export default () => {}')
-  const { status, stdout, stderr } = node(main, 'explore', ...args.map((arg) => (arg === 'FILE' ? file : arg)))
+  const { status, stdout, stderr } = node(COMMAND, 'explore', ...args.map((arg) => (arg === 'FILE' ? file : arg)))
   expect([status, stdout]).toEqual([1, ''])
   expect(stderr.split('\n')).toHaveLength(2)
   expect(stderr).toContain(`netglass: ${message}`)
@@ -92,13 +90,13 @@ it.each([
 
 it('wants a function', () => {
   const file = write('nothing.mjs', 'export const a = 1')
-  expect(node(main, 'explore', file).stderr).toContain('has no default export that is a function')
+  expect(node(COMMAND, 'explore', file).stderr).toContain('has no default export that is a function')
 })
 
-it('finds the payment that is made twice in 500 seeds, and the same again from its seed', { timeout: 300_000 }, () => {
+it('finds the payment that is made twice in 500 seeds, and the same again from its seed', () => {
   const file = join(root, 'examples/payment.mjs')
   const explore = (...args: string[]) => {
-    const { status, stdout, stderr } = node(main, 'explore', file, ...args, '--directory', folder)
+    const { status, stdout, stderr } = node(COMMAND, 'explore', file, ...args, '--directory', folder)
     expect(stderr).toBe('')
     expect(status).toBe(1)
     return stdout.split('\n')
@@ -119,7 +117,7 @@ it('finds the payment that is made twice in 500 seeds, and the same again from i
   expect(explore('--seed', seed!).slice(2)).toEqual(story)
 })
 
-it('holds where the bank knows what a payment is for', { timeout: 300_000 }, () => {
+it('holds where the bank knows what a payment is for', () => {
   const file = write('mended.mjs', `export { mended as default } from '${join(root, 'examples/payment.mjs')}'`)
-  expect(node(main, 'explore', file, '--seeds', '200').stdout).toMatch(/^200 seeds hold/)
+  expect(node(COMMAND, 'explore', file, '--seeds', '200').stdout).toMatch(/^200 seeds hold/)
 })

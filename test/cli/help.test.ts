@@ -1,18 +1,15 @@
 import { spawnSync } from 'node:child_process'
-import { join } from 'node:path'
 import { expect, it } from 'vitest'
+import { COMMAND } from '../support/command.ts'
 
 /** What the command says of itself, run as a program. */
 
-const ROOT = join(import.meta.dirname, '../..')
-
 const netglass = (...args: string[]): { status: number | null; out: string; err: string } => {
-  const command = ['--import', 'tsx', 'src/cli/main.ts', ...args]
-  const { status, stdout, stderr } = spawnSync(process.execPath, command, { cwd: ROOT, encoding: 'utf8' })
+  const { status, stdout, stderr } = spawnSync(process.execPath, [COMMAND, ...args], { encoding: 'utf8' })
   return { status, out: stdout, err: stderr }
 }
 
-it('helps with a command of a command, and says what is none', { timeout: 60_000 }, () => {
+it('helps with a command of a command, and says what is none', () => {
   const { status, out } = netglass('help', 'bench', 'measure')
   expect(status).toBe(0)
   expect(out).toMatch(/^Usage: netglass bench measure \[options\]\n/)
@@ -25,7 +22,7 @@ it('helps with a command of a command, and says what is none', { timeout: 60_000
   })
 })
 
-it('tells of a tool what is here of it, without a stack that runs', { timeout: 60_000 }, () => {
+it('tells of a tool what is here of it, without a stack that runs', () => {
   for (const words of [
     ['ip', 'help'],
     ['ip', '-h'],
@@ -38,7 +35,7 @@ it('tells of a tool what is here of it, without a stack that runs', { timeout: 6
   }
 })
 
-it('says whose help tells more of a wrong command line', { timeout: 60_000 }, () => {
+it('says whose help tells more of a wrong command line', () => {
   expect(netglass('bench', 'measure', '--plot').err).toBe(
     "netglass: option '--plot <directory>' argument missing: 'netglass bench measure --help' tells more\n",
   )
@@ -47,6 +44,6 @@ it('says whose help tells more of a wrong command line', { timeout: 60_000 }, ()
   )
 })
 
-it('tells no default of what is off or empty', { timeout: 60_000 }, () => {
+it('tells no default of what is off or empty', () => {
   expect(netglass('up', '--help').out).not.toContain('(default')
 })

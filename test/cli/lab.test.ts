@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { COMMAND } from '../support/command.ts'
 
 /** The command `netglass lab`, run as a program. */
 
@@ -13,15 +14,11 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }))
 
 const netglass = (...args: string[]): { status: number | null; out: string; err: string } => {
-  const main = join(import.meta.dirname, '../../src/cli/main.ts')
-  const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', main, ...args], {
-    encoding: 'utf8',
-    timeout: 30_000,
-  })
+  const { status, stdout, stderr } = spawnSync(process.execPath, [COMMAND, ...args], { encoding: 'utf8' })
   return { status, out: stdout, err: stderr }
 }
 
-describe('netglass lab', { timeout: 60_000 }, () => {
+describe('netglass lab', () => {
   it('shows an HTTP exchange, and the queues', () => {
     const { status, out, err } = netglass('lab')
     expect(err).toBe('')

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { COMMAND } from '../support/command.ts'
 
 /** The command `netglass run`, run as a program. */
 
@@ -20,14 +21,9 @@ const file = (name: string, text: string): string => {
 }
 
 const run = (...args: string[]): { status: number | null; out: string; err: string } => {
-  const main = join(import.meta.dirname, '../../src/cli/main.ts')
   // The programs run in a folder from which no package can be found.
-  const tsx = join(import.meta.dirname, '../../node_modules/tsx/dist/loader.mjs')
-  const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', tsx, main, 'run', ...args], {
-    encoding: 'utf8',
-    timeout: 30_000,
-    cwd: folder,
-  })
+  const options = { encoding: 'utf8', cwd: folder } as const
+  const { status, stdout, stderr } = spawnSync(process.execPath, [COMMAND, 'run', ...args], options)
   return { status, out: stdout, err: stderr }
 }
 
@@ -41,7 +37,7 @@ const SERVER = `
     })
     .listen(80, '0.0.0.0')`
 
-describe('netglass run', { timeout: 60_000 }, () => {
+describe('netglass run', () => {
   it('runs an unmodified HTTP client and server on two hosts of a network file', () => {
     file('server.cjs', SERVER)
     const client = file(
@@ -88,23 +84,21 @@ describe('netglass run', { timeout: 60_000 }, () => {
   })
 })
 
-describe('looking into what runs', { timeout: 60_000 }, () => {
-  const main = join(import.meta.dirname, '../../src/cli/main.ts')
-  const tsx = join(import.meta.dirname, '../../node_modules/tsx/dist/loader.mjs')
+describe('looking into what runs', () => {
   const own = { ...process.env }
   beforeAll(() => {
     own['XDG_RUNTIME_DIR'] = folder
   })
 
   const start = async (...args: string[]) => {
-    const child = spawn(process.execPath, ['--import', tsx, main, 'run', ...args], { cwd: folder, env: own })
+    const child = spawn(process.execPath, [COMMAND, 'run', ...args], { cwd: folder, env: own })
     child.stderr.pipe(process.stderr)
     await once(child.stdout, 'data')
     return child
   }
   const netglass = (...args: string[]): { status: number | null; out: string; err: string } => {
-    const options = { encoding: 'utf8', cwd: folder, env: own, timeout: 30_000 } as const
-    const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', tsx, main, ...args], options)
+    const options = { encoding: 'utf8', cwd: folder, env: own } as const
+    const { status, stdout, stderr } = spawnSync(process.execPath, [COMMAND, ...args], options)
     return { status, out: stdout, err: stderr }
   }
 

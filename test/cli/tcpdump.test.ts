@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readCapture } from '../../src/link/pcap.ts'
 import { PcapngWriter } from '../../src/link/pcapng.ts'
+import { COMMAND } from '../support/command.ts'
 import { pcapFile } from '../support/pcap-file.ts'
 import { sampleFrame, samplePackets } from '../support/sample-frames.ts'
 
@@ -22,15 +23,8 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(folder, { recursive: true }))
 
-const MAIN = [
-  '--import',
-  join(import.meta.dirname, '../../node_modules/tsx/dist/loader.mjs'),
-  join(import.meta.dirname, '../../src/cli/main.ts'),
-]
-
 const tcpdump = (...args: string[]): { status: number | null; out: Buffer; err: string } => {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [...MAIN, 'tcpdump', ...args], {
-    timeout: 30_000,
+  const { status, stdout, stderr } = spawnSync(process.execPath, [COMMAND, 'tcpdump', ...args], {
     cwd: folder,
     maxBuffer: 2 ** 28,
   })
@@ -39,7 +33,7 @@ const tcpdump = (...args: string[]): { status: number | null; out: Buffer; err: 
 
 const READING = 'link-type EN10MB (Ethernet), snapshot length 262144\n'
 
-describe('netglass tcpdump -r', { timeout: 60_000 }, () => {
+describe('netglass tcpdump -r', () => {
   it('says in one line what is wrong with a file, and prints what came before', () => {
     const { status, out, err } = tcpdump('-nt', '-r', 'cut.pcap')
     expect(out.toString()).toBe('IP 10.9.0.1.32790 > 10.9.0.2.9: UDP, length 19\n')
@@ -87,7 +81,7 @@ describe('netglass tcpdump -r', { timeout: 60_000 }, () => {
   })
 
   it('waits for a pipe that is full', async () => {
-    const child = spawn(process.execPath, [...MAIN, 'tcpdump', '-r', 'many.pcap', '-w', '-'], { cwd: folder })
+    const child = spawn(process.execPath, [COMMAND, 'tcpdump', '-r', 'many.pcap', '-w', '-'], { cwd: folder })
     await once(child.stderr, 'data')
     // The pipe fills up meanwhile.
     await new Promise((resolve) => setTimeout(resolve, 200))
@@ -99,7 +93,7 @@ describe('netglass tcpdump -r', { timeout: 60_000 }, () => {
 
   it('ends quietly when nobody reads any more, and in one line when a disk is full', async () => {
     for (const args of [['-n'], ['-w', '-']]) {
-      const child = spawn(process.execPath, [...MAIN, 'tcpdump', '-r', 'many.pcap', ...args], { cwd: folder })
+      const child = spawn(process.execPath, [COMMAND, 'tcpdump', '-r', 'many.pcap', ...args], { cwd: folder })
       let err = ''
       child.stderr.on('data', (text) => {
         err += text
@@ -114,7 +108,7 @@ describe('netglass tcpdump -r', { timeout: 60_000 }, () => {
   })
 
   it('reads a pipe as it comes, and keeps what it has when a signal comes', async () => {
-    const child = spawn(process.execPath, [...MAIN, 'tcpdump', '-nt', '-r', '-', '-w', 'kept.pcapng', '--print'], {
+    const child = spawn(process.execPath, [COMMAND, 'tcpdump', '-nt', '-r', '-', '-w', 'kept.pcapng', '--print'], {
       cwd: folder,
     })
     child.stdin.write(readFileSync(join(folder, 'one.pcap')))

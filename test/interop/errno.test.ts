@@ -26,21 +26,35 @@ const comparable = (name: string, outcome: string | undefined): string | undefin
 
 const used = new Set<Difference>()
 
-test.each(Object.entries(GROUPS))('%s', { timeout: 600_000 }, async (_, cases) => {
-  const settings = machine()
-  const theirs = await runOnKernel(cases.map(({ script }) => script))
-  const surprises: string[] = []
-  for (const [i, { name, script }] of cases.entries()) {
-    const steps = parseScript(script)
-    const ours = await runOnHost(steps, settings)
-    for (const [at, { text }] of steps.entries()) {
-      const real = comparable(name, theirs[i]![at])
-      const own = comparable(name, ours[at])
-      if (real === own) continue
-      const known = DIFFERENCES.find((difference) => difference.cases.test(name) && difference.steps.test(text))
-      if (known === undefined) surprises.push(`${name} | ${text}: ${real} on Linux, here ${own}`)
-      else used.add(known)
-    }
+interface Case {
+  readonly name: string
+  readonly script: string
+}
+
+/** Where the outcomes of a case differ, and no line of the list says so. */
+const surprisesOf = async ({ name, script }: Case, theirs: readonly string[]): Promise<string[]> => {
+  const steps = parseScript(script)
+  const ours = await runOnHost(steps, machine())
+  return steps.flatMap(({ text }, at) => {
+    const real = comparable(name, theirs[at])
+    const own = comparable(name, ours[at])
+    if (real === own) return []
+    const known = DIFFERENCES.find((difference) => difference.cases.test(name) && difference.steps.test(text))
+    if (known === undefined) return [`${name} | ${text}: ${real} on Linux, here ${own}`]
+    used.add(known)
+    return []
+  })
+}
+
+test.each(Object.entries(GROUPS))('%s', async (_, cases) => {
+  let surprising: readonly Case[] = cases
+  let surprises: string[] = []
+  // Where processes get no processor for longer than a step waits, the kernel's outcome is another: what surprises is done again.
+  for (let attempt = 0; attempt < 4 && surprising.length > 0; attempt++) {
+    const theirs = await runOnKernel(surprising.map(({ script }) => script))
+    const found = await Promise.all(surprising.map((one, i) => surprisesOf(one, theirs[i]!)))
+    surprising = surprising.filter((_, i) => found[i]!.length > 0)
+    surprises = found.flat()
   }
   expect(surprises).toEqual([])
   expect(cases.length).toBeGreaterThan(50)

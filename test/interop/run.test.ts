@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import { compileCommand, Namespace } from '../support/netns.ts'
+import { copyCommand, Namespace } from '../support/netns.ts'
 
 const DEVICE = ['--tap', 'ng0', '--ip', '10.77.0.2/24', '--host-ip', '10.77.0.1/24']
 
@@ -16,8 +16,8 @@ let namespace: Namespace
 
 beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), 'netglass-run-'))
-  command = compileCommand(directory)
-}, 120_000)
+  command = copyCommand(directory)
+})
 afterAll(() => rmSync(directory, { recursive: true }))
 beforeEach(() => {
   namespace = new Namespace(`ng-run-${process.pid}`)
@@ -51,6 +51,7 @@ test('a client of Node sends 1 MB to netcat and ends', async () => {
     socket.on('close', (hadError) => console.log('closed', hadError, socket.bytesWritten))`)
   const sink = namespace.start('nc', '-l', '9000')
   sink.process.stdin?.end()
+  await namespace.shell("until ss -Hltn | grep -q ':9000 '; do sleep 0.05; done")
   const running = namespace.start(process.execPath, command, 'run', ...DEVICE, '--', client)
   expect(await running.ended).toMatchObject({ code: 0, stdout: 'closed false 1000000\n', stderr: '' })
   const { stdout } = await sink.ended

@@ -230,23 +230,19 @@ test.each(FILTERS)('expression %s', (expression) => {
 })
 
 describe('the rows of the lab', () => {
-  test.each(SCENARIOS.map((scenario) => [scenario.name, scenario] as const))(
-    '%s',
-    { timeout: 60_000 },
-    async (name, scenario) => {
-      const chunks: Uint8Array[] = []
-      let capture: Capture | undefined
-      await runScenario(scenario, {
-        onLink: (link, client, server, network) => {
-          capture ??= new Capture(network.world, (chunk) => chunks.push(chunk))
-          capture.add(link.a.port, `${client.name}-${server.name}`)
-        },
-      })
-      capture?.close()
-      keep(name, Buffer.concat(chunks))
-      for (const options of ['', '-vv -e']) expect(own(name, options)).toBe(real(name, options))
-    },
-  )
+  test.each(SCENARIOS.map((scenario) => [scenario.name, scenario] as const))('%s', async (name, scenario) => {
+    const chunks: Uint8Array[] = []
+    let capture: Capture | undefined
+    await runScenario(scenario, {
+      onLink: (link, client, server, network) => {
+        capture ??= new Capture(network.world, (chunk) => chunks.push(chunk))
+        capture.add(link.a.port, `${client.name}-${server.name}`)
+      },
+    })
+    capture?.close()
+    keep(name, Buffer.concat(chunks))
+    for (const options of ['', '-vv -e']) expect(own(name, options)).toBe(real(name, options))
+  })
 })
 
 test.each([

@@ -23,7 +23,6 @@ const run = (main: string, worker: string): string[] => {
   const cli = join(import.meta.dirname, '../../dist/cli/main.js')
   const { stdout, stderr } = spawnSync(process.execPath, [cli, 'run', '--', program], {
     encoding: 'utf8',
-    timeout: 50_000,
     cwd: folder,
   })
   return `${stdout}${stderr}`.trim().split('\n')
@@ -37,7 +36,7 @@ const IMPORTS = `
   import net from 'node:net'
   const listening = async (server) => (await once(server, 'listening'), server)`
 
-describe('worker threads under netglass run', { timeout: 60_000 }, () => {
+describe('worker threads under netglass run', () => {
   it('have the host of the program that starts them', () => {
     const lines = run(
       `const server = await listening(http.createServer((request, response) => response.end('main')).listen(80))

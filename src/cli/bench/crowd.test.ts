@@ -1,16 +1,14 @@
 import { expect, test } from 'vitest'
 import { crowd, slowdown } from './crowd.ts'
 
-test('an idle connection takes less than 1,250 bytes, the code that its opening compiles included; one more costs what it did', () => {
+// That one more costs what it did, test/growth counts.
+test('an idle connection takes less than 1,250 bytes, the code that its opening compiles included', () => {
   const all = crowd(5000)
   const { bytes, before, many, after } = all
   expect(bytes).toBeLessThan(1250)
   expect(bytes).toBeGreaterThan(500)
-  // Whatever goes through all of them for each that comes takes many times as long.
-  expect(slowdown(all)).toBeLessThan(3)
-  expect(slowdown(all)).toBeGreaterThan(1 / 3)
   for (const { least, median } of [before, many, after]) expect(least).toBeLessThanOrEqual(median)
-}, 60_000)
+})
 
 test('the slowdown is beside the mean of before and after', () => {
   const cost = (median: number) => ({ median, least: 1 })

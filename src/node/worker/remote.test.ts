@@ -30,7 +30,10 @@ let link: HostLink
 let events: EventQueue
 let owner: Owner
 
-const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5))
+/** Lets what was posted arrive, what that schedules be done, and the answers arrive: a turn of the event loop each. */
+const turn = async (): Promise<void> => {
+  for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve))
+}
 
 beforeEach(() => {
   const { port1, port2 } = new MessageChannel()
