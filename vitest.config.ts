@@ -13,7 +13,7 @@ const OWN_PROCESS = [
 /** Tests of the command, which run it. */
 const COMMAND = ['test/cli/**']
 /** Not of `npm test`. */
-const OTHERS = ['test/interop/**', 'test/golden/**']
+const OTHERS = ['test/interop/**', 'test/golden/**', '**/node_modules/**']
 
 const files = (folders: string[]): string[] => folders.map((folder) => `${folder}/*.test.ts`)
 
