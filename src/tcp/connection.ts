@@ -72,7 +72,11 @@ export const AckPending = {
   Pushed2: 8,
   /** It has to leave with this segment. */
   Now: 16,
+  All: 31,
 } as const
+
+/** Above them in `ReceiveVariables.pending`: how often RCV.NXT has gone round, as this many times the number. */
+export const RECEIVE_ROUND = 32
 
 /** Which of a connection's timers fired. */
 export const TcpTimer = { Retransmit: 0, DelayedAck: 1, Keepalive: 2, Pacing: 3 } as const

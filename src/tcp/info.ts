@@ -1,6 +1,6 @@
 import { Chrono } from './chronograph.ts'
 import { INFINITE_SSTHRESH } from './congestion/state.ts'
-import { Feature, type TcpConnection } from './connection.ts'
+import { Feature, RECEIVE_ROUND, type TcpConnection } from './connection.ts'
 import { TcpState } from './state.ts'
 import { firstSpace } from './window.ts'
 
@@ -95,6 +95,10 @@ export const acknowledged = ({ snd, cc }: TcpConnection): number => {
   return low + Math.max(0, Math.round((about - low) / ROUND)) * ROUND
 }
 
+/** Sequence numbers received behind the SYN. */
+const received = ({ rcv }: TcpConnection): number =>
+  Math.floor(rcv.pending / RECEIVE_ROUND) * ROUND + ((rcv.nxt - rcv.irs) >>> 0) - 1
+
 /** Takes a snapshot of a connection. */
 export const tcpInfo = (c: TcpConnection): TcpInfo => {
   const { snd, rcv, cc, rtt, layer } = c
@@ -148,7 +152,7 @@ export const tcpInfo = (c: TcpConnection): TcpInfo => {
     tcpi_max_pacing_rate: Math.min(c.options.maxPacingRate, NO_LIMIT),
     // Of the side that connects, Linux counts the SYN too.
     tcpi_bytes_acked: opened ? acknowledged(c) - (c.isActive ? 0 : 1) : 0,
-    tcpi_bytes_received: opened ? ((rcv.nxt - rcv.irs) >>> 0) - 1 : 0,
+    tcpi_bytes_received: opened ? received(c) : 0,
     tcpi_segs_out: c.segmentsOut,
     tcpi_segs_in: c.segmentsIn,
     tcpi_notsent_bytes: Math.max(0, (snd.writeSeq - snd.nxt) | 0),

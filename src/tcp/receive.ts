@@ -4,7 +4,15 @@ import { Drop } from '../wire/drop.ts'
 import { Ecn } from '../wire/ip.ts'
 import { TcpFlag } from '../wire/tcp.ts'
 import { EcnFlag } from './congestion/state.ts'
-import { AckPending, Feature, SackReport, Shutdown, type TcpConnection } from './connection.ts'
+import {
+  AckPending,
+  Feature,
+  RECEIVE_ROUND,
+  type ReceiveVariables,
+  SackReport,
+  Shutdown,
+  type TcpConnection,
+} from './connection.ts'
 import { UrgentState } from './connection-fields.ts'
 import { dataArrived, enterQuickAckMode, MAX_QUICK_ACKS, sendAck } from './delayed-ack.ts'
 import { setState } from './finish.ts'
@@ -62,6 +70,12 @@ export const receiveText = (c: TcpConnection, segment: Segment): number => {
   return receiveOutOfOrder(c, segment)
 }
 
+/** Moves RCV.NXT, and notes when it has gone round. */
+const advanceNxt = (rcv: ReceiveVariables, count: number): void => {
+  rcv.nxt = (rcv.nxt + count) | 0
+  if ((rcv.nxt - rcv.irs) >>> 0 < count) rcv.pending += RECEIVE_ROUND
+}
+
 const zeroWindow = (c: TcpConnection): number => {
   enterQuickAckMode(c, MAX_QUICK_ACKS)
   c.rcv.pending |= AckPending.Scheduled
@@ -84,7 +98,7 @@ const receiveInOrder = (c: TcpConnection, segment: Segment): number => {
     if (!queueText(c, segment, length)) return Drop['no-memory']
   }
   if (segment.has(TcpFlag.Fin)) {
-    rcv.nxt = segment.end
+    advanceNxt(rcv, 1)
     receiveFin(c)
   }
   if (c.reassembly !== null) closeGap(c, c.reassembly)
@@ -104,7 +118,7 @@ const queueText = (c: TcpConnection, segment: Segment, length: number): boolean 
   const { rcv, layer } = c
   if (!c.ownReceiveRing().appendFrom(segment.dataStart, length)) return false
   layer.queuedBytes += length
-  rcv.nxt = (rcv.nxt + length) | 0
+  advanceNxt(rcv, length)
   c.arrivals?.note(rcv.nxt, layer.loop.now)
   noteArrival(c, segment)
   return true
@@ -180,13 +194,13 @@ const closeGap = (c: TcpConnection, reassembly: Reassembly): void => {
   if (moved > 0) {
     c.receiveRing!.extend(moved)
     c.layer.queuedBytes += moved
-    rcv.nxt = end
+    advanceNxt(rcv, moved)
     c.arrivals?.note(end, c.layer.loop.now)
   }
   // All gaps are closed: tell at once (RFC 5681 section 4.2).
   if (reassembly.count === 0 || hasFin) rcv.pending |= AckPending.Now
   if (hasFin) {
-    rcv.nxt = (rcv.nxt + 1) | 0
+    advanceNxt(rcv, 1)
     receiveFin(c)
     return
   }

@@ -404,6 +404,6 @@ const ackSent = (c: TcpConnection): void => {
     c.layer.mib.tcpExt.TCPAckCompressed += sacks.compressed
     sacks.compressed = 0
   }
-  rcv.pending = 0
+  rcv.pending &= ~AckPending.All
   if (c.ackTimer !== null) c.layer.loop.timers.pause(c.ackTimer)
 }
