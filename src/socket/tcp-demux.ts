@@ -62,6 +62,7 @@ export class TcpDemux implements TransportProtocol {
       layer.drop(frame, malformed)
       return
     }
+    const hash = this.table.prepare(header, segment.sourcePort, segment.destinationPort)
     if (frame.checksum === FrameChecksum.Unverified) {
       const { payloadStart, payloadEnd } = header
       const pseudo = header.pseudoSum(IpProtocol.Tcp, payloadEnd - payloadStart)
@@ -78,15 +79,15 @@ export class TcpDemux implements TransportProtocol {
       return
     }
     segment.complete(header, frame.segmentSize)
-    const verdict = this.dispatch(segment, header, from)
+    const verdict = this.dispatch(hash, segment, header, from)
     if (verdict === Verdict.Reset) replyReset(layer, segment, header, from)
     else if (verdict > 0) mib.drops[verdict]!++
     layer.release(frame)
   }
 
   /** @returns `Verdict.Done`, `Verdict.Reset`, or why the segment was dropped */
-  private dispatch(segment: Segment, header: IpHeader, from: NetworkInterface): number {
-    const entry = this.table.find(header, segment.sourcePort, segment.destinationPort, from)
+  private dispatch(hash: number, segment: Segment, header: IpHeader, from: NetworkInterface): number {
+    const entry = this.table.find(header, segment.sourcePort, segment.destinationPort, from, hash)
     let old: TimeWait | null = null
     if (entry !== null) {
       if (entry.kind === TupleKind.Connection) {

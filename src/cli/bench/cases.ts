@@ -59,14 +59,23 @@ const throughNode = async (fast: FastPaths, body: () => Promise<number>): Promis
   }
 }
 
-/** Two cases share it, and it takes twenty seconds. */
-const crowdOfMillion = (() => {
-  let known: Promise<Crowd> | null = null
-  return ({ without }: BenchSettings): Promise<Crowd> => {
-    known ??= crowdApart(MILLION, without)
-    return known
+/** Crowds that several cases share, as one takes half a minute: the n-th run of each is the n-th crowd. */
+const crowdOfMillion = ((): (() => (settings: BenchSettings) => Promise<Crowd>) => {
+  const runs = new Map<string, Promise<Crowd>>()
+  return () => {
+    let next = 0
+    return ({ without }) => {
+      const name = [next++, ...without].join(' ')
+      const run = runs.get(name) ?? crowdApart(MILLION, without)
+      runs.set(name, run)
+      return run
+    }
   }
 })()
+const crowdOfMemory = crowdOfMillion()
+const crowdOfResident = crowdOfMillion()
+const crowdOfSetup = crowdOfMillion()
+const crowdOfServer = crowdOfMillion()
 
 /** The kernel's bulk rate, which stands beside several of ours. */
 const kernelBulk = (): Promise<number> => nodeNet.bulk(2048 * MEGABYTE)
@@ -219,9 +228,9 @@ export const CASES: readonly BenchCase[] = [
     unit: 'bytes',
     better: 'lower',
     digits: 0,
-    runs: 1,
+    runs: 5,
     warmUp: false,
-    ours: async (settings) => (await crowdOfMillion(settings)).bytes,
+    ours: async (settings) => (await crowdOfMemory(settings)).bytes,
     kernel: null,
   },
   {
@@ -230,22 +239,33 @@ export const CASES: readonly BenchCase[] = [
     unit: 'MB',
     better: 'lower',
     digits: 0,
-    runs: 1,
+    runs: 5,
     warmUp: false,
     goal: { figure: 1500 },
-    ours: async (settings) => (await crowdOfMillion(settings)).resident / 1e6,
+    ours: async (settings) => (await crowdOfResident(settings)).resident / 1e6,
     kernel: null,
   },
   {
     name: 'million-setup',
-    title: 'time to open and close one more, beside that with ten open',
+    title: 'connect, one byte, close: time with them open, beside ten open',
     unit: 'times',
     better: 'lower',
     digits: 2,
     runs: 5,
     warmUp: false,
     goal: { figure: 1 },
-    ours: async ({ without }) => slowdown(await crowdApart(MILLION, without)),
+    ours: async (settings) => slowdown((await crowdOfSetup(settings)).calls),
+    kernel: null,
+  },
+  {
+    name: 'million-server',
+    title: 'the same of the server alone, from a bare client, without calls',
+    unit: 'times',
+    better: 'lower',
+    digits: 2,
+    runs: 5,
+    warmUp: false,
+    ours: async (settings) => slowdown((await crowdOfServer(settings)).server),
     kernel: null,
   },
   {

@@ -6,4 +6,4 @@ import { settingsWithout } from './settings.ts'
 
 const [count, ...without] = process.argv.slice(2)
 const { fast } = settingsWithout(without as FastPath[])
-console.log(JSON.stringify(crowd(Number(count), fast)))
+console.log(JSON.stringify(await crowd(Number(count), fast)))

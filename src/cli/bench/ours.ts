@@ -16,21 +16,22 @@ import { settledBytes } from './settle.ts'
 
 const PORT = 5001
 
-const listen = (sys: Sys, backlog = 1024): number => {
+const listen = (sys: Sys, backlog = 1024, port = PORT): number => {
   const fd = sys.socket(AF_INET, SOCK_STREAM)
   sys.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1)
-  sys.bind(fd, { address: '0.0.0.0', port: PORT })
+  sys.bind(fd, { address: '0.0.0.0', port })
   sys.listen(fd, backlog)
   return fd
 }
 
-const connect = async (sys: Sys): Promise<number> => {
+const connect = async (sys: Sys, address = SERVER, port = PORT): Promise<number> => {
   const fd = sys.socket(AF_INET, SOCK_STREAM)
-  await sys.connect(fd, { address: SERVER, port: PORT })
+  await sys.connect(fd, { address, port })
   return fd
 }
 
-const ended = async (process: Process): Promise<void> => {
+/** Waits until a program has ended well. */
+export const ended = async (process: Process): Promise<void> => {
   const status = await process.ended
   if (status !== 0) throw new Error(`${process.name} ended with ${status}`)
 }
@@ -87,34 +88,39 @@ export const roundTrip = async (rounds: number, options: PairOptions): Promise<n
   return (seconds / rounds) * 1e6
 }
 
+/** A server that sends a byte to each of `count` that connect, and closes: first, as the kernel's does here, so that TIME_WAIT is on its side. */
+export const byteServer = async (sys: Sys, count = Number.POSITIVE_INFINITY, port = PORT): Promise<void> => {
+  const listener = listen(sys, 1024, port)
+  const byte = new Uint8Array(1)
+  for (let i = 0; i < count; i++) {
+    const fd = await sys.accept(listener)
+    await sys.send(fd, byte)
+    await sys.close(fd)
+  }
+  await sys.close(listener)
+}
+
+/** Its client: connects, reads to the end and closes, `count` connections one after another. */
+export const fetchBytes = async (sys: Sys, count: number, address = SERVER, port = PORT): Promise<void> => {
+  const buffer = new Uint8Array(16)
+  for (let i = 0; i < count; i++) {
+    const fd = await connect(sys, address, port)
+    while ((await sys.recv(fd, buffer)) > 0) {
+      // Until the end.
+    }
+    await sys.close(fd)
+  }
+}
+
 /** Connect, one byte from the server, close; one after another. @returns connections a second */
 export const connections = async (count: number, options: PairOptions = {}): Promise<number> => {
   const pair = benchPair(options)
-  // The server closes first, as the kernel's does here: TIME_WAIT is on its side, and ports are used again.
+  // Ports are used again.
   pair.server.tcpSettings.time_wait_ms = 1
-  pair.server.spawn('server', async (sys) => {
-    const listener = listen(sys)
-    const byte = new Uint8Array(1)
-    for (;;) {
-      const fd = await sys.accept(listener)
-      await sys.send(fd, byte)
-      await sys.close(fd)
-    }
-  })
-  let seconds = 0
-  const client = pair.client.spawn('client', async (sys) => {
-    const buffer = new Uint8Array(16)
-    const start = performance.now()
-    for (let i = 0; i < count; i++) {
-      const fd = await connect(sys)
-      while ((await sys.recv(fd, buffer)) > 0) {
-        // Until the end.
-      }
-      await sys.close(fd)
-    }
-    seconds = (performance.now() - start) / 1000
-  })
-  await ended(client)
+  pair.server.spawn('server', (sys) => byteServer(sys))
+  const start = performance.now()
+  await ended(pair.client.spawn('client', (sys) => fetchBytes(sys, count)))
+  const seconds = (performance.now() - start) / 1000
   pair.close()
   return count / seconds
 }
