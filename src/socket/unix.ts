@@ -49,6 +49,8 @@ export abstract class UnixSocket extends Socket {
   private passesCredentials = false
   /** Those that have found its queue full. */
   private readonly turnedAway = new Set<UnixSocket>()
+  /** Whose queues this one has found full; null for none so far. */
+  private foundFull: Set<UnixSocket> | null = null
 
   constructor(layer: SocketLayer, type: number) {
     super(layer, C.AF_UNIX, type, 0)
@@ -123,6 +125,8 @@ export abstract class UnixSocket extends Socket {
   /** `from` has found the queue full: it is told when there is room. */
   turnAway(from: UnixSocket): void {
     this.turnedAway.add(from)
+    from.foundFull ??= new Set()
+    from.foundFull.add(this)
   }
 
   /** There is room in the queue: those who were turned away may come again. */
@@ -130,7 +134,10 @@ export abstract class UnixSocket extends Socket {
     if (this.turnedAway.size === 0) return
     const waiting = [...this.turnedAway]
     this.turnedAway.clear()
-    for (const socket of waiting) socket.wake(Readiness.Out)
+    for (const socket of waiting) {
+      socket.foundFull?.delete(this)
+      socket.wake(Readiness.Out)
+    }
   }
 
   /**
@@ -372,6 +379,8 @@ export abstract class UnixSocket extends Socket {
     if (this.name !== null && this.wasHanded) this.layer.unixNames.release(this, this.name)
     this.leavePeer()
     this.dropQueue()
+    for (const full of this.foundFull ?? []) full.turnedAway.delete(this)
+    this.foundFull = null
     super.release()
     if (this.layer.unixInFlight.size > 0) collectUnix(this.layer)
   }

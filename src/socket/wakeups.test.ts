@@ -61,6 +61,27 @@ describe('who waits to send', () => {
   })
 })
 
+it('a Unix socket that found a queue full and was closed is kept by nobody', async () => {
+  const pair = new Pair()
+  const to = { family: C.AF_UNIX, path: '/full' }
+  await pair.alone(async (sys) => {
+    const receiver = sys.socket(C.AF_UNIX, C.SOCK_DGRAM)
+    sys.bind(receiver, to)
+    const attempt = async (): Promise<unknown> => {
+      const fd = sys.socket(C.AF_UNIX, C.SOCK_DGRAM | C.SOCK_NONBLOCK)
+      const result = await codeOf(() => sys.sendto(fd, 'x', 1, 0, to))
+      await sys.close(fd)
+      return result
+    }
+    const results = []
+    for (let i = 0; i < 20; i++) results.push(await attempt())
+    expect(results).toEqual([...new Array(11).fill(1), ...new Array(9).fill('EAGAIN')])
+    const { turnedAway } = sys.process.files.get(receiver) as unknown as { turnedAway: Set<unknown> }
+    expect(turnedAway.size).toBe(0)
+  })
+  expect(pair.close()).toEqual(NOTHING)
+})
+
 it('an ICMPv6 error about a connection that is not there counts as one of ICMPv6', async () => {
   const pair = new Pair()
   const quote = new Uint8Array(48)
