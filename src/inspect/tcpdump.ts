@@ -1,3 +1,4 @@
+import { dateOfDay } from '../core/calendar.ts'
 import { Dissection, type DissectOptions, type Dissectors, Truncated } from './dissect/dissection.ts'
 import { ascii, hex, hexAndAscii } from './dissect/dump.ts'
 import { putEtherPayload } from './dissect/ethernet.ts'
@@ -212,17 +213,8 @@ export class TcpdumpPrinter {
 /** Rounded down: a file may set a clock before 1970. */
 const wholeSeconds = (timeNs: bigint): bigint => (timeNs < 0n ? (timeNs - NS + 1n) / NS : timeNs / NS)
 
-/** A day since 1970 as a date (Gregorian calendar, in eras of 400 years that begin in March). */
+/** A day since 1970 as a date: `2026-11-22`. */
 const dateText = (days: number): string => {
-  const shifted = days + 719_468
-  const era = Math.floor(shifted / 146_097)
-  const dayOfEra = shifted - era * 146_097
-  const year = Math.floor(
-    (dayOfEra - Math.floor(dayOfEra / 1460) + Math.floor(dayOfEra / 36_524) - Math.floor(dayOfEra / 146_096)) / 365,
-  )
-  const dayOfYear = dayOfEra - (365 * year + Math.floor(year / 4) - Math.floor(year / 100))
-  const month = Math.floor((5 * dayOfYear + 2) / 153)
-  const day = dayOfYear - Math.floor((153 * month + 2) / 5) + 1
-  const isNext = month >= 10
-  return `${year + era * 400 + (isNext ? 1 : 0)}-${twoDigits(isNext ? month - 9 : month + 3)}-${twoDigits(day)}`
+  const { year, month, day } = dateOfDay(days)
+  return `${year}-${twoDigits(month)}-${twoDigits(day)}`
 }

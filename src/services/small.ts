@@ -1,3 +1,4 @@
+import { dateOfDay } from '../core/calendar.ts'
 import { tableOf } from '../core/table.ts'
 import type { Program } from '../host/process.ts'
 import { SOL_TCP, TCP_INFO } from '../socket/constants.ts'
@@ -52,39 +53,15 @@ export const daytime: ConnectionHandler = async (sys, fd) => {
 
 /** Seconds since 1970 as RFC 867's second suggestion writes them: `22 FEB 82 17:37:43 UTC`. */
 export const dateText = (seconds: number): string => {
-  const { year, month, day, hour, minute, second } = civil(seconds)
-  const two = (n: number): string => String(n).padStart(2, '0')
-  return `${two(day)} ${MONTHS[month]} ${year} ${two(hour)}:${two(minute)}:${two(second)} UTC`
+  const { year, month, day } = dateOfDay(Math.floor(seconds / DAY))
+  const second = Math.floor(seconds) % DAY
+  const time = [Math.floor(second / 3600), Math.floor(second / 60) % 60, second % 60].map(two).join(':')
+  return `${two(day)} ${MONTHS[month - 1]} ${year} ${time} UTC`
 }
 
+const DAY = 86_400
 const MONTHS = ['JAN', 'FEB', 'MAR', 'APR', 'MAY', 'JUN', 'JUL', 'AUG', 'SEP', 'OCT', 'NOV', 'DEC']
-
-/**
- * The civil date of a time, by the Gregorian calendar: days are
- * counted from the first of March, so that leap days end a year.
- */
-const civil = (
-  seconds: number,
-): { year: number; month: number; day: number; hour: number; minute: number; second: number } => {
-  const whole = Math.floor(seconds)
-  const days = Math.floor(whole / 86_400) + 719_468
-  const era = Math.floor(days / 146_097)
-  const dayOfEra = days - era * 146_097
-  const yearOfEra = Math.floor(
-    (dayOfEra - Math.floor(dayOfEra / 1460) + Math.floor(dayOfEra / 36_524) - Math.floor(dayOfEra / 146_096)) / 365,
-  )
-  const dayOfYear = dayOfEra - (365 * yearOfEra + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100))
-  const shifted = Math.floor((5 * dayOfYear + 2) / 153)
-  const month = (shifted + 2) % 12
-  return {
-    year: yearOfEra + era * 400 + (month < 2 ? 1 : 0),
-    month,
-    day: dayOfYear - Math.floor((153 * shifted + 2) / 5) + 1,
-    hour: Math.floor(whole / 3600) % 24,
-    minute: Math.floor(whole / 60) % 60,
-    second: whole % 60,
-  }
-}
+const two = (value: number): string => String(value).padStart(2, '0')
 
 /** Seconds between the epochs of RFC 868 and of Unix. */
 export const TIME_EPOCH = 2_208_988_800
@@ -101,29 +78,35 @@ export const time: ConnectionHandler = async (sys, fd) => {
   await sys.send(fd, timeBytes(sys.clock()))
 }
 
-/** Each service's handler and well-known port. */
-export const SMALL_SERVICES: Readonly<Record<string, { readonly port: number; readonly handler: ConnectionHandler }>> =
-  tableOf({
-    echo: { port: 7, handler: echo },
-    discard: { port: 9, handler: discard },
-    daytime: { port: 13, handler: daytime },
-    chargen: { port: 19, handler: chargen },
-    time: { port: 37, handler: time },
-  })
+interface SmallService {
+  /** Its well-known port. */
+  readonly port: number
+  readonly handler: ConnectionHandler
+}
 
-/** A server for one of them. */
-export const smallServer = (name: string, port?: number): Program => {
+export const SMALL_SERVICES: Readonly<Record<string, SmallService>> = tableOf({
+  echo: { port: 7, handler: echo },
+  discard: { port: 9, handler: discard },
+  daytime: { port: 13, handler: daytime },
+  chargen: { port: 19, handler: chargen },
+  time: { port: 37, handler: time },
+})
+
+const serviceNamed = (name: string): SmallService => {
   const service = SMALL_SERVICES[name]
-  if (service === undefined)
-    throw new TypeError(`there is no service ${name}: ${Object.keys(SMALL_SERVICES).join(', ')}`)
+  if (service !== undefined) return service
+  throw new TypeError(`there is no service ${name}: ${Object.keys(SMALL_SERVICES).join(', ')}`)
+}
+
+/** A server for one of them. @throws TypeError for a name that none has */
+export const smallServer = (name: string, port?: number): Program => {
+  const service = serviceNamed(name)
   return threadedServer(port ?? service.port, service.handler)
 }
 
 /** As `smallServer`, and tells of each connection that carried something: how much each way, and how fast. */
 export const meteredServer = (name: string, port: number, tell: (line: string) => void): Program => {
-  const service = SMALL_SERVICES[name]
-  if (service === undefined)
-    throw new TypeError(`there is no service ${name}: ${Object.keys(SMALL_SERVICES).join(', ')}`)
+  const service = serviceNamed(name)
   return threadedServer(port, async (sys, fd, peer) => {
     const start = sys.clock(true)
     try {
