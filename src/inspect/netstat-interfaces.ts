@@ -1,5 +1,5 @@
 import { InterfaceFlag } from '../ip/interface-info.ts'
-import { prefixMask } from '../wire/address.ts'
+import { formatIpv4, prefixMask } from '../wire/address.ts'
 import { left, lines, right } from './format.ts'
 import { QUEUE_LENGTH, TUN_QUEUE_LENGTH } from './ip-address.ts'
 import type { NetstatOptions } from './netstat.ts'
@@ -87,7 +87,7 @@ const longForm = (iface: InterfaceSnapshot): string => {
   const text = [`${iface.name}: flags=${bits}<${flagNames(bits)}>  mtu ${iface.mtu}`]
   const first = iface.addresses.find(({ family }) => family === 4)
   if (first !== undefined) {
-    let line = `        inet ${first.address}  netmask ${dotted(prefixMask(first.length))}`
+    let line = `        inet ${first.address}  netmask ${formatIpv4(prefixMask(first.length))}`
     if ((bits & InterfaceFlag.Broadcast) !== 0) line += `  broadcast ${first.broadcast ?? '0.0.0.0'}`
     if ((bits & InterfaceFlag.PointToPoint) !== 0) line += `  destination ${first.address}`
     text.push(line)
@@ -113,8 +113,6 @@ const linkLine = (iface: InterfaceSnapshot): string => {
   if (iface.type === 'ether') return `ether ${iface.mac}  txqueuelen ${QUEUE_LENGTH}  (Ethernet)`
   return `unspec ${Array(16).fill('00').join('-')}  txqueuelen ${TUN_QUEUE_LENGTH}  (UNSPEC)`
 }
-
-const dotted = (bits: number): string => [24, 16, 8, 0].map((shift) => (bits >>> shift) & 0xff).join('.')
 
 /** Tenths of the largest unit that the number exceeds, cut off. */
 const shortBytes = (bytes: number): string => {

@@ -1,4 +1,4 @@
-import { prefixMask } from '../wire/address.ts'
+import { formatIpv4, prefixMask } from '../wire/address.ts'
 import { left, lines, right } from './format.ts'
 import { hostName, type Names } from './names.ts'
 import type { NetstatOptions } from './netstat.ts'
@@ -28,7 +28,7 @@ const printIpv4 = (snapshot: Snapshot, options: NetstatOptions, names?: Names): 
 
 const ipv4Row = (route: RouteSnapshot, form: number, options: NetstatOptions, names?: Names): string => {
   const { destination, length, gateway, metric } = route
-  const mask = [24, 16, 8, 0].map((shift) => (prefixMask(length) >>> shift) & 0xff).join('.')
+  const mask = formatIpv4(prefixMask(length))
   const rejected = isRejected(route)
   const target = options.numericHosts ? destination : length === 0 ? 'default' : named(destination, names)
   const hop = options.numericHosts || gateway === null ? (gateway ?? '0.0.0.0') : named(gateway, names)

@@ -2,10 +2,10 @@ import type { Host } from '../host/host.ts'
 import { ping } from '../services/probe.ts'
 import type { NetworkLink } from '../sim/network.ts'
 import * as C from '../socket/constants.ts'
-import { formatMac, ip } from '../wire/address.ts'
+import { formatIpv4, formatMac, ip } from '../wire/address.ts'
 import { DecodedFrame, decodeFrame } from '../wire/decode.ts'
 import { dropName } from '../wire/drop.ts'
-import { etherTypeName } from '../wire/ethernet.ts'
+import { etherTypeName, readMac } from '../wire/ethernet.ts'
 import { datagramName } from '../wire/udp.ts'
 import type { Lab } from './lab.ts'
 import { outcome } from './programs.ts'
@@ -26,19 +26,15 @@ const watch = (lab: Lab, link: NetworkLink, host: Host): Seen[] => {
   const decoded = new DecodedFrame()
   link.cable.a.taps.push({
     frame: (frame, outgoing) => {
-      const { u8 } = host.world.memory
-      decodeFrame(decoded, host.world.memory, frame.start, frame.end, 'ethernet')
-      const mac = (at: number): string => {
-        let value = 0
-        for (let i = 0; i < 6; i++) value = value * 256 + u8[at + i]!
-        return formatMac(value)
-      }
+      const { memory } = host.world
+      decodeFrame(decoded, memory, frame.start, frame.end, 'ethernet')
+      const mac = (at: number): string => formatMac(readMac(memory, at))
       const { arp, udp, layer, ethernet } = decoded
       if (layer !== 'arp' && layer !== 'icmp' && layer !== 'udp') return
       const tag = ethernet.tags > 0 ? `vlan ${ethernet.vlan.id}, ` : ''
       const what =
         layer === 'arp'
-          ? arpText(arp.operation, `${ip4(arp.senderIp)}`, `${ip4(arp.targetIp)}`)
+          ? arpText(arp.operation, formatIpv4(arp.senderIp), formatIpv4(arp.targetIp))
           : layer === 'udp'
             ? datagramName(udp)
             : layer
@@ -48,8 +44,6 @@ const watch = (lab: Lab, link: NetworkLink, host: Host): Seen[] => {
   })
   return seen
 }
-
-const ip4 = (bits: number): string => [24, 16, 8, 0].map((shift) => (bits >>> shift) & 255).join('.')
 
 const arpText = (operation: number, sender: string, target: string): string =>
   operation === 1 ? `ARP who has ${target}, tell ${sender}` : `ARP ${sender} is here`

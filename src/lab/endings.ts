@@ -1,6 +1,7 @@
 import type { Process } from '../host/process.ts'
 import { signalName } from '../host/signals.ts'
 import type { Lab } from './lab.ts'
+import { table } from './table.ts'
 
 /** What is left when everything has happened: who has printed what last, and when, and what has become of it. */
 
@@ -31,17 +32,4 @@ export const showEndings = (lab: Lab, processes: readonly Process[]): void => {
     fate(lab, process),
   ])
   lab.figure('The last line of each program', table([['program', 'last line', 'printed at', 'now'], ...rows]))
-}
-
-/** Lines of columns, each as wide as its widest entry. */
-export const table = (rows: readonly (readonly string[])[]): string => {
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
-  return rows
-    .map((row) =>
-      row
-        .map((entry, column) => entry.padEnd(widths[column]!))
-        .join('   ')
-        .trimEnd(),
-    )
-    .join('\n')
 }

@@ -2,11 +2,11 @@ import { AF_INET, IPPROTO_RAW, SOCK_RAW } from '../socket/constants.ts'
 import { ip } from '../wire/address.ts'
 import { IcmpType, IcmpUnreachable } from '../wire/icmp.ts'
 import { TcpFlag } from '../wire/tcp.ts'
-import { table } from './endings.ts'
 import { type ForgedSegment, forgeIcmpError, forgeSegment } from './forge.ts'
 import type { Lab } from './lab.ts'
 import type { Scenario } from './scenario.ts'
 import { ask, begin, connectStages, STAGE_PORT, type Stage, type Stages } from './stage.ts'
+import { table } from './table.ts'
 
 /** Section E: somebody who cannot see a connection tries to break it. */
 

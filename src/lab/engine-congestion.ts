@@ -2,10 +2,10 @@ import type { Frame } from '../core/frame.ts'
 import { drawChart } from '../inspect/chart.ts'
 import type { ConnectionSeries, SeriesSample } from '../inspect/series.ts'
 import { foldSum } from '../wire/checksum.ts'
-import { table } from './endings.ts'
 import type { Lab } from './lab.ts'
 import type { Scenario } from './scenario.ts'
 import { ask, begin, connectStages, type StageOptions, type Stages } from './stage.ts'
+import { table } from './table.ts'
 
 /** Section E: the congestion window, how it grows and shrinks. */
 

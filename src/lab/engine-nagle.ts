@@ -1,8 +1,8 @@
 import { MSG_MORE, SOL_TCP, TCP_CORK, TCP_NODELAY, TCP_QUICKACK } from '../socket/constants.ts'
-import { table } from './endings.ts'
 import type { Lab } from './lab.ts'
 import type { Scenario } from './scenario.ts'
 import { ask, begin, connectStages, type Stage, type Stages } from './stage.ts'
+import { table } from './table.ts'
 
 /** Section E: which segments leave when, for small writes. */
 

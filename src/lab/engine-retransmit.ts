@@ -1,10 +1,10 @@
 import type { Sys } from '../host/calls.ts'
 import type { Host } from '../host/host.ts'
 import { SO_SNDBUF, SOL_SOCKET } from '../socket/constants.ts'
-import { table } from './endings.ts'
 import type { Lab } from './lab.ts'
 import type { Scenario } from './scenario.ts'
 import { ask, begin, connectStages, dataSizes, type StageOptions, type Stages } from './stage.ts'
+import { table } from './table.ts'
 
 /** Section E: how TCP notices that segments were lost, and what it sends again. */
 

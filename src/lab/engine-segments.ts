@@ -7,11 +7,11 @@ import {
   SOL_TCP,
   TCP_QUICKACK,
 } from '../socket/constants.ts'
-import { table } from './endings.ts'
 import type { Lab } from './lab.ts'
 import { acceptOne, connectTo, readToEnd } from './programs.ts'
 import type { Scenario } from './scenario.ts'
 import { ask, begin, connectStages, dataSizes, STAGE_PORT } from './stage.ts'
+import { table } from './table.ts'
 
 /** Section E: how the stream is cut, and how its bytes are numbered. */
 

@@ -22,11 +22,11 @@ import {
   TCP_USER_TIMEOUT,
 } from '../socket/constants.ts'
 import type { TcpInfo } from '../tcp/info.ts'
-import { table } from './endings.ts'
 import type { Lab } from './lab.ts'
 import { connectTo, listenAt, pollNames, told } from './programs.ts'
 import type { Scenario } from './scenario.ts'
 import { ask, begin, connectStages, dataSizes, STAGE_PORT, type Stages } from './stage.ts'
+import { table } from './table.ts'
 
 /** Section E: TCP's own timers, and the options that change how long it waits. */
 

@@ -19,11 +19,11 @@ import {
   SOCK_STREAM,
   SOL_SOCKET,
 } from '../socket/constants.ts'
-import { table } from './endings.ts'
 import type { Lab } from './lab.ts'
 import { outcome, pollNames, told } from './programs.ts'
 import type { Scenario } from './scenario.ts'
 import { ask, hostOf, type Stage } from './stage.ts'
+import { table } from './table.ts'
 
 /** Section D, the calls: what send() and recv() do when there is no room, or nothing there. */
 

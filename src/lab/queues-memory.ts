@@ -1,7 +1,7 @@
 import { SO_RCVBUF, SO_SNDBUF, SOL_SOCKET } from '../socket/constants.ts'
-import { table } from './endings.ts'
 import type { Lab } from './lab.ts'
 import { acceptOne, connectTo, listenAt } from './programs.ts'
+import { table } from './table.ts'
 
 /** Section D, the row `buffers`: what all queues of a host may hold, and what the size of one is worth. */
 

@@ -2,11 +2,11 @@ import type { Host } from '../host/host.ts'
 import { drawChart } from '../inspect/chart.ts'
 import { busiest, type ConnectionSeries } from '../inspect/series.ts'
 import { SO_RCVBUF, SO_SNDBUF, SOL_SOCKET } from '../socket/constants.ts'
-import { table } from './endings.ts'
 import type { Lab } from './lab.ts'
 import { acceptOne, connectTo, listenAt, readToEnd } from './programs.ts'
 import { hostMemory, throughput } from './queues-memory.ts'
 import type { Scenario } from './scenario.ts'
+import { table } from './table.ts'
 
 /** Section D, sizes: the windows that bound what is in flight, and the sizes of the queues behind them. */
 

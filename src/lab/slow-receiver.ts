@@ -10,10 +10,10 @@ import {
   SOCK_STREAM,
   SOL_SOCKET,
 } from '../socket/constants.ts'
-import { table } from './endings.ts'
 import type { Lab } from './lab.ts'
 import { listenAt, outcome } from './programs.ts'
 import type { Scenario } from './scenario.ts'
+import { table } from './table.ts'
 
 const PORT = 9000
 /** Bytes of a message, messages a second, and bytes that each queue holds. */

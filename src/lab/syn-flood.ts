@@ -2,11 +2,11 @@ import type { Host } from '../host/host.ts'
 import { AF_INET, IPPROTO_RAW, SOCK_RAW } from '../socket/constants.ts'
 import { ip } from '../wire/address.ts'
 import { TcpFlag } from '../wire/tcp.ts'
-import { table } from './endings.ts'
 import { forgeSegment } from './forge.ts'
 import type { Lab } from './lab.ts'
 import { codeOf, connectTo, listenAt } from './programs.ts'
 import type { Scenario } from './scenario.ts'
+import { table } from './table.ts'
 
 const PORT = 80
 const BACKLOG = 128

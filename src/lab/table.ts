@@ -11,7 +11,7 @@ export const table = (rows: readonly (readonly unknown[])[]): string => {
     .map((row) =>
       row
         .map((cell, column) => cell.padEnd(widths[column]!))
-        .join('  ')
+        .join('   ')
         .trimEnd(),
     )
     .join('\n')

@@ -1,4 +1,4 @@
-import { IpAddress, parseIpAddress } from '../wire/address.ts'
+import { formatIpv4, IpAddress, parseIpAddress } from '../wire/address.ts'
 import * as C from './constants.ts'
 
 /** <arpa/inet.h>: the order of bytes, and addresses as text and as bytes. The host is little-endian, as x86-64 is. */
@@ -72,8 +72,7 @@ const readNumber = (text: string): number => {
 }
 
 /** inet_ntoa(3). @param address a number in host order */
-export const inet_ntoa = (address: number): string =>
-  [24, 16, 8, 0].map((shift) => (address >>> shift) & 0xff).join('.')
+export const inet_ntoa = (address: number): string => formatIpv4(address)
 
 /** inet_addr(3). @returns a number in network order; INADDR_NONE for what is no address, and for 255.255.255.255 */
 export const inet_addr = (text: string): number => {

@@ -90,7 +90,8 @@ export const isMulticast4 = (bits: number): boolean => bits >>> 28 === 0xe
 /** 127.0.0.0/8. */
 export const isLoopback4 = (bits: number): boolean => bits >>> 24 === 127
 
-const formatIpv4 = (bits: number): string =>
+/** A dotted quad: of an IPv4 address, or of a netmask. */
+export const formatIpv4 = (bits: number): string =>
   `${bits >>> 24}.${(bits >>> 16) & 0xff}.${(bits >>> 8) & 0xff}.${bits & 0xff}`
 
 const formatIpv6 = (w0: number, w1: number, w2: number, w3: number): string => {

@@ -1,4 +1,4 @@
-import { IPV4_MAPPED, IpAddress } from '../../wire/address.ts'
+import { formatIpv4, IPV4_MAPPED, IpAddress } from '../../wire/address.ts'
 import { protocolName, type ServiceProtocol } from '../../wire/service-names.ts'
 import { hexByte } from '../format.ts'
 import { hostName, type Names, portName } from '../names.ts'
@@ -180,9 +180,8 @@ const visible = (byte: number): string => {
 const formatIpv6 = (view: DataView, at: number): string => {
   const word = (i: number): number => view.getInt32(at + i * 4)
   const [w0, w1, w2, w3] = [word(0), word(1), word(2), word(3)]
-  const quad = (): string => `${w3 >>> 24}.${(w3 >>> 16) & 0xff}.${(w3 >>> 8) & 0xff}.${w3 & 0xff}`
-  if (w0 === 0 && w1 === 0 && w2 === IPV4_MAPPED) return `::ffff:${quad()}`
-  if (w0 === 0 && w1 === 0 && w2 === 0 && w3 >>> 16 !== 0) return `::${quad()}`
+  if (w0 === 0 && w1 === 0 && w2 === IPV4_MAPPED) return `::ffff:${formatIpv4(w3)}`
+  if (w0 === 0 && w1 === 0 && w2 === 0 && w3 >>> 16 !== 0) return `::${formatIpv4(w3)}`
   return new IpAddress(w0, w1, w2, w3).toString()
 }
 
