@@ -26,24 +26,22 @@ interface Outcome {
 
 let theirs: Map<string, Outcome>
 
-beforeAll(() => {
-  const { stdout, stderr, status } = spawnSync(
-    'unshare',
-    ['-mn', 'python3', join(import.meta.dirname, 'resolver.py')],
-    {
-      input: JSON.stringify(RESOLVER_CASES),
-      encoding: 'utf8',
-      maxBuffer: 2 ** 26,
-    },
-  )
+/** What comes of cases with glibc. */
+const askGlibc = (cases: readonly ResolverCase[]): Outcome[] => {
+  const command = ['-mn', 'python3', join(import.meta.dirname, 'resolver.py')]
+  const options = { input: JSON.stringify(cases), encoding: 'utf8', maxBuffer: 2 ** 26 } as const
+  const { stdout, stderr, status } = spawnSync('unshare', command, options)
   expect(stderr).toBe('')
   expect(status).toBe(0)
-  const outcomes = stdout
+  return stdout
     .trim()
     .split('\n')
     .map((line): Outcome => JSON.parse(line))
-  theirs = new Map(outcomes.map((outcome) => [outcome.name, outcome]))
-}, 60_000)
+}
+
+beforeAll(() => {
+  theirs = new Map(askGlibc(RESOLVER_CASES).map((outcome) => [outcome.name, outcome]))
+})
 
 const TYPE_NAMES = new Map<number, string>(Object.entries(DnsType).map(([name, number]) => [number, name]))
 
@@ -176,10 +174,21 @@ const ours = async ({
 }
 
 test.each(RESOLVER_CASES)('$name', async (one) => {
-  const { result, asked } = theirs.get(one.name)!
   const own = await ours(one)
-  expect(own.result).toEqual(result)
-  // What does not fit a buffer of glibc's it asks for once more.
-  const times = Array.isArray(result) && result.length > 40 ? 2 : 1
-  expect(new Array<readonly string[]>(times).fill(own.asked).flat()).toEqual(asked)
+  const compare = ({ result, asked }: Outcome): void => {
+    expect(own.result).toEqual(result)
+    // What does not fit a buffer of glibc's it asks for once more.
+    const times = Array.isArray(result) && result.length > 40 ? 2 : 1
+    expect(new Array<readonly string[]>(times).fill(own.asked).flat()).toEqual(asked)
+  }
+  let outcome = theirs.get(one.name)!
+  // Where its servers get no processor in time, glibc asks again: so is it.
+  for (let attempt = 1; attempt < 4; attempt++) {
+    try {
+      return compare(outcome)
+    } catch {
+      outcome = askGlibc([one])[0]!
+    }
+  }
+  compare(outcome)
 })
