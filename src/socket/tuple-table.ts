@@ -181,8 +181,8 @@ export class TupleTable {
 /** The bits of the two ports by which pairs are neighbours. */
 const NEIGHBOURS = 0x0007_0007
 
-/** Places in front, a power of two. */
-const FRONT = 128
+/** Places in front, a power of two: for what is over within a millisecond or two, pairs in a short TIME_WAIT too. */
+const FRONT = 512
 const FRONT_MASK = FRONT - 1
 
 /** How many parts there are, a power of two, and where in the hash their number and the tag lie. */

@@ -126,13 +126,13 @@ const costOfOne = async (sample: number, round: () => Promise<void> | void): Pro
 
 /** What one more costs, both ways. */
 const costs = async (server: Server, scale: number): Promise<[calls: Cost, server: Cost]> => {
-  const sample = SAMPLE * scale
+  const sample = Math.ceil(SAMPLE * scale)
   const alone = await costOfOne(sample, () => {
     for (let i = 0; i < sample; i++) server.close(server.open())
   })
   const { host, client, world } = server
   const driver = new RealTimeDriver(world.loop).ref()
-  const each = CALLS_SAMPLE * scale
+  const each = Math.ceil(CALLS_SAMPLE * scale)
   const program = host.spawn('server', (sys) => byteServer(sys, each * (ROUNDS + 1), CALLS_PORT))
   const calls = await costOfOne(each, () =>
     ended(client.spawn('client', (sys) => fetchBytes(sys, each, SERVER, CALLS_PORT))),
