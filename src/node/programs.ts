@@ -50,9 +50,10 @@ export class NodeContext extends NetContext {
   /**
    * Has a worker thread, which is at the other end of `port`, use this program's sockets.
    * @param shared for `Answers`
+   * @param onEnded called when the worker has ended and its sockets are closed
    */
-  serveWorker(port: MessagePort, shared: SharedArrayBuffer): void {
-    new WorkerService(this, port, shared)
+  serveWorker(port: MessagePort, shared: SharedArrayBuffer, onEnded: () => void): void {
+    new WorkerService(this, port, shared, onEnded)
   }
 }
 

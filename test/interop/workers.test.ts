@@ -112,6 +112,36 @@ describe('worker threads under netglass run', () => {
     expect(lines).toEqual(['finish', 'end', 'close', 'exit 0'])
   })
 
+  it('are heard to end when what listened in them does so no more, and workers of workers too', () => {
+    const ends = `const end = async (worker) => {
+        await once(worker, 'message')
+        worker.postMessage('stop')
+        const exit = await once(worker, 'exit')
+        return [...exit, (await once(net.connect(81, '127.0.0.1'), 'error'))[0].code].join(' ')
+      }
+      const child = (level) => new Worker(new URL('./worker.mjs', import.meta.url), { workerData: level })`
+    const lines = run(
+      `${ends}
+       for (let i = 0; i < 5; i++) console.log('outer', await end(child('inner')))
+       const outer = child('outer')
+       outer.on('message', (line) => console.log('inner', line))
+       console.log('end', ...(await once(outer, 'exit')))
+       const broken = new Worker('throw new Error("broken")', { eval: true })
+       broken.on('error', (error) => console.log(error.message)).on('exit', (code) => console.log('broken', code))`,
+      `import { workerData } from 'node:worker_threads'
+       ${ends}
+       if (workerData === 'outer') {
+         for (let i = 0; i < 5; i++) parentPort.postMessage(await end(child('inner')))
+         process.exit(3)
+       }
+       await listening(net.createServer().listen(81))
+       parentPort.postMessage('ready')
+       parentPort.once('message', () => process.exit(5))`,
+    )
+    const refused = (level: string): string[] => new Array(5).fill(`${level} 5 ECONNREFUSED`)
+    expect(lines).toEqual([...refused('outer'), ...refused('inner'), 'end 3', 'broken', 'broken 1'])
+  })
+
   it('send datagrams, meet errors, and have workers of their own', () => {
     const lines = run(
       `const worker = new Worker(new URL('./worker.mjs', import.meta.url), { workerData: 'outer' })

@@ -9,10 +9,10 @@ export interface CallMessage {
   readonly waits: boolean
 }
 
-/** Something has happened to a handle. */
+/** Something has happened to a handle; 0 is a worker of this worker's, which has ended. */
 export interface EventMessage {
   readonly target: number
-  readonly event: 'read' | 'connect' | 'connection' | 'written' | 'shutdown' | 'closed' | 'message'
+  readonly event: 'read' | 'connect' | 'connection' | 'written' | 'shutdown' | 'closed' | 'message' | 'ended'
   readonly args: readonly unknown[]
 }
 

@@ -64,8 +64,9 @@ class RemoteProgram extends NodeContext {
   }
 
   /** Passes a worker of this worker's on. */
-  override serveWorker(port: MessagePort, shared: SharedArrayBuffer): void {
-    this.link.post({ target: 0, method: 'worker', args: [port, shared], waits: false }, [port])
+  override serveWorker(port: MessagePort, shared: SharedArrayBuffer, onEnded: () => void): void {
+    const id = this.link.noteWorker(onEnded)
+    this.link.post({ target: 0, method: 'worker', args: [id, port, shared], waits: false }, [port])
   }
 }
 

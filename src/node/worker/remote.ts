@@ -18,13 +18,31 @@ export class HostLink {
   readonly port: MessagePort
   private readonly answers: Answers
   private readonly handles = new Map<number, RemoteHandle>()
+  /** Workers of this one, by number: what is called when one has ended. */
+  private readonly workers = new Map<number, () => void>()
   private next = 1
+  private nextWorker = 1
 
   constructor(port: MessagePort, answers: Answers) {
     this.port = port
     this.answers = answers
-    port.on('message', ({ target, event, args }: EventMessage) => this.handles.get(target)?.happened(event, args))
+    port.on('message', ({ target, event, args }: EventMessage) => {
+      if (event === 'ended') this.workerEnded(args[0] as number)
+      else this.handles.get(target)?.happened(event, args)
+    })
     port.unref()
+  }
+
+  /** @returns the number of a new worker */
+  noteWorker(onEnded: () => void): number {
+    const id = this.nextWorker++
+    this.workers.set(id, onEnded)
+    return id
+  }
+
+  private workerEnded(id: number): void {
+    this.workers.get(id)?.()
+    this.workers.delete(id)
   }
 
   /** Calls, and stands still for the result. */

@@ -132,13 +132,15 @@ export class WorkerService {
   /** Handles that begin here have even numbers, the worker's odd ones. */
   private next = 2
 
-  constructor(context: NodeContext, port: MessagePort, shared: SharedArrayBuffer) {
+  /** @param onEnded called when the worker has ended and its sockets are closed */
+  constructor(context: NodeContext, port: MessagePort, shared: SharedArrayBuffer, onEnded: () => void) {
     this.context = context
     this.port = port
     this.answers = new Answers(shared)
     port.on('message', (message: CallMessage) => this.call(message))
     port.on('close', () => {
       for (const { handle } of this.served.values()) handle.close()
+      onEnded()
     })
     // The worker itself keeps the process alive.
     port.unref()
@@ -176,11 +178,13 @@ export class WorkerService {
   private callProgram(method: string, args: readonly unknown[]): unknown {
     if (method === 'lookup') return this.context.lookup(...(args as Parameters<NodeContext['lookup']>))
     if (method === 'reverseLookup') return this.context.reverseLookup(...(args as [string, number]))
+    const [id] = args as [number]
     if (method === 'worker') {
-      new WorkerService(this.context, ...(args as [MessagePort, SharedArrayBuffer]))
+      const [, port, shared] = args as [number, MessagePort, SharedArrayBuffer]
+      const message: EventMessage = { target: 0, event: 'ended', args: [id] }
+      this.context.serveWorker(port, shared, () => this.port.postMessage(message))
       return undefined
     }
-    const [id] = args as [number]
     this.open(id, method === 'stream' ? 'stream' : 'datagrams')
     return undefined
   }
