@@ -19,8 +19,11 @@ export interface BenchSettings {
   readonly fast: FastPaths
 }
 
-/** What is to be reached: a figure in the case's unit, or how many times better than the kernel. */
-export type Goal = { readonly figure: number } | { readonly ratio: number }
+/**
+ * What is to be reached: a figure in the case's unit, give or take what runs of the very same differ by, or how many times better
+ * than the kernel.
+ */
+export type Goal = { readonly figure: number; readonly within?: number } | { readonly ratio: number }
 
 /** One row of the table. */
 export interface BenchCase {
@@ -253,7 +256,8 @@ export const CASES: readonly BenchCase[] = [
     digits: 2,
     runs: 5,
     warmUp: false,
-    goal: { figure: 1 },
+    // With ten open it takes up to 5 % more or less from one process to the next, and before and after the crowd in the same.
+    goal: { figure: 1, within: 0.05 },
     ours: async (settings) => slowdown((await crowdOfSetup(settings)).calls),
     kernel: null,
   },

@@ -33,9 +33,9 @@ const CALLS_PORT = PORT + 1
 
 /**
  * How Node is to be started for a server with a million connections: for each scavenge V8 goes through all pages of the old
- * generation, 3,600 then, and with a young one of 64 MB there are a quarter of the scavenges (docs/PERFORMANCE.md, "Growth").
+ * generation, 3,600 then, and with a young one of 128 MB there is an eighth of the scavenges (docs/PERFORMANCE.md, "Growth").
  */
-const FOR_MANY = ['--min-semi-space-size=64', '--max-semi-space-size=64']
+const FOR_MANY = ['--min-semi-space-size=128', '--max-semi-space-size=128']
 
 /** What a crowd costs. */
 export interface Crowd {

@@ -69,7 +69,8 @@ const isReached = ({ goal, better, digits }: BenchCase, ours: number, ratio: num
   if (goal === undefined) return null
   if ('ratio' in goal) return ratio === null ? null : Number(ratio.toFixed(2)) >= goal.ratio
   const figure = Number(ours.toFixed(digits))
-  return better === 'higher' ? figure >= goal.figure : figure <= goal.figure
+  const { within = 0 } = goal
+  return better === 'higher' ? figure >= goal.figure - within : figure <= goal.figure + within
 }
 
 /** The machine, in a line. */
@@ -104,10 +105,10 @@ export const rowLine = (testCase: BenchCase, row: Row, was: Row | undefined): st
   return `${testCase.title.padEnd(TITLE_WIDTH)}${figures}  ${goal.padEnd(GOAL_WIDTH)}${change}`.trimEnd()
 }
 
-/** `8` or `ratio 2`, and whether it was missed. */
+/** `8`, `1 ± 0.05` or `ratio 2`, and whether it was missed. */
 const goalText = ({ goal }: BenchCase, reached: boolean | null): string => {
   if (goal === undefined) return ''
-  const text = 'ratio' in goal ? `ratio ${goal.ratio}` : `${goal.figure}`
+  const text = 'ratio' in goal ? `ratio ${goal.ratio}` : `${goal.figure}${'within' in goal ? ` ± ${goal.within}` : ''}`
   return reached === false ? `${text} missed` : text
 }
 
