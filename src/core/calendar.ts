@@ -27,3 +27,10 @@ export const dateOfDay = (days: number): CalendarDate => {
     day: dayOfYear - Math.floor((153 * march + 2) / 5) + 1,
   }
 }
+
+/** Two decimal digits, as of a time. */
+export const twoDigits = (value: number): string => String(value).padStart(2, '0')
+
+/** `13:37:05`: seconds since midnight, whole ones. */
+export const clockTime = (seconds: number): string =>
+  `${twoDigits(Math.floor(seconds / 3600))}:${twoDigits(Math.floor(seconds / 60) % 60)}:${twoDigits(seconds % 60)}`

@@ -28,10 +28,3 @@ export const hexByte = (byte: number): string => byte.toString(16).padStart(2, '
 
 /** `0x0800`: 16 bits. */
 export const hex16 = (value: number): string => `0x${value.toString(16).padStart(4, '0')}`
-
-/** Two decimal digits, as of a time. */
-export const twoDigits = (value: number): string => String(value).padStart(2, '0')
-
-/** `13:37:05`: seconds since midnight, whole ones. */
-export const clockTime = (seconds: number): string =>
-  `${twoDigits(Math.floor(seconds / 3600))}:${twoDigits(Math.floor(seconds / 60) % 60)}:${twoDigits(seconds % 60)}`

@@ -1,4 +1,4 @@
-import { dateOfDay } from '../core/calendar.ts'
+import { clockTime, dateOfDay, twoDigits } from '../core/calendar.ts'
 import { tableOf } from '../core/table.ts'
 import type { Program } from '../host/process.ts'
 import { SOL_TCP, TCP_INFO } from '../socket/constants.ts'
@@ -53,15 +53,13 @@ export const daytime: ConnectionHandler = async (sys, fd) => {
 
 /** Seconds since 1970 as RFC 867's second suggestion writes them: `22 FEB 82 17:37:43 UTC`. */
 export const dateText = (seconds: number): string => {
-  const { year, month, day } = dateOfDay(Math.floor(seconds / DAY))
-  const second = Math.floor(seconds) % DAY
-  const time = [Math.floor(second / 3600), Math.floor(second / 60) % 60, second % 60].map(two).join(':')
-  return `${two(day)} ${MONTHS[month - 1]} ${year} ${time} UTC`
+  const days = Math.floor(seconds / DAY)
+  const { year, month, day } = dateOfDay(days)
+  return `${twoDigits(day)} ${MONTHS[month - 1]} ${year} ${clockTime(Math.floor(seconds) - days * DAY)} UTC`
 }
 
 const DAY = 86_400
 const MONTHS = ['JAN', 'FEB', 'MAR', 'APR', 'MAY', 'JUN', 'JUL', 'AUG', 'SEP', 'OCT', 'NOV', 'DEC']
-const two = (value: number): string => String(value).padStart(2, '0')
 
 /** Seconds between the epochs of RFC 868 and of Unix. */
 export const TIME_EPOCH = 2_208_988_800

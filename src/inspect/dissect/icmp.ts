@@ -1,5 +1,5 @@
+import { clockTime, twoDigits } from '../../core/calendar.ts'
 import { IpProtocol } from '../../wire/ip.ts'
-import { clockTime, twoDigits } from '../format.ts'
 import { checksum, type Dissection, named, rightChecksum } from './dissection.ts'
 import type { IpContext } from './ip.ts'
 import { putIpv4 } from './ipv4.ts'
