@@ -1,7 +1,8 @@
-import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Namespace } from '../test/support/netns.ts'
 
 /**
  * What one more connection costs the kernel, with ten open, with a million, and with ten again: socket, bind, connect, accept and
@@ -118,17 +119,14 @@ int main(int count, char **arguments) {
 
 const [count = '1000000'] = process.argv.slice(2)
 const folder = mkdtempSync(join(tmpdir(), 'netglass-crowd-'))
-const namespace = `ng-crowd-${process.pid}`
-const ip = (...args: string[]): void => void execFileSync('ip', args)
+const namespace = new Namespace(`ng-crowd-${process.pid}`)
 try {
-  writeFileSync(join(folder, 'crowd.c'), SOURCE)
-  execFileSync('cc', ['-O2', '-o', join(folder, 'crowd'), join(folder, 'crowd.c')])
-  ip('netns', 'add', namespace)
-  ip('-n', namespace, 'link', 'set', 'lo', 'up')
-  const command =
-    'echo "10000 60999" > /proc/sys/net/ipv4/ip_local_port_range; echo 8192 > /proc/sys/net/core/somaxconn; exec "$0" "$1"'
-  spawnSync('ip', ['netns', 'exec', namespace, 'sh', '-c', command, join(folder, 'crowd'), count], { stdio: 'inherit' })
+  const program = join(folder, 'crowd')
+  execFileSync('cc', ['-O2', '-x', 'c', '-o', program, '-'], { input: SOURCE })
+  await namespace.shell('echo "10000 60999" > /proc/sys/net/ipv4/ip_local_port_range')
+  await namespace.shell('echo 8192 > /proc/sys/net/core/somaxconn')
+  process.stdout.write(await namespace.run(program, count))
 } finally {
-  spawnSync('ip', ['netns', 'del', namespace])
+  await namespace.remove()
   rmSync(folder, { recursive: true })
 }

@@ -62,23 +62,19 @@ const throughNode = async (fast: FastPaths, body: () => Promise<number>): Promis
   }
 }
 
-/** Crowds that several cases share, as one takes half a minute: the n-th run of each is the n-th crowd. */
-const crowdOfMillion = ((): (() => (settings: BenchSettings) => Promise<Crowd>) => {
-  const runs = new Map<string, Promise<Crowd>>()
-  return () => {
-    let next = 0
-    return ({ without }) => {
-      const name = [next++, ...without].join(' ')
-      const run = runs.get(name) ?? crowdApart(MILLION, without)
-      runs.set(name, run)
-      return run
+/** Figures of crowds that several cases share, as one takes half a minute: the n-th run of each is of the n-th crowd. */
+const ofCrowd = (() => {
+  const crowds = new Map<string, Promise<Crowd>>()
+  return (figure: (crowd: Crowd) => number): BenchCase['ours'] => {
+    let runs = 0
+    return async ({ without }) => {
+      const name = [runs++, ...without].join(' ')
+      const crowd = crowds.get(name) ?? crowdApart(MILLION, without)
+      crowds.set(name, crowd)
+      return figure(await crowd)
     }
   }
 })()
-const crowdOfMemory = crowdOfMillion()
-const crowdOfResident = crowdOfMillion()
-const crowdOfSetup = crowdOfMillion()
-const crowdOfServer = crowdOfMillion()
 
 /** The kernel's bulk rate, which stands beside several of ours. */
 const kernelBulk = (): Promise<number> => nodeNet.bulk(2048 * MEGABYTE)
@@ -231,9 +227,9 @@ export const CASES: readonly BenchCase[] = [
     unit: 'bytes',
     better: 'lower',
     digits: 0,
-    runs: 5,
+    runs: 1,
     warmUp: false,
-    ours: async (settings) => (await crowdOfMemory(settings)).bytes,
+    ours: ofCrowd(({ bytes }) => bytes),
     kernel: null,
   },
   {
@@ -242,10 +238,10 @@ export const CASES: readonly BenchCase[] = [
     unit: 'MB',
     better: 'lower',
     digits: 0,
-    runs: 5,
+    runs: 1,
     warmUp: false,
     goal: { figure: 1500 },
-    ours: async (settings) => (await crowdOfResident(settings)).resident / 1e6,
+    ours: ofCrowd(({ resident }) => resident / 1e6),
     kernel: null,
   },
   {
@@ -258,7 +254,7 @@ export const CASES: readonly BenchCase[] = [
     warmUp: false,
     // With ten open it takes up to 5 % more or less from one process to the next, and before and after the crowd in the same.
     goal: { figure: 1, within: 0.05 },
-    ours: async (settings) => slowdown((await crowdOfSetup(settings)).calls),
+    ours: ofCrowd(({ calls }) => slowdown(calls)),
     kernel: null,
   },
   {
@@ -269,7 +265,7 @@ export const CASES: readonly BenchCase[] = [
     digits: 2,
     runs: 5,
     warmUp: false,
-    ours: async (settings) => slowdown((await crowdOfServer(settings)).server),
+    ours: ofCrowd(({ server }) => slowdown(server)),
     kernel: null,
   },
   {

@@ -125,12 +125,12 @@ const costOfOne = async (sample: number, round: () => Promise<void> | void): Pro
 }
 
 /** What one more costs, both ways. */
-const costs = async (server: Server, scale: number): Promise<[calls: Cost, server: Cost]> => {
+const costs = async (crowded: Server, scale: number): Promise<Record<'calls' | 'server', Cost>> => {
   const sample = Math.ceil(SAMPLE * scale)
-  const alone = await costOfOne(sample, () => {
-    for (let i = 0; i < sample; i++) server.close(server.open())
+  const server = await costOfOne(sample, () => {
+    for (let i = 0; i < sample; i++) crowded.close(crowded.open())
   })
-  const { host, client, world } = server
+  const { host, client, world } = crowded
   const driver = new RealTimeDriver(world.loop).ref()
   const each = Math.ceil(CALLS_SAMPLE * scale)
   const program = host.spawn('server', (sys) => byteServer(sys, each * (ROUNDS + 1), CALLS_PORT))
@@ -139,7 +139,7 @@ const costs = async (server: Server, scale: number): Promise<[calls: Cost, serve
   )
   await ended(program)
   driver.close()
-  return [calls, alone]
+  return { calls, server }
 }
 
 /** Opens `count` connections to one host, keeps them, and closes them again. */
@@ -163,8 +163,12 @@ export const crowd = async (count: number, fast: FastPaths = ALL_FAST_PATHS): Pr
   const after = await costs(server, scale)
   server.client.close()
   server.host.close()
-  const phases = (which: 0 | 1): Phases => ({ before: before[which], many: many[which], after: after[which] })
-  return { bytes, resident, calls: phases(0), server: phases(1) }
+  const phases = (which: 'calls' | 'server'): Phases => ({
+    before: before[which],
+    many: many[which],
+    after: after[which],
+  })
+  return { bytes, resident, calls: phases('calls'), server: phases('server') }
 }
 
 /**
