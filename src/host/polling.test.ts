@@ -10,6 +10,13 @@ const sendLater = async (sys: Sys): Promise<void> => {
   await sys.sendto(fd, 'x', 1, 0, { address: '10.0.0.1', port: 9 })
 }
 
+/** Where it comes. */
+const receiver = (sys: Sys): number => {
+  const fd = sys.socket(C.AF_INET, C.SOCK_DGRAM)
+  sys.bind(fd, { address: '0.0.0.0', port: 9 })
+  return fd
+}
+
 describe('poll(2)', () => {
   it.each([
     ['POLLRDNORM', C.POLLRDNORM],
@@ -20,8 +27,7 @@ describe('poll(2)', () => {
       [
         p.a,
         async (sys) => {
-          const fd = sys.socket(C.AF_INET, C.SOCK_DGRAM)
-          sys.bind(fd, { address: '0.0.0.0', port: 9 })
+          const fd = receiver(sys)
           const entry = { fd, events, revents: 0 }
           return [await sys.poll([entry], -1), entry.revents]
         },
@@ -63,8 +69,7 @@ describe('EPOLLEXCLUSIVE', () => {
       [
         p.a,
         async (sys) => {
-          const fd = sys.socket(C.AF_INET, C.SOCK_DGRAM)
-          sys.bind(fd, { address: '0.0.0.0', port: 9 })
+          const fd = receiver(sys)
           const [busy, idle] = [sys.epoll_create1(0), sys.epoll_create1(0)]
           for (const epoll of [busy, idle]) {
             sys.epoll_ctl(epoll, C.EPOLL_CTL_ADD, fd, { events: C.EPOLLIN | C.EPOLLEXCLUSIVE, data: fd })

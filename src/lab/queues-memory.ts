@@ -1,3 +1,4 @@
+import { PAGE } from '../ip/truesize.ts'
 import { SO_RCVBUF, SO_SNDBUF, SOL_SOCKET } from '../socket/constants.ts'
 import type { Lab } from './lab.ts'
 import { acceptOne, connectTo, listenAt } from './programs.ts'
@@ -5,7 +6,6 @@ import { table } from './table.ts'
 
 /** Section D, the row `buffers`: what all queues of a host may hold, and what the size of one is worth. */
 
-const PAGE = 4096
 const CONNECTIONS = 20
 const SENT = 50_000
 

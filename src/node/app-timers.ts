@@ -9,7 +9,7 @@ export const native = {
 }
 
 /** The longest delay that Node's timers have, milliseconds; longer ones are 1. */
-const LONGEST = 2 ** 31 - 1
+export const LONGEST_DELAY = 2 ** 31 - 1
 
 /** Frames of a stack that are kept: those of Node and of libraries come before the program's. */
 const FRAMES = 50
@@ -28,7 +28,7 @@ type Callback = (...args: unknown[]) => unknown
 /** Milliseconds, as Node understands what it is given. */
 const delayOf = (delay: unknown): number => {
   const number = Number(delay)
-  return number >= 1 && number <= LONGEST ? Math.trunc(number) : 1
+  return number >= 1 && number <= LONGEST_DELAY ? Math.trunc(number) : 1
 }
 
 /**

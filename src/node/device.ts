@@ -121,18 +121,32 @@ export const openDevice = (options: DeviceOptions): Device => {
   checkDeviceName(name)
   const fd = syscalls.open('/dev/net/tun', O_RDWR | O_NONBLOCK | O_CLOEXEC)
   if (fd < 0) throw cannotOpenDriver(-fd, around)
-  let links: LinkWatch | null = null
+  let watch: LinkWatch | null = null
   try {
     // Listening begins before the device is there, so that no change is missed.
-    links = new LinkWatch(syscalls)
+    const links = new LinkWatch(syscalls)
+    watch = links
     const offloads = deviceOffloads(options.offload)
     const hasHeader = offloads.rx || offloads.tx
     const flags = (options.multiQueue === true ? IFF_MULTI_QUEUE : 0) | (hasHeader ? IFF_VNET_HDR : 0)
     const given = attach(syscalls, fd, options.kind, name, flags, around)
     if (hasHeader) setOffload(syscalls, fd, given, offloads)
-    return deviceOf(options.kind, given, fd, offloads, syscalls, interfaceState(syscalls, given, options.mtu), links)
+    return {
+      kind: options.kind,
+      name: given,
+      fd,
+      offloads,
+      syscalls,
+      state: interfaceState(syscalls, given, options.mtu),
+      links,
+      isAttached: () => syscalls.ioctl(fd, TUNGETIFF, new Uint8Array(IFREQ)) >= 0,
+      close: () => {
+        links.close()
+        syscalls.close(fd)
+      },
+    }
   } catch (error) {
-    links?.close()
+    watch?.close()
     syscalls.close(fd)
     throw error
   }
@@ -181,26 +195,3 @@ const interfaceState = (syscalls: Syscalls, name: string, mtu: number | undefine
     links.close()
   }
 }
-
-const deviceOf = (
-  kind: DeviceKind,
-  name: string,
-  fd: number,
-  offloads: DeviceOffloads,
-  syscalls: Syscalls,
-  state: LinkState,
-  links: LinkWatch,
-): Device => ({
-  kind,
-  name,
-  fd,
-  offloads,
-  syscalls,
-  state,
-  links,
-  isAttached: () => syscalls.ioctl(fd, TUNGETIFF, new Uint8Array(IFREQ)) >= 0,
-  close: () => {
-    links.close()
-    syscalls.close(fd)
-  },
-})

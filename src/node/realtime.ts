@@ -1,5 +1,6 @@
 import type { Clock, Micros } from '../core/clock.ts'
 import type { Loop } from '../core/loop.ts'
+import { LONGEST_DELAY } from './app-timers.ts'
 
 /**
  * A moment, by the clock of day and by the one that only goes
@@ -50,8 +51,6 @@ const SLICE: Micros = 2000
 /** Turns, at the most, that take place as microtasks before Node gets its turn. */
 const MICROTURNS = 64
 const SETTLED = Promise.resolve()
-/** The longest that Node's timers take, ms. */
-const LONGEST_SLEEP_MS = 0x7fff_ffff
 
 /**
  * Drives a world's loop in real time, in Node's event loop. Work that comes up outside a turn is done in a microtask,
@@ -103,7 +102,7 @@ export class RealTimeDriver {
 
   /** Keeps the process alive from now on. */
   ref(): this {
-    if (!this.#closed) this.#keepAlive ??= setInterval(() => {}, LONGEST_SLEEP_MS)
+    if (!this.#closed) this.#keepAlive ??= setInterval(() => {}, LONGEST_DELAY)
     return this
   }
 
@@ -196,7 +195,7 @@ export class RealTimeDriver {
         this.#wake = Number.POSITIVE_INFINITY
         this.#run()
       },
-      Math.min(Math.max(ms, 1), LONGEST_SLEEP_MS),
+      Math.min(Math.max(ms, 1), LONGEST_DELAY),
     ).unref()
   }
 

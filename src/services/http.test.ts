@@ -140,7 +140,9 @@ it('runs the small services', async () => {
 })
 
 it('knows the calendar', () => {
-  for (const seconds of [0, 951_782_400, 1_709_164_800, 1_709_251_200, 4_102_444_799, 68_256_000, -1, -86_400, -86_401]) {
+  for (const seconds of [
+    0, 951_782_400, 1_709_164_800, 1_709_251_200, 4_102_444_799, 68_256_000, -1, -86_400, -86_401,
+  ]) {
     const [day, month, year, clock] = dateText(seconds).split(' ')
     const expected = new Date(seconds * 1000).toUTCString()
     expect(expected.toUpperCase()).toContain(`${day} ${month} ${year} ${clock}`)

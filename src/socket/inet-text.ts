@@ -1,4 +1,5 @@
 import { formatIpv4, IpAddress, parseIpAddress } from '../wire/address.ts'
+import { formatAs6 } from './address.ts'
 import * as C from './constants.ts'
 
 /** <arpa/inet.h>: the order of bytes, and addresses as text and as bytes. The host is little-endian, as x86-64 is. */
@@ -45,9 +46,7 @@ export const inet_ntop = (family: number, bytes: Uint8Array): string | null => {
   if (length === 4) return bytes.join('.')
   const view = new DataView(bytes.buffer, bytes.byteOffset, 16)
   const [w0, w1, w2, w3] = [0, 4, 8, 12].map((at) => view.getInt32(at)) as [number, number, number, number]
-  const address = new IpAddress(w0, w1, w2, w3)
-  if (w0 === 0 && w1 === 0 && w2 === 0 && w3 >>> 16 !== 0) return `::${inet_ntoa(w3)}`
-  return address.isIpv4 ? `::ffff:${address}` : address.toString()
+  return formatAs6(new IpAddress(w0, w1, w2, w3))
 }
 
 /**

@@ -1,4 +1,5 @@
-import { formatIpv4, IPV4_MAPPED, IpAddress } from '../../wire/address.ts'
+import { formatAs6 } from '../../socket/address.ts'
+import { IpAddress } from '../../wire/address.ts'
 import { protocolName, type ServiceProtocol } from '../../wire/service-names.ts'
 import { hexByte } from '../format.ts'
 import { hostName, type Names, portName } from '../names.ts'
@@ -179,10 +180,7 @@ const visible = (byte: number): string => {
 /** As RFC 5952, with a dotted quad at the end of addresses that hold one of IPv4. */
 const formatIpv6 = (view: DataView, at: number): string => {
   const word = (i: number): number => view.getInt32(at + i * 4)
-  const [w0, w1, w2, w3] = [word(0), word(1), word(2), word(3)]
-  if (w0 === 0 && w1 === 0 && w2 === IPV4_MAPPED) return `::ffff:${formatIpv4(w3)}`
-  if (w0 === 0 && w1 === 0 && w2 === 0 && w3 >>> 16 !== 0) return `::${formatIpv4(w3)}`
-  return new IpAddress(w0, w1, w2, w3).toString()
+  return formatAs6(new IpAddress(word(0), word(1), word(2), word(3)))
 }
 
 /** A table's entry, or `otherwise` with the value in the place of `%`. */

@@ -1,7 +1,7 @@
 import { createRequire, syncBuiltinESMExports } from 'node:module'
 import { extname } from 'node:path'
 import type { MessagePort, Worker, WorkerOptions } from 'node:worker_threads'
-import { native } from '../app-timers.ts'
+import { LONGEST_DELAY, native } from '../app-timers.ts'
 import { type NodeContext, programs } from '../programs.ts'
 import { Answers } from './protocol.ts'
 import type { RemoteConfiguration } from './remote-program.ts'
@@ -15,7 +15,6 @@ export interface WorkerGreeting {
 const preload = new URL(`./preload${extname(import.meta.url)}`, import.meta.url).href
 
 const KEY = Symbol.for('netglass.workers')
-const LONGEST_SLEEP_MS = 0x7fff_ffff
 
 /** Workers that programs start from here on have their program's host. Doing it twice does nothing. */
 export const overlayWorkers = (): void => {
@@ -49,7 +48,7 @@ export const overlayWorkers = (): void => {
       const listeners = this.rawListeners('exit')
       this.#exit = { listeners, args }
       // Nothing else may be left that keeps the process alive.
-      this.#keepAlive = native.setInterval(() => {}, LONGEST_SLEEP_MS)
+      this.#keepAlive = native.setInterval(() => {}, LONGEST_DELAY)
       return listeners.length > 0
     }
 

@@ -5,9 +5,9 @@ import { CaState, INFINITE_SSTHRESH } from './state.ts'
 
 /**
  * BBR, version 1 (Cardwell et al., "BBR: Congestion-Based Congestion Control", 2016;
- * draft-cardwell-iccrg-bbr-congestion-control-00), with what Linux added to it: the estimate
- * of policers and of ACK aggregation. It measures the path's bandwidth and its least
- * round-trip time, sends at that bandwidth, and keeps about twice their product in flight.
+ * draft-cardwell-iccrg-bbr-congestion-control-00), with what Linux added to it: the estimate of policers and of ACK
+ * aggregation. It measures the path's bandwidth and its least round-trip time, sends at that bandwidth, and keeps about
+ * twice their product in flight.
  *
  * Bandwidths are segments per microsecond.
  */
@@ -43,9 +43,7 @@ const PACING_MARGIN = 0.99
 /** The bandwidth has to grow by a quarter within three round trips, or the pipe is full. */
 const FULL_GROWTH = 5 / 4
 const FULL_ROUNDS = 3
-/**
- * A policer: two intervals of at least four round trips, with a fifth of the segments lost and nearly the same rate.
- */
+/** A policer: two intervals of at least four round trips, a fifth of the segments lost, and nearly the same rate. */
 const POLICED_ROUNDS = 4
 const POLICED_LOSS = 50 / 256
 const POLICED_RATIO = 1 / 8
@@ -180,7 +178,7 @@ export const bbr: CongestionControl = {
 
   info(c): BbrInfo {
     // There is none before anything was sent.
-    const s = (c.cc.private_ as BbrState | null) ?? IDLE
+    const s = (c.cc.private_ as BbrState | null) ?? new BbrState()
     const bandwidth = Math.floor(s.rate * c.snd.mss * 1e6)
     return {
       bbr_bw_lo: bandwidth >>> 0,
@@ -194,7 +192,6 @@ export const bbr: CongestionControl = {
   minimumSegments: (c) => (c.cc.pacingRate < MIN_RECORD_RATE ? 1 : 2),
 }
 
-const IDLE = new BbrState()
 const UNKNOWN_MIN_RTT = 0x7fff_ffff
 /** What a time-out is to the estimate of policers: a loss. */
 const TIMED_OUT = Object.assign(new RateSample(), { losses: 1 })
